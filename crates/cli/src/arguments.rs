@@ -1,0 +1,276 @@
+//! The command line: every command and option, with the help that `vdb help` prints.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+const ABOUT: &str = "An N-dimensional coordinate database: unique keys, deduplicated dimensions, constant-time lookups.";
+
+const LONG_ABOUT: &str = "An N-dimensional coordinate database: unique keys, deduplicated dimensions, constant-time lookups.
+
+A database is a directory. Each point in it has a unique key, a coordinate (its slot number) and attributes: values in named \
+dimensions, which appear by being used. This is not a similarity-search database.";
+
+const AFTER_HELP: &str = "KEY is a JSON literal where it parses as one (101, 1.5, true, \"101\", [\"EWR\",1545]), else plain text. \
+Types are strict: the integer 101 and the text \"101\" are two keys; to name the text, quote it twice: '\"101\"'. What JSON cannot \
+hold is tagged: {\"$bytes\":\"base64\"}, {\"$float\":\"NaN\"}, {\"$timestamp\":\"2013-01-01T10:00:00Z\"}, {\"$ext\":[code,\"base64\"]}, \
+{\"$map\":[[key,value],...]}.
+
+Results go to stdout: tables on a terminal, JSON when piped. Progress and reports go to stderr.
+
+Exit codes: 0 done, 1 key or value not found, 2 wrong usage, 3 corrupt database, 4 database locked by another writer, 5 anything else.";
+
+/// The whole command line.
+#[derive(Parser, Debug)]
+#[command(name = "vdb", version, about = ABOUT, long_about = LONG_ABOUT, after_help = AFTER_HELP, arg_required_else_help = true)]
+#[command(disable_help_subcommand = false, infer_subcommands = false, max_term_width = 110)]
+pub(crate) struct Arguments {
+    /// Print results as JSON on a terminal too
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// Print no progress and no reports: only results, and errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Take the tour: load a real sample, look up, update, delete, compact, export
+    ///
+    /// Every step is shown as the Rust call it makes, with what came back and how long it took.
+    Demo(Demo),
+    /// Make a database from a file of records
+    #[command(after_help = IMPORT_HELP)]
+    Import(Import),
+    /// Write all points to a file
+    #[command(after_help = EXPORT_HELP)]
+    Export(Export),
+    /// Print the attributes of a point as JSON
+    ///
+    /// Without a DIMENSION: all attributes as one object. With one: its bare value. With several: an object of those that the point
+    /// has. When there is no such point, or no value in the one dimension asked for, `null` is printed and the exit code is 1.
+    Get(Get),
+    /// Add a point or change some of its attributes, and print its coordinate
+    ///
+    /// Attributes that are not named keep their values. The write is on disk when the command ends.
+    Put(Put),
+    /// Delete points
+    ///
+    /// All of them at once or, should the write fail, none. Keys that do not exist are reported, and the exit code is 1.
+    Delete(Delete),
+    /// Describe a database: points, dimensions, encodings, sizes
+    Stats(Database),
+    /// Read every byte of a database and check it
+    ///
+    /// Each problem is printed; the exit code is 3 if there is any.
+    Verify(Database),
+    /// Move what was written since the last checkpoint from the log into the data files
+    Checkpoint(Database),
+    /// Rewrite the data files as small and fast as they get
+    Compact(Compact),
+}
+
+/// Arguments of `demo`.
+#[derive(Args, Debug)]
+pub(crate) struct Demo {
+    /// Work in this new directory and keep it; else in a temporary one
+    pub(crate) dir: Option<PathBuf>,
+}
+
+const IMPORT_HELP: &str = "Types: a column becomes integer, float or boolean only where every cell prints back exactly as it stands \
+in the file; else it is text, and nothing is lost. Integers are decimal without leading zeros or plus, within 64 bits (0042 is text). \
+Floats must all be in their shortest form and written in one way: whole numbers all with a point (1.0, 2.5, 1e16) or all without \
+(1, 2.5); 1.50 makes a column text. Booleans are true and false. Missing cells do not count.
+
+Missing cells: without --null, an empty cell is missing, in a text column too: the point has no attribute there. With --null, the cells \
+that equal one of its texts are missing instead, and an empty cell is empty text; give --null '' as well for both.
+
+Points with the same key are merged: the first has the place, the last the say. The file is read twice and never held in memory. \
+Nothing is left behind when it is rejected.";
+
+/// Arguments of `import`.
+#[derive(Args, Debug)]
+pub(crate) struct Import {
+    /// A CSV file with a header line, plain or compressed by gzip or zip (whatever its name), or - for stdin
+    pub(crate) source: PathBuf,
+
+    /// The directory of the new database; there must be none yet
+    pub(crate) db: PathBuf,
+
+    /// The column that holds the keys; it is not a dimension then. Without it rows are numbered from 0
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) key: Option<String>,
+
+    /// What SOURCE is; else told from its name
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<ImportFormat>,
+
+    /// A cell of exactly this text is missing: its point has no such attribute. May be repeated [default: the empty cell]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) null: Vec<String>,
+
+    /// Keep a column as text whatever its cells look like. May be repeated
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) text: Vec<String>,
+}
+
+/// What a source of an import can be.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ImportFormat {
+    /// Comma-separated values with a header line
+    Csv,
+    /// A canonical file
+    #[value(hide = true)]
+    Db,
+    /// JSON lines
+    #[value(hide = true)]
+    Jsonl,
+    /// Apache Parquet
+    #[value(hide = true)]
+    Parquet,
+    /// An Arrow file
+    #[value(hide = true)]
+    Arrow,
+}
+
+const EXPORT_HELP: &str = "Points are written in slot order, all from one moment, whatever other processes write meanwhile. OUT is \
+replaced when the export is complete, and left alone when it fails.
+
+jsonl: {\"key\":...,\"coordinate\":...,\"attributes\":{...}} on each line; every type is kept.
+
+csv: a header line, then a line a point: its key and its value in each dimension. Text, numbers and booleans are written so that \
+an import reads them back; null, bytes, timestamps, arrays and maps are written as (tagged) JSON text, which an import takes for text, and \
+text that looks like a number is told from a number only by the rest of its column: use jsonl where types matter.";
+
+/// Arguments of `export`.
+#[derive(Args, Debug)]
+pub(crate) struct Export {
+    /// The database
+    pub(crate) db: PathBuf,
+
+    /// The file to write, or - for stdout (jsonl and csv)
+    pub(crate) out: PathBuf,
+
+    /// What to write; else told from OUT's name: .db, .jsonl or .csv
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<ExportFormat>,
+
+    /// csv: what to write where a point has no value
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    pub(crate) null: String,
+
+    /// csv: the name of the column of keys
+    #[arg(long, value_name = "COLUMN", default_value = "key")]
+    pub(crate) key: String,
+}
+
+/// What an export can be.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ExportFormat {
+    /// The canonical file, which the Python package `vector_datalib` reads too
+    Db,
+    /// JSON lines: one point a line, nothing lost
+    Jsonl,
+    /// Comma-separated values with a header line
+    Csv,
+}
+
+/// Arguments of `get`.
+#[derive(Args, Debug)]
+pub(crate) struct Get {
+    /// The database
+    pub(crate) db: PathBuf,
+
+    /// The key: a JSON literal, else plain text
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) key: String,
+
+    /// Which attributes to print; all without
+    #[arg(value_name = "DIMENSION", allow_negative_numbers = true)]
+    pub(crate) dimensions: Vec<String>,
+}
+
+/// Arguments of `put`.
+#[derive(Args, Debug)]
+pub(crate) struct Put {
+    /// The database
+    pub(crate) db: PathBuf,
+
+    /// The key: a JSON literal, else plain text
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) key: String,
+
+    /// The attributes by their dimensions, such as '{"name":"Alice","age":25}'; null is a value, not a removal
+    #[arg(value_name = "JSON-OBJECT")]
+    pub(crate) attributes: String,
+
+    /// Make the database if there is none
+    #[arg(long)]
+    pub(crate) create: bool,
+}
+
+/// Arguments of `delete`.
+#[derive(Args, Debug)]
+pub(crate) struct Delete {
+    /// The database
+    pub(crate) db: PathBuf,
+
+    /// The keys: JSON literals, else plain text
+    #[arg(value_name = "KEY", required = true, allow_negative_numbers = true)]
+    pub(crate) keys: Vec<String>,
+}
+
+/// A database and nothing else.
+#[derive(Args, Debug)]
+pub(crate) struct Database {
+    /// The database
+    pub(crate) db: PathBuf,
+}
+
+/// Arguments of `compact`.
+#[derive(Args, Debug)]
+pub(crate) struct Compact {
+    /// The database
+    pub(crate) db: PathBuf,
+
+    /// Then write all points to this file: .db, .jsonl or .csv
+    #[arg(long, value_name = "OUT")]
+    pub(crate) export: Option<PathBuf>,
+
+    /// Close the gaps that deleted points left: coordinates change
+    #[arg(long)]
+    pub(crate) reassign_slots: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_argument_has_help() {
+        for command in Arguments::command().get_subcommands().filter(|command| command.get_name() != "help") {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{} {}", command.get_name(), argument.get_id());
+            }
+        }
+    }
+
+    #[test]
+    fn keys_may_be_negative_numbers_and_null_texts_may_begin_with_a_dash() {
+        let arguments = Arguments::try_parse_from(["vdb", "get", "db", "-5", "a"]).unwrap();
+        assert!(matches!(arguments.command, Command::Get(Get { key, .. }) if key == "-5"));
+        let arguments = Arguments::try_parse_from(["vdb", "import", "-", "db", "--null", "-", "--null", "-999"]).unwrap();
+        assert!(matches!(arguments.command, Command::Import(Import { null, .. }) if null == ["-", "-999"]));
+    }
+}

@@ -1,0 +1,262 @@
+//! The bytes of a source, to be read twice: a file, plain or compressed, or stdin.
+//!
+//! Compression is told by the first bytes rather than by the name. What cannot be read twice (stdin, a pipe) is copied to a
+//! temporary file first, so that no source is ever held in memory.
+
+use crate::exit::{Failure, Outcome};
+use crate::output::Output;
+use crate::progress::{Progress, Unit};
+use flate2::read::MultiGzDecoder;
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+use zip::ZipArchive;
+use zip::result::ZipError;
+
+/// What a gzip file begins with.
+const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
+/// What a zip file begins with.
+const ZIP_MAGIC: &[u8] = b"PK\x03\x04";
+/// What a zip file without entries begins with.
+const ZIP_EMPTY_MAGIC: &[u8] = b"PK\x05\x06";
+/// What an LZ4 frame, and so a canonical file, begins with.
+const LZ4_MAGIC: &[u8] = &[0x04, 0x22, 0x4d, 0x18];
+/// How much is read from a file at once.
+const BUFFER_LEN: usize = 1 << 17;
+
+/// A source that can be read from its beginning as often as needed.
+#[derive(Debug)]
+pub(crate) struct CsvSource {
+    name: String,
+    file: File,
+    packing: Packing,
+    /// How much [`position`](Self::position) counts to.
+    len: u64,
+    position: Cell<u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Packing {
+    Plain,
+    Gzip,
+    /// The entry of this index.
+    Zip(usize),
+}
+
+impl CsvSource {
+    /// Opens a path, or stdin if it is `-`.
+    pub(crate) fn open(path: &Path, output: &Output) -> Outcome<Self> {
+        if path.as_os_str() == "-" {
+            return Self::examine("stdin".to_owned(), spool("stdin", io::stdin().lock(), output)?);
+        }
+        let at = |error: io::Error| Failure::file(path, &error);
+        let name = path.display().to_string();
+        let file = File::open(path).map_err(at)?;
+        let metadata = file.metadata().map_err(at)?;
+        if metadata.is_dir() {
+            return Err(Failure::other(format!("{name}: this is a directory, not a file of records")));
+        }
+        let file = if metadata.is_file() { file } else { spool(&name, file, output)? };
+        Self::examine(name, file)
+    }
+
+    fn examine(name: String, file: File) -> Outcome<Self> {
+        let at = |error: io::Error| Failure::file(Path::new(&name), &error);
+        let len = file.metadata().map_err(at)?.len();
+        let mut start = Vec::new();
+        (&file).seek(SeekFrom::Start(0)).map_err(at)?;
+        (&file).take(4).read_to_end(&mut start).map_err(at)?;
+        let (packing, len) = if start.starts_with(GZIP_MAGIC) {
+            (Packing::Gzip, len)
+        } else if start == ZIP_MAGIC || start == ZIP_EMPTY_MAGIC {
+            let (index, len) = zip_entry(&name, &file)?;
+            (Packing::Zip(index), len)
+        } else if start == LZ4_MAGIC {
+            return Err(Failure::usage(format!("{name}: importing a .db file is not supported in this version yet")));
+        } else {
+            (Packing::Plain, len)
+        };
+        Ok(Self { name, file, packing, len, position: Cell::new(0) })
+    }
+
+    /// What messages call the source.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How much one pass over the source counts to, in bytes.
+    pub(crate) const fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// How far the current pass has come.
+    pub(crate) const fn position(&self) -> u64 {
+        self.position.get()
+    }
+
+    /// Reads the source from its beginning.
+    pub(crate) fn read<T>(&self, consume: impl FnOnce(&mut dyn Read) -> Outcome<T>) -> Outcome<T> {
+        self.position.set(0);
+        let at = |error: io::Error| Failure::file(Path::new(&self.name), &error);
+        (&self.file).seek(SeekFrom::Start(0)).map_err(at)?;
+        match self.packing {
+            Packing::Plain => consume(&mut self.counted(&self.file)),
+            Packing::Gzip => {
+                consume(&mut MultiGzDecoder::new(BufReader::with_capacity(BUFFER_LEN, self.counted(&self.file))))
+            }
+            Packing::Zip(index) => {
+                let mut archive = ZipArchive::new(BufReader::with_capacity(BUFFER_LEN, &self.file)).map_err(|error| zip_failure(&self.name, &error))?;
+                let entry = archive.by_index(index).map_err(|error| zip_failure(&self.name, &error))?;
+                consume(&mut self.counted(entry))
+            }
+        }
+    }
+
+    fn counted<R: Read>(&self, reader: R) -> Counted<'_, R> {
+        Counted { reader, position: &self.position }
+    }
+}
+
+/// A reader that says how far it has come.
+struct Counted<'c, R> {
+    reader: R,
+    position: &'c Cell<u64>,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = self.reader.read(buffer)?;
+        self.position.set(self.position.get() + len as u64);
+        Ok(len)
+    }
+}
+
+/// The one file of records in a zip archive, and its length.
+fn zip_entry(name: &str, file: &File) -> Outcome<(usize, u64)> {
+    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| zip_failure(name, &error))?;
+    let mut files = Vec::new();
+    for index in 0..archive.len() {
+        let entry = archive.by_index_raw(index).map_err(|error| zip_failure(name, &error))?;
+        if entry.is_file() {
+            files.push((index, entry.size(), entry.name().to_ascii_lowercase().ends_with(".csv")));
+        }
+    }
+    if files.len() > 1 {
+        // Archivers add files of their own; a user means the records.
+        files.retain(|(_, _, is_csv)| *is_csv);
+    }
+    match files.as_slice() {
+        [(index, len, _)] => Ok((*index, *len)),
+        [] => Err(Failure::other(format!("{name}: the archive holds no .csv file"))),
+        several => Err(Failure::other(format!("{name}: the archive holds {} .csv files; extract the one to import", several.len()))),
+    }
+}
+
+fn zip_failure(name: &str, error: &ZipError) -> Failure {
+    match error {
+        ZipError::Io(error) => Failure::file(Path::new(name), error),
+        other => Failure::other(format!("{name}: {other}")),
+    }
+}
+
+/// Copies what can be read only once to a temporary file without a name.
+fn spool(name: &str, mut reader: impl Read, output: &Output) -> Outcome<File> {
+    let at = |error: io::Error| Failure::file(Path::new(name), &error);
+    let spooled = |error: io::Error| Failure::file(&std::env::temp_dir(), &error).with_hint("set TMPDIR to a directory with more room");
+    let mut file = tempfile::tempfile().map_err(spooled)?;
+    let mut progress = Progress::new(output, "reading", Unit::Bytes, None);
+    let mut buffer = vec![0; BUFFER_LEN];
+    let mut total = 0;
+    loop {
+        let len = match reader.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(len) => len,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(at(error)),
+        };
+        file.write_all(&buffer[..len]).map_err(spooled)?;
+        total += len as u64;
+        progress.set(total);
+    }
+    progress.finish();
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
+
+    const CSV: &str = "a,b\n1,2\n";
+
+    fn content(bytes: &[u8]) -> Outcome<String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        let source = CsvSource::open(file.path(), &Output::new(true, true))?;
+        let read = || {
+            source.read(|reader| {
+                let mut text = String::new();
+                reader.read_to_string(&mut text).map_err(|error| Failure::file(Path::new("x"), &error))?;
+                Ok(text)
+            })
+        };
+        let first = read()?;
+        assert_eq!(source.position(), source.len());
+        assert_eq!(read()?, first);
+        Ok(first)
+    }
+
+    fn gzip(text: &str) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn zip(files: &[(&str, &str)]) -> Vec<u8> {
+        let mut writer = ZipWriter::new(io::Cursor::new(Vec::new()));
+        for (name, text) in files {
+            if name.ends_with('/') {
+                writer.add_directory(*name, SimpleFileOptions::default()).unwrap();
+            } else {
+                writer.start_file(*name, SimpleFileOptions::default()).unwrap();
+                writer.write_all(text.as_bytes()).unwrap();
+            }
+        }
+        writer.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn every_packing_is_told_by_its_first_bytes() {
+        assert_eq!(content(CSV.as_bytes()).unwrap(), CSV);
+        assert_eq!(content(&gzip(CSV)).unwrap(), CSV);
+        assert_eq!(content(&[gzip("a,b\n"), gzip("1,2\n")].concat()).unwrap(), CSV);
+        assert_eq!(content(&zip(&[("data.txt", CSV)])).unwrap(), CSV);
+        assert_eq!(content(&zip(&[("README", "x"), ("dir/", ""), ("dir/data.CSV", CSV)])).unwrap(), CSV);
+        assert_eq!(content(b"").unwrap(), "");
+        assert_eq!(content(b"P").unwrap(), "P");
+    }
+
+    #[test]
+    fn an_archive_without_one_csv_file_is_refused() {
+        let message = |files: &[(&str, &str)]| content(&zip(files)).unwrap_err().to_string();
+        assert!(message(&[]).ends_with(": the archive holds no .csv file"));
+        assert!(message(&[("a", ""), ("b", "")]).ends_with(": the archive holds no .csv file"));
+        assert!(message(&[("a.csv", ""), ("b.csv", "")]).ends_with(": the archive holds 2 .csv files; extract the one to import"));
+    }
+
+    #[test]
+    fn damaged_archives_are_refused() {
+        let whole = gzip(&CSV.repeat(1000));
+        assert!(content(&whole[..whole.len() - 1]).is_err());
+        let mut flipped = whole;
+        let middle = flipped.len() / 2;
+        flipped[middle] ^= 1;
+        assert!(content(&flipped).is_err());
+        let mut flipped = zip(&[("a.csv", &CSV.repeat(1000))]);
+        flipped[45] ^= 1;
+        assert!(content(&flipped).is_err());
+        assert!(content(b"PK\x03\x04 and then nothing of the kind").is_err());
+    }
+}

@@ -1,0 +1,117 @@
+//! `vdb import`: a file of records becomes a new database.
+
+use crate::arguments::{Import, ImportFormat};
+use crate::csv_import::{self, CsvOptions};
+use crate::csv_source::CsvSource;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::output::Output;
+use crate::progress::Observer;
+use crate::report::Report;
+use indicatif::HumanCount;
+use std::path::Path;
+use std::time::Instant;
+use vector_datalib::{BulkLoader, Value};
+
+/// Runs the command.
+pub(crate) fn run(arguments: &Import, output: &Output) -> Outcome {
+    let started = Instant::now();
+    let format = arguments.format.unwrap_or_else(|| format_of(&arguments.source));
+    if let Some(name) = unsupported(format) {
+        return Err(Failure::usage(format!(
+            "{}: importing {name} is not supported in this version yet; the source must be CSV, which --format csv says of any name",
+            arguments.source.display()
+        )));
+    }
+    let source = CsvSource::open(&arguments.source, output)?;
+    let mut loader = BulkLoader::create(&arguments.db).map_err(refused)?;
+    let options = CsvOptions {
+        key: arguments.key.clone(),
+        null: if arguments.null.is_empty() { vec![String::new()] } else { arguments.null.clone() },
+        text: arguments.text.clone(),
+    };
+    let (schema, rows) = csv_import::import(&source, &options, &mut loader, output)?;
+    let mut observer = Observer::new(output);
+    let report = loader.finish_with(&mut |progress| observer.observe(progress)).map_err(refused)?;
+    drop(observer);
+
+    let elapsed = started.elapsed();
+    let dimensions = schema.dimensions().count();
+    let merged = match report.merged {
+        0 => String::new(),
+        1 => "; 1 row had the key of an earlier one and was merged into it".to_owned(),
+        merged => format!("; {} rows had the key of an earlier one and were merged into it", HumanCount(merged)),
+    };
+    output.note(&format!(
+        "imported {} points x {dimensions} dimensions in {:.1} s ({} rows/s){merged}",
+        HumanCount(report.points),
+        elapsed.as_secs_f64(),
+        HumanCount((rows as f64 / elapsed.as_secs_f64().max(1e-6)) as u64),
+    ));
+    if output.is_json() {
+        let columns = schema.dimensions().map(|(name, column_type)| Report::new().field("name", name).field("type", column_type.name()).into());
+        let columns: Vec<Value> = columns.collect();
+        let summary = Report::new()
+            .field("rows", rows)
+            .field("points", report.points)
+            .field("merged", report.merged)
+            .field("dimensions", dimensions as u64)
+            .field("key_type", schema.key_type().name())
+            .field("columns", columns)
+            .seconds(elapsed);
+        output.print(&summary.to_json())?;
+    }
+    Ok(Exit::Done)
+}
+
+fn refused(error: vector_datalib::Error) -> Failure {
+    let exists = error.is_already_exists();
+    let failure = Failure::from(error);
+    if exists { failure.with_hint("an import makes a new database: give it another name, or remove the old one first") } else { failure }
+}
+
+/// What a source is, by its name without the endings of packing; CSV unless the name says otherwise.
+fn format_of(source: &Path) -> ImportFormat {
+    let mut name = source.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    while let Some(inner) = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zip")) {
+        name = inner.to_owned();
+    }
+    match name.rsplit_once('.').map(|(_, ending)| ending) {
+        Some("db") => ImportFormat::Db,
+        Some("jsonl" | "ndjson") => ImportFormat::Jsonl,
+        Some("parquet") => ImportFormat::Parquet,
+        Some("arrow" | "feather") => ImportFormat::Arrow,
+        _ => ImportFormat::Csv,
+    }
+}
+
+/// What messages call a format that cannot be imported yet.
+const fn unsupported(format: ImportFormat) -> Option<&'static str> {
+    match format {
+        ImportFormat::Csv => None,
+        ImportFormat::Db => Some("a .db file"),
+        ImportFormat::Jsonl => Some("JSON lines"),
+        ImportFormat::Parquet => Some("Parquet"),
+        ImportFormat::Arrow => Some("Arrow"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_tells_the_format() {
+        for (name, format) in [
+            ("a.csv", ImportFormat::Csv),
+            ("a.CSV.gz", ImportFormat::Csv),
+            ("-", ImportFormat::Csv),
+            ("records", ImportFormat::Csv),
+            ("x/a.db", ImportFormat::Db),
+            ("a.jsonl.gz", ImportFormat::Jsonl),
+            ("a.csv.zip", ImportFormat::Csv),
+            ("a.parquet", ImportFormat::Parquet),
+        ] {
+            assert_eq!(format_of(Path::new(name)), format, "{name}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! `vdb`, the command-line program of vector-datalib: an N-dimensional coordinate database.
+//!
+//! Each command is a module that takes its arguments and an [`output::Output`], uses nothing but the library's public
+//! face, and returns an [`exit::Outcome`]. Only this file ends the process.
+
+mod arguments;
+mod csv_import;
+mod csv_source;
+mod demo;
+mod exit;
+mod export;
+mod import;
+mod inference;
+mod json;
+mod maintenance;
+mod output;
+mod points;
+mod progress;
+mod records;
+mod report;
+mod sink;
+
+use arguments::{Arguments, Command};
+use clap::Parser as _;
+use clap::error::ErrorKind;
+use exit::{Exit, Outcome};
+use output::Output;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(&error).into(),
+    };
+    let output = Output::new(arguments.json, arguments.quiet);
+    match run(arguments.command, &output) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            if !failure.is_silent() {
+                output.error(&failure);
+            }
+            failure.exit().into()
+        }
+    }
+}
+
+fn run(command: Command, output: &Output) -> Outcome {
+    match command {
+        Command::Demo(arguments) => demo::run(&arguments, output),
+        Command::Import(arguments) => import::run(&arguments, output),
+        Command::Export(arguments) => export::run(&arguments, output),
+        Command::Get(arguments) => points::get(&arguments, output),
+        Command::Put(arguments) => points::put(arguments, output),
+        Command::Delete(arguments) => points::delete(&arguments, output),
+        Command::Stats(arguments) => maintenance::stats(&arguments, output),
+        Command::Verify(arguments) => maintenance::verify(&arguments, output),
+        Command::Checkpoint(arguments) => maintenance::checkpoint(&arguments, output),
+        Command::Compact(arguments) => maintenance::compact(&arguments, output),
+    }
+}
+
+/// Says in one sentence what is wrong with the command line, or prints the help or version that was asked for.
+fn refuse(error: &clap::Error) -> Exit {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // Nothing is left to do for a reader that has gone away.
+            let _ = error.print();
+            Exit::Done
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            Exit::Usage
+        }
+        _ => {
+            let _ = writeln!(std::io::stderr(), "vdb: {}", sentence(&error.render().to_string()));
+            Exit::Usage
+        }
+    }
+}
+
+/// What clap says, without its layout: what is wrong, what would be similar, where the help is.
+fn sentence(rendered: &str) -> String {
+    let mut said = Vec::new();
+    let mut help = String::from("try 'vdb --help'");
+    for line in rendered.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        if let Some(usage) = line.strip_prefix("Usage: ") {
+            let words: Vec<_> = usage.split(' ').take_while(|word| !word.starts_with(['<', '[', '-'])).collect();
+            help = format!("try '{} --help'", words.join(" "));
+        } else if !line.starts_with("For more information") {
+            said.push(line.strip_prefix("error: ").unwrap_or(line));
+        }
+    }
+    format!("{}; {help}", said.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal<const N: usize>(arguments: [&str; N]) -> String {
+        sentence(&Arguments::try_parse_from(arguments).unwrap_err().render().to_string())
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_one_sentence() {
+        assert_eq!(
+            refusal(["vdb", "get"]),
+            "the following required arguments were not provided: <DB> <KEY>; try 'vdb get --help'"
+        );
+        assert_eq!(
+            refusal(["vdb", "stat", "x"]),
+            "unrecognized subcommand 'stat' tip: a similar subcommand exists: 'stats'; try 'vdb --help'"
+        );
+        assert_eq!(refusal(["vdb", "export", "x"]), "the following required arguments were not provided: <OUT>; try 'vdb export --help'");
+    }
+}

@@ -1,0 +1,177 @@
+//! Progress of what may take a second: a bar where stderr is a terminal, else a line now and then.
+//!
+//! Nothing is shown in the first moments, so that quick work stays quiet.
+
+use crate::output::Output;
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+/// How long work goes on before a bar appears.
+const BAR_AFTER: Duration = Duration::from_millis(300);
+/// How long work goes on before the first line; each following pause is twice as long, up to a minute.
+const LINE_AFTER: Duration = Duration::from_secs(1);
+const LINE_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// What is counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unit {
+    /// Bytes.
+    Bytes,
+    /// Anything else, by its name in the plural.
+    Items(&'static str),
+}
+
+/// The progress of one phase of a command.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    phase: &'static str,
+    unit: Unit,
+    total: Option<u64>,
+    done: u64,
+    started: Instant,
+    /// When to show something next; `None` for never.
+    next: Option<Duration>,
+    /// The pause after that, where lines are printed.
+    pause: Duration,
+    terminal: bool,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// Starts a phase.
+    pub(crate) fn new(output: &Output, phase: &'static str, unit: Unit, total: Option<u64>) -> Self {
+        let terminal = io::stderr().is_terminal();
+        let first = if terminal { BAR_AFTER } else { LINE_AFTER };
+        Self {
+            phase,
+            unit,
+            total,
+            done: 0,
+            started: Instant::now(),
+            next: (!output.is_quiet()).then_some(first),
+            pause: LINE_AFTER,
+            terminal,
+            bar: None,
+        }
+    }
+
+    /// Says how far the work has come.
+    pub(crate) fn set(&mut self, done: u64) {
+        self.done = done;
+        if let Some(bar) = &self.bar {
+            bar.set_position(done);
+        } else if let Some(next) = self.next {
+            let elapsed = self.started.elapsed();
+            if elapsed >= next {
+                self.show(elapsed);
+            }
+        }
+    }
+
+    fn show(&mut self, elapsed: Duration) {
+        if self.terminal {
+            let bar = ProgressBar::with_draw_target(self.total, ProgressDrawTarget::stderr());
+            bar.set_style(style(self.unit, self.total.is_some()));
+            bar.set_message(self.phase);
+            bar.set_elapsed(elapsed);
+            bar.set_position(self.done);
+            self.bar = Some(bar);
+        } else {
+            let _ = writeln!(io::stderr(), "vdb: {}", self.line());
+            self.next = Some(elapsed + self.pause);
+            self.pause = (self.pause * 2).min(LINE_PAUSE_MAX);
+        }
+    }
+
+    fn line(&self) -> String {
+        let amount = |count: u64| match self.unit {
+            Unit::Bytes => HumanBytes(count).to_string(),
+            Unit::Items(_) => HumanCount(count).to_string(),
+        };
+        let name = match self.unit {
+            Unit::Bytes => String::new(),
+            Unit::Items(name) => format!(" {name}"),
+        };
+        match self.total {
+            Some(total) => format!("{}: {} of {}{name}", self.phase, amount(self.done.min(total)), amount(total)),
+            None => format!("{}: {}{name}", self.phase, amount(self.done)),
+        }
+    }
+
+    /// Ends the phase, and removes its bar.
+    pub(crate) fn finish(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn style(unit: Unit, has_total: bool) -> ProgressStyle {
+    let template = match (unit, has_total) {
+        (Unit::Bytes, true) => "{msg} [{bar:30}] {percent:>3}%  {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left",
+        (Unit::Bytes, false) => "{msg} {spinner}  {bytes}  {bytes_per_sec}",
+        (Unit::Items(_), true) => "{msg} [{bar:30}] {percent:>3}%  {human_pos} of {human_len}  {per_sec}  {eta} left",
+        (Unit::Items(_), false) => "{msg} {spinner}  {human_pos}  {per_sec}",
+    };
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+}
+
+/// Shows what the library reports, phase after phase.
+#[derive(Debug)]
+pub(crate) struct Observer<'o> {
+    output: &'o Output,
+    current: Option<Progress>,
+}
+
+impl<'o> Observer<'o> {
+    /// An observer that has seen nothing yet.
+    pub(crate) const fn new(output: &'o Output) -> Self {
+        Self { output, current: None }
+    }
+
+    /// Takes a report; the work always goes on.
+    pub(crate) fn observe(&mut self, report: vector_datalib::Progress) -> ControlFlow<()> {
+        let unit = if report.unit == "bytes" { Unit::Bytes } else { Unit::Items(report.unit) };
+        let same = |current: &Progress| current.phase == report.phase && current.unit == unit && current.total == report.total;
+        let mut current = match self.current.take() {
+            Some(current) if same(&current) => current,
+            _ => Progress::new(self.output, report.phase, unit, report.total),
+        };
+        current.set(report.done);
+        self.current = Some(current);
+        ControlFlow::Continue(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_names_phase_amount_and_unit() {
+        let output = Output::new(true, false);
+        let mut progress = Progress::new(&output, "loading", Unit::Items("points"), Some(2_000_000));
+        progress.set(1_234_567);
+        assert_eq!(progress.line(), "loading: 1,234,567 of 2,000,000 points");
+        let mut progress = Progress::new(&output, "reading", Unit::Bytes, None);
+        progress.set(3 << 20);
+        assert_eq!(progress.line(), "reading: 3.00 MiB");
+    }
+
+    #[test]
+    fn every_style_is_valid() {
+        for unit in [Unit::Bytes, Unit::Items("points")] {
+            for has_total in [true, false] {
+                let _ = style(unit, has_total);
+            }
+        }
+    }
+}

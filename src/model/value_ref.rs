@@ -1,0 +1,266 @@
+//! Values as reads return them: borrowed, with arrays and maps still encoded.
+
+use super::big_int::{BigInt, BigIntRef};
+use super::nested::{self, Nested, NestedError};
+use super::value::{Ext, Timestamp, Value};
+use super::{NESTING_MAX, VALUE_LEN_MAX};
+use std::fmt;
+
+/// A borrowed MessagePack ext value.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ExtRef<'a> {
+    /// The application's type code.
+    pub code: i8,
+    /// The bytes.
+    pub data: &'a [u8],
+}
+
+/// A value borrowed from a mapped file or from memory. Comparing follows [`Value`]'s rules.
+#[derive(Clone, Copy, Debug)]
+pub enum ValueRef<'a> {
+    /// Null: a value of its own, not a missing one.
+    Null,
+    /// A boolean.
+    Bool(bool),
+    /// An integer of up to 128 bits.
+    Int(i128),
+    /// An integer of more than 128 bits.
+    BigInt(BigIntRef<'a>),
+    /// A 64-bit float.
+    Float(f64),
+    /// Text.
+    Text(&'a str),
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// A point in time.
+    Timestamp(Timestamp),
+    /// A MessagePack ext value that is not a timestamp.
+    Ext(ExtRef<'a>),
+    /// An array, decoded when asked.
+    Array(Nested<'a>),
+    /// A map, decoded when asked.
+    Map(Nested<'a>),
+}
+
+/// An owned [`ValueRef`]: what the log and the overlay keep.
+#[derive(Clone, Debug)]
+pub enum ValueBuf {
+    /// Null.
+    Null,
+    /// A boolean.
+    Bool(bool),
+    /// An integer of up to 128 bits.
+    Int(i128),
+    /// An integer of more than 128 bits.
+    BigInt(BigInt),
+    /// A 64-bit float.
+    Float(f64),
+    /// Text.
+    Text(Box<str>),
+    /// Bytes.
+    Bytes(Box<[u8]>),
+    /// A point in time.
+    Timestamp(Timestamp),
+    /// A MessagePack ext value.
+    Ext(Ext),
+    /// An array as canonical MessagePack.
+    Array(Box<[u8]>),
+    /// A map as canonical MessagePack.
+    Map(Box<[u8]>),
+}
+
+/// A value that cannot be stored: longer than [`VALUE_LEN_MAX`] or nested deeper than [`NESTING_MAX`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ValueTooLarge;
+
+impl fmt::Display for ValueTooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a value has at most {VALUE_LEN_MAX} bytes and {NESTING_MAX} levels of nesting")
+    }
+}
+
+impl std::error::Error for ValueTooLarge {}
+
+impl<'a> ValueRef<'a> {
+    /// Copies the value into a tree.
+    ///
+    /// # Errors
+    /// When an array or a map on disk does not decode.
+    pub fn to_value(self) -> Result<Value, NestedError> {
+        Ok(match self {
+            Self::Null => Value::Null,
+            Self::Bool(bool) => Value::Bool(bool),
+            Self::Int(int) => Value::Int(int),
+            Self::BigInt(big) => Value::BigInt(big.to_owned()),
+            Self::Float(float) => Value::Float(float),
+            Self::Text(text) => Value::Text(text.to_owned()),
+            Self::Bytes(bytes) => Value::Bytes(bytes.to_vec()),
+            Self::Timestamp(timestamp) => Value::Timestamp(timestamp),
+            Self::Ext(ext) => Value::Ext(Ext { code: ext.code, data: ext.data.to_vec() }),
+            Self::Array(nested) | Self::Map(nested) => nested.to_value()?,
+        })
+    }
+
+    /// Copies the value, arrays and maps still encoded.
+    #[must_use]
+    pub fn to_buf(self) -> ValueBuf {
+        match self {
+            Self::Null => ValueBuf::Null,
+            Self::Bool(bool) => ValueBuf::Bool(bool),
+            Self::Int(int) => ValueBuf::Int(int),
+            Self::BigInt(big) => ValueBuf::BigInt(big.to_owned()),
+            Self::Float(float) => ValueBuf::Float(float),
+            Self::Text(text) => ValueBuf::Text(text.into()),
+            Self::Bytes(bytes) => ValueBuf::Bytes(bytes.into()),
+            Self::Timestamp(timestamp) => ValueBuf::Timestamp(timestamp),
+            Self::Ext(ext) => ValueBuf::Ext(Ext { code: ext.code, data: ext.data.to_vec() }),
+            Self::Array(nested) => ValueBuf::Array(nested.as_bytes().into()),
+            Self::Map(nested) => ValueBuf::Map(nested.as_bytes().into()),
+        }
+    }
+
+    /// The text, if this is text.
+    #[must_use]
+    pub const fn as_str(self) -> Option<&'a str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The bytes, if this is bytes.
+    #[must_use]
+    pub const fn as_bytes(self) -> Option<&'a [u8]> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The integer, if this is one that fits in an `i64`.
+    #[must_use]
+    pub fn as_i64(self) -> Option<i64> {
+        match self {
+            Self::Int(int) => i64::try_from(int).ok(),
+            _ => None,
+        }
+    }
+
+    /// The float, if this is one.
+    #[must_use]
+    pub const fn as_f64(self) -> Option<f64> {
+        match self {
+            Self::Float(float) => Some(float),
+            _ => None,
+        }
+    }
+
+    /// The boolean, if this is one.
+    #[must_use]
+    pub const fn as_bool(self) -> Option<bool> {
+        match self {
+            Self::Bool(bool) => Some(bool),
+            _ => None,
+        }
+    }
+
+    /// Whether this is null (a missing value is `None` of the read, not null).
+    #[must_use]
+    pub const fn is_null(self) -> bool {
+        matches!(self, Self::Null)
+    }
+}
+
+impl PartialEq for ValueRef<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Null, Self::Null) => true,
+            (Self::Bool(a), Self::Bool(b)) => a == b,
+            (Self::Int(a), Self::Int(b)) => a == b,
+            (Self::BigInt(a), Self::BigInt(b)) => a == b,
+            (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
+            (Self::Text(a), Self::Text(b)) => a == b,
+            (Self::Bytes(a), Self::Bytes(b)) => a == b,
+            (Self::Timestamp(a), Self::Timestamp(b)) => a == b,
+            (Self::Ext(a), Self::Ext(b)) => a == b,
+            (Self::Array(a), Self::Array(b)) | (Self::Map(a), Self::Map(b)) => a.as_bytes() == b.as_bytes(),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for ValueRef<'_> {}
+
+impl PartialEq<Value> for ValueRef<'_> {
+    fn eq(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Self::Array(nested), Value::Array(_)) | (Self::Map(nested), Value::Map(_)) => {
+                nested.to_value().is_ok_and(|value| value == *other)
+            }
+            (Self::Null, Value::Null) => true,
+            (Self::Bool(a), Value::Bool(b)) => a == b,
+            (Self::Int(a), Value::Int(b)) => a == b,
+            (Self::BigInt(a), Value::BigInt(b)) => *a == b.as_ref(),
+            (Self::Float(a), Value::Float(b)) => a.to_bits() == b.to_bits(),
+            (Self::Text(a), Value::Text(b)) => a == b,
+            (Self::Bytes(a), Value::Bytes(b)) => a == b,
+            (Self::Timestamp(a), Value::Timestamp(b)) => a == b,
+            (Self::Ext(a), Value::Ext(b)) => a.code == b.code && a.data == b.data,
+            _ => false,
+        }
+    }
+}
+
+impl ValueBuf {
+    /// Borrows the value.
+    #[inline]
+    #[must_use]
+    pub fn as_ref(&self) -> ValueRef<'_> {
+        match self {
+            Self::Null => ValueRef::Null,
+            Self::Bool(bool) => ValueRef::Bool(*bool),
+            Self::Int(int) => ValueRef::Int(*int),
+            Self::BigInt(big) => ValueRef::BigInt(big.as_ref()),
+            Self::Float(float) => ValueRef::Float(*float),
+            Self::Text(text) => ValueRef::Text(text),
+            Self::Bytes(bytes) => ValueRef::Bytes(bytes),
+            Self::Timestamp(timestamp) => ValueRef::Timestamp(*timestamp),
+            Self::Ext(ext) => ValueRef::Ext(ExtRef { code: ext.code, data: &ext.data }),
+            Self::Array(bytes) => ValueRef::Array(Nested::trusted(bytes)),
+            Self::Map(bytes) => ValueRef::Map(Nested::trusted(bytes)),
+        }
+    }
+}
+
+impl TryFrom<Value> for ValueBuf {
+    type Error = ValueTooLarge;
+
+    fn try_from(value: Value) -> Result<Self, ValueTooLarge> {
+        let fits = |len: usize| if len <= VALUE_LEN_MAX { Ok(()) } else { Err(ValueTooLarge) };
+        Ok(match value {
+            Value::Null => Self::Null,
+            Value::Bool(bool) => Self::Bool(bool),
+            Value::Int(int) => Self::Int(int),
+            Value::BigInt(big) => {
+                fits(big.as_ref().as_bytes().len())?;
+                Self::BigInt(big)
+            }
+            Value::Float(float) => Self::Float(float),
+            Value::Text(text) => {
+                fits(text.len())?;
+                Self::Text(text.into_boxed_str())
+            }
+            Value::Bytes(bytes) => {
+                fits(bytes.len())?;
+                Self::Bytes(bytes.into_boxed_slice())
+            }
+            Value::Timestamp(timestamp) => Self::Timestamp(timestamp),
+            Value::Ext(ext) => {
+                fits(ext.data.len().saturating_add(1))?;
+                Self::Ext(ext)
+            }
+            Value::Array(_) => Self::Array(nested::encode(&value)?.into_boxed_slice()),
+            Value::Map(_) => Self::Map(nested::encode(&value)?.into_boxed_slice()),
+        })
+    }
+}
