@@ -255,10 +255,7 @@ pub(crate) const fn block_count(table_offset: u64) -> u64 {
 pub(crate) const fn block_bounds(number: u64, table_offset: u64) -> (u64, u64) {
     let start = number.saturating_mul(BLOCK_LEN);
     let end = start.saturating_add(BLOCK_LEN);
-    (
-        if start < HEADER_LEN { HEADER_LEN } else { start },
-        if end > table_offset { table_offset } else { end },
-    )
+    (if start < HEADER_LEN { HEADER_LEN } else { start }, if end > table_offset { table_offset } else { end })
 }
 
 /// Where the next section may start.
@@ -281,10 +278,7 @@ mod tests {
             file_len: 704 + 4,
             table_offset: 704,
             table_checksum: 5,
-            sections: vec![
-                Section { kind: 1, offset: 512, len: 100 },
-                Section { kind: 3, offset: 640, len: 64 },
-            ],
+            sections: vec![Section { kind: 1, offset: 512, len: 100 }, Section { kind: 3, offset: 640, len: 64 }],
         }
     }
 

@@ -29,7 +29,8 @@ pub(crate) fn record<'a, T: Record>(bytes: &'a [u8], offset: usize, section: &'s
     let at = offset as u64;
     let end = offset.checked_add(size_of::<T>()).ok_or(Invalid::new(at, section, "out of bounds"))?;
     let window = bytes.get(offset..end).ok_or(Invalid::new(at, section, "cut short"))?;
-    rkyv::api::high::access_pos::<T, Failure>(window, 0).map_err(|Failure| Invalid::new(at, section, "not aligned or not valid"))
+    rkyv::api::high::access_pos::<T, Failure>(window, 0)
+        .map_err(|Failure| Invalid::new(at, section, "not aligned or not valid"))
 }
 
 /// The number of `T`s that `len` bytes hold, and the `index`th offset.

@@ -236,7 +236,8 @@ impl Column {
             return Err(Invalid::new(32, SECTION, "a segment length that this build does not know"));
         }
         let (count, index_len) = (column.dictionary_count.to_native(), column.dictionary_index_len.to_native());
-        let index_fits = index_len == 0 || (index_len.is_power_of_two() && u64::from(count).saturating_mul(2) <= u64::from(index_len));
+        let index_fits = index_len == 0
+            || (index_len.is_power_of_two() && u64::from(count).saturating_mul(2) <= u64::from(index_len));
         if count as usize > DICTIONARY_COUNT_MAX || !index_fits {
             return Err(Invalid::new(24, SECTION, "a dictionary larger than allowed or than its index"));
         }
@@ -372,8 +373,10 @@ impl Segment {
         let at = super::bytes::element_offset::<SegmentRecord>(index);
         let invalid = |reason| Invalid::new(at as u64, SECTION, reason);
         let segment: &SegmentRecord = record(section, at, SECTION)?;
-        let encoding = Encoding::ALL.get(usize::from(segment.encoding)).copied().ok_or(invalid("an unknown encoding"))?;
-        let presence = Presence::ALL.get(usize::from(segment.presence)).copied().ok_or(invalid("an unknown presence"))?;
+        let encoding =
+            Encoding::ALL.get(usize::from(segment.encoding)).copied().ok_or(invalid("an unknown encoding"))?;
+        let presence =
+            Presence::ALL.get(usize::from(segment.presence)).copied().ok_or(invalid("an unknown presence"))?;
         let statistics =
             Statistics::from_parts(segment.statistics, segment.minimum.to_native(), segment.maximum.to_native())
                 .ok_or(invalid("unknown statistics"))?;
@@ -402,7 +405,10 @@ impl Segment {
     }
 
     fn check(&self, slots: u64, cells_len: u64, presence_len: u64) -> Result<(), &'static str> {
-        if u64::from(self.slot_count) != slots || self.present_count > self.slot_count || self.null_count > self.present_count {
+        if u64::from(self.slot_count) != slots
+            || self.present_count > self.slot_count
+            || self.null_count > self.present_count
+        {
             return Err("impossible counts");
         }
         let by_presence = match self.presence {

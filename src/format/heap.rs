@@ -193,7 +193,8 @@ mod tests {
     /// Whatever bytes a block holds, what `text` returns is UTF-8, and sound text is never refused.
     #[test]
     fn text_is_always_utf8() {
-        let pieces: [&[u8]; 9] = [b"a", b"bc", "é".as_bytes(), "€".as_bytes(), "😀".as_bytes(), &[0x80], &[0xE2], &[0xF0, 0x9F], &[0xFF]];
+        let pieces: [&[u8]; 9] =
+            [b"a", b"bc", "é".as_bytes(), "€".as_bytes(), "😀".as_bytes(), &[0x80], &[0xE2], &[0xF0, 0x9F], &[0xFF]];
         let mut state = 0x1234_5678_9ABC_DEF1u64;
         let mut next = |below: usize| {
             state ^= state << 13;

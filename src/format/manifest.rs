@@ -394,7 +394,17 @@ mod tests {
         for ours in ["axis-0", "axis-12", "dim-0-1.col", "dim-4294967294-77.col"] {
             assert!(is_base_name(ours));
         }
-        for other in ["axis-", "axis-01", "axis-x", "dim-1.col", "dim-1-2", "dim-1-2.col.bak", "dim--1-2.col", "LOCK", "MANIFEST"] {
+        for other in [
+            "axis-",
+            "axis-01",
+            "axis-x",
+            "dim-1.col",
+            "dim-1-2",
+            "dim-1-2.col.bak",
+            "dim--1-2.col",
+            "LOCK",
+            "MANIFEST",
+        ] {
             assert!(!is_base_name(other), "{other}");
         }
     }

@@ -60,7 +60,13 @@ pub(crate) fn check_start(bytes: &[u8], magic: &[u8; 8], section: &'static str) 
     }
     match bytes::u32_at(bytes, 8) {
         Some(FORMAT_VERSION) => {}
-        Some(version) => return Err(Invalid::with(8, section, format!("format version {version}; this build reads {FORMAT_VERSION}"))),
+        Some(version) => {
+            return Err(Invalid::with(
+                8,
+                section,
+                format!("format version {version}; this build reads {FORMAT_VERSION}"),
+            ));
+        }
         None => return Err(Invalid::new(8, section, "cut short")),
     }
     match bytes::u32_at(bytes, 12) {

@@ -73,9 +73,7 @@ pub(crate) fn payload(value: ValueRef<'_>) -> Payload<'_> {
                     *first = u8::from(int < 0);
                 }
                 let magnitude = int.unsigned_abs().to_be_bytes();
-                for (to, from) in
-                    bytes.iter_mut().skip(1).zip(magnitude.iter().skip_while(|&&byte| byte == 0))
-                {
+                for (to, from) in bytes.iter_mut().skip(1).zip(magnitude.iter().skip_while(|&&byte| byte == 0)) {
                     *to = *from;
                     len = len.saturating_add(1);
                 }
@@ -156,10 +154,11 @@ pub(crate) fn decode_payload(tag: u8, payload: &[u8]) -> Result<ValueRef<'_>, In
         TAG_TIMESTAMP => {
             let (seconds, nanoseconds) = payload.split_first_chunk::<8>().ok_or(wrong_len.clone())?;
             let nanoseconds = u32::from_le_bytes(nanoseconds.try_into().map_err(|_| wrong_len)?);
-            ValueRef::Timestamp(
-                Timestamp::new(i64::from_le_bytes(*seconds), nanoseconds)
-                    .ok_or(Invalid::new(0, SECTION, "a timestamp with more than a second of nanoseconds"))?,
-            )
+            ValueRef::Timestamp(Timestamp::new(i64::from_le_bytes(*seconds), nanoseconds).ok_or(Invalid::new(
+                0,
+                SECTION,
+                "a timestamp with more than a second of nanoseconds",
+            ))?)
         }
         TAG_EXT => {
             let (code, data) = payload.split_first_chunk::<1>().ok_or(wrong_len)?;
@@ -253,7 +252,9 @@ mod tests {
         let mut late = vec![TAG_TIMESTAMP];
         late.extend(0i64.to_le_bytes());
         late.extend(1_000_000_000u32.to_le_bytes());
-        for bytes in [&[][..], &[TAG_NULL, 0], &[TAG_BOOL, 2], &uint, &[TAG_BIG_INT, 0, 5], &late, &[TAG_TEXT, 0xFF], &[12]] {
+        for bytes in
+            [&[][..], &[TAG_NULL, 0], &[TAG_BOOL, 2], &uint, &[TAG_BIG_INT, 0, 5], &late, &[TAG_TEXT, 0xFF], &[12]]
+        {
             assert!(decode(bytes).is_err(), "{bytes:?}");
         }
     }
@@ -261,7 +262,10 @@ mod tests {
     #[test]
     fn hashes_do_not_change() {
         // On disk: a change here breaks every index that was ever written.
-        assert_eq!(hash(ValueRef::Int(1), 0), XxHash3_64::oneshot_with_seed(2u64.wrapping_mul(TAG_SPREAD), &1i64.to_le_bytes()));
+        assert_eq!(
+            hash(ValueRef::Int(1), 0),
+            XxHash3_64::oneshot_with_seed(2u64.wrapping_mul(TAG_SPREAD), &1i64.to_le_bytes())
+        );
         assert_eq!(hash(ValueRef::Text(""), 0), XxHash3_64::oneshot_with_seed(6u64.wrapping_mul(TAG_SPREAD), b""));
         // The published test value of XXH3-64 for the empty input and seed 0.
         assert_eq!(XxHash3_64::oneshot_with_seed(0, b""), 0x2D06_8005_38D3_94C2);

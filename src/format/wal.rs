@@ -79,15 +79,15 @@ impl Header {
         header.previous_number = self.previous_number.into();
         header.previous_len = self.previous_len.into();
         header.last_sequence = self.last_sequence.into();
-        header.checksum = crc32fast::hash(bytemuck::bytes_of(&header).get(..CHECKSUM_OFFSET).unwrap_or_default()).into();
+        header.checksum =
+            crc32fast::hash(bytemuck::bytes_of(&header).get(..CHECKSUM_OFFSET).unwrap_or_default()).into();
         bytemuck::bytes_of(&header).to_vec()
     }
 
     /// Reads and checks a header. `bytes` may be unaligned.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Invalid> {
         const SECTION: &str = "log header";
-        let head: &[u8; HEADER_LEN as usize] =
-            bytes.first_chunk().ok_or(Invalid::new(0, SECTION, "cut short"))?;
+        let head: &[u8; HEADER_LEN as usize] = bytes.first_chunk().ok_or(Invalid::new(0, SECTION, "cut short"))?;
         let checksum = crc32fast::hash(head.get(..CHECKSUM_OFFSET).unwrap_or_default());
         if u32_at(head, CHECKSUM_OFFSET) != Some(checksum) {
             return Err(Invalid::new(0, SECTION, "the checksum does not match"));

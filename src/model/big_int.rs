@@ -48,8 +48,9 @@ impl BigInt {
         let mut limbs: Vec<u32> = Vec::new();
         for chunk in digits.as_bytes().chunks(9) {
             let scale = chunk.iter().fold(1u64, |scale, _| scale.wrapping_mul(10));
-            let mut carry =
-                chunk.iter().fold(0u64, |sum, digit| sum.wrapping_mul(10).wrapping_add(u64::from(digit.wrapping_sub(b'0'))));
+            let mut carry = chunk
+                .iter()
+                .fold(0u64, |sum, digit| sum.wrapping_mul(10).wrapping_add(u64::from(digit.wrapping_sub(b'0'))));
             for limb in &mut limbs {
                 let product = u64::from(*limb).wrapping_mul(scale).wrapping_add(carry);
                 *limb = product as u32;
@@ -111,18 +112,18 @@ fn small(negative: bool, digits: &[u8]) -> Option<i128> {
         return None;
     }
     let magnitude = digits.iter().fold(0u128, |sum, &byte| (sum << 8) | u128::from(byte));
-    if negative {
-        0i128.checked_sub_unsigned(magnitude)
-    } else {
-        i128::try_from(magnitude).ok()
-    }
+    if negative { 0i128.checked_sub_unsigned(magnitude) } else { i128::try_from(magnitude).ok() }
 }
 
 impl fmt::Display for BigIntRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Repeated division by 10^9, least significant digits first.
-        let mut limbs: Vec<u32> =
-            self.magnitude().rchunks(4).rev().map(|chunk| chunk.iter().fold(0u32, |sum, &b| (sum << 8) | u32::from(b))).collect();
+        let mut limbs: Vec<u32> = self
+            .magnitude()
+            .rchunks(4)
+            .rev()
+            .map(|chunk| chunk.iter().fold(0u32, |sum, &b| (sum << 8) | u32::from(b)))
+            .collect();
         let mut groups: Vec<u32> = Vec::new();
         while !limbs.is_empty() {
             let mut rest = 0u64;

@@ -18,13 +18,58 @@ pub struct FreeSlots {
     base_next: u32,
     /// The base's tombstones from here on were given back when the axis shrank.
     base_end: u32,
+    /// What to restore when the changes since [`begin`](Self::begin) are taken back.
+    undo: Undo,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Undo {
+    slot_count: u32,
+    base_next: u32,
+    base_end: u32,
+    /// Slots that entered (true) or left `freed`, in order.
+    steps: Vec<(u32, bool)>,
 }
 
 impl FreeSlots {
     /// Starts from a base of `slot_count` slots.
     #[must_use]
-    pub const fn new(slot_count: u32) -> Self {
-        Self { slot_count, freed: BTreeSet::new(), base_next: 0, base_end: slot_count }
+    pub fn new(slot_count: u32) -> Self {
+        Self { slot_count, freed: BTreeSet::new(), base_next: 0, base_end: slot_count, undo: Undo::default() }
+    }
+
+    /// Starts a batch of changes that [`rollback`](Self::rollback) takes back.
+    pub fn begin(&mut self) {
+        let Self { slot_count, base_next, base_end, .. } = *self;
+        self.undo.steps.clear();
+        self.undo = Undo { slot_count, base_next, base_end, steps: std::mem::take(&mut self.undo.steps) };
+    }
+
+    /// Takes back all changes since [`begin`](Self::begin).
+    pub fn rollback(&mut self) {
+        let Undo { slot_count, base_next, base_end, .. } = self.undo;
+        (self.slot_count, self.base_next, self.base_end) = (slot_count, base_next, base_end);
+        for (slot, entered) in self.undo.steps.drain(..).rev() {
+            if entered {
+                self.freed.remove(&slot);
+            } else {
+                self.freed.insert(slot);
+            }
+        }
+    }
+
+    fn enter(&mut self, slot: u32) {
+        if self.freed.insert(slot) {
+            self.undo.steps.push((slot, true));
+        }
+    }
+
+    fn leave(&mut self, slot: u32) -> bool {
+        let left = self.freed.remove(&slot);
+        if left {
+            self.undo.steps.push((slot, false));
+        }
+        left
     }
 
     /// One above the last slot in use.
@@ -52,7 +97,7 @@ impl FreeSlots {
             (Some(freed), Some(base)) if base < freed => self.take_base(base),
             (None, Some(base)) => self.take_base(base),
             (Some(freed), _) => {
-                self.freed.pop_first();
+                self.leave(freed);
                 Some(Slot(freed))
             }
             (None, None) if self.slot_count <= Slot::MAX.0 => {
@@ -68,25 +113,36 @@ impl FreeSlots {
         Some(Slot(slot))
     }
 
-    /// Takes a slot that a log says was taken: a free one, or one past the end (the ones between become free).
-    pub fn take_at(&mut self, slot: Slot) {
-        if slot.0 >= self.slot_count {
-            self.freed.extend(self.slot_count..slot.0);
-            self.slot_count = slot.0 + 1;
-        } else if !self.freed.remove(&slot.0) && slot.0 < self.base_end && slot.0 >= self.base_next {
-            self.base_next = slot.0 + 1;
-        }
-    }
-
-    /// Frees a slot, then gives back free slots at the end. `is_free(n)` tells whether slot n, below this one's and in
-    /// the base, is a tombstone that has not been taken.
+    /// Takes a slot that a log says was taken; false if it is not free. `base_is_free(n)` tells whether slot n of the base
+    /// is a tombstone.
     ///
     /// # Errors
-    /// Those of `is_free`; the slot is freed all the same, and the end is given back at a later call.
+    /// Those of `base_is_free`; nothing has changed then.
+    pub fn take_at<E>(&mut self, slot: Slot, base_is_free: impl Fn(u32) -> Result<bool, E>) -> Result<bool, E> {
+        if slot.0 == self.slot_count && slot <= Slot::MAX {
+            self.slot_count += 1;
+            return Ok(true);
+        }
+        if self.leave(slot.0) {
+            return Ok(true);
+        }
+        let untaken = slot.0 >= self.base_next && slot.0 < self.base_end;
+        if untaken && base_is_free(slot.0)? {
+            self.base_next = slot.0 + 1;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Frees a slot, then gives back free slots at the end. `base_is_free(n)` tells whether slot n of the base is a
+    /// tombstone.
+    ///
+    /// # Errors
+    /// Those of `base_is_free`; the slot is freed all the same, and the end is given back at a later call.
     pub fn free<E>(&mut self, slot: Slot, base_is_free: impl Fn(u32) -> Result<bool, E>) -> Result<(), E> {
-        self.freed.insert(slot.0);
+        self.enter(slot.0);
         while let Some(last) = self.slot_count.checked_sub(1) {
-            if !self.freed.remove(&last) {
+            if !self.leave(last) {
                 let untaken = last >= self.base_next && last < self.base_end;
                 if !(untaken && base_is_free(last)?) {
                     break;
@@ -142,6 +198,24 @@ mod tests {
                         list.pop();
                     }
                     free.free(Slot(slot as u32), |s| Ok::<_, Infallible>(!base[s as usize])).unwrap();
+                }
+                if next(4) == 0 {
+                    // What is taken back leaves no trace.
+                    let before = format!("{:?}", (free.slot_count, &free.freed, free.base_next, free.base_end));
+                    free.begin();
+                    for _ in 0..next(6) {
+                        let slot = next(list.len() as u64 + 1) as usize;
+                        if next(2) == 0 || !list.get(slot).copied().unwrap_or(false) {
+                            free.take(|from| {
+                                Ok::<_, Infallible>((from..base.len() as u32).find(|&s| !base[s as usize]))
+                            })
+                            .unwrap();
+                        } else {
+                            free.free(Slot(slot as u32), |s| Ok::<_, Infallible>(!base[s as usize])).unwrap();
+                        }
+                    }
+                    free.rollback();
+                    assert_eq!(format!("{:?}", (free.slot_count, &free.freed, free.base_next, free.base_end)), before);
                 }
                 assert_eq!(free.slot_count() as usize, list.len(), "seed {seed} step {step}");
             }

@@ -234,7 +234,9 @@ mod tests {
 
     #[test]
     fn what_a_key_can_be() {
-        for value in [Value::from(u64::MAX), Value::from(i64::MIN), Value::from(""), Value::ext(3, vec![]), Value::Array(vec![])] {
+        for value in
+            [Value::from(u64::MAX), Value::from(i64::MIN), Value::from(""), Value::ext(3, vec![]), Value::Array(vec![])]
+        {
             assert!(Key::try_from(value).is_ok());
         }
         for value in [

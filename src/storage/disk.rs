@@ -42,36 +42,23 @@ impl DiskStorage {
         if !fs::metadata(&resolved).map_err(failed)?.is_dir() {
             return Err(failed(ErrorKind::NotADirectory.into()));
         }
-        Ok(Self {
-            path: resolved,
-            map_mode,
-        })
+        Ok(Self { path: resolved, map_mode })
     }
 
     /// The directory at `path`, created durably when it is missing, as are its parents.
     pub fn create(path: impl AsRef<Path>, map_mode: MapMode) -> Result<Self, StorageError> {
         let path = path.as_ref();
-        let absolute = std::path::absolute(path)
-            .map_err(|cause| StorageError::new(path, "resolve the path", cause))?;
+        let absolute = std::path::absolute(path).map_err(|cause| StorageError::new(path, "resolve the path", cause))?;
         create_directories(&absolute)?;
         Self::open(&absolute, map_mode)
     }
 
     /// Opens a file to read it; `None` when there is none.
-    fn open_read(
-        &self,
-        name: &str,
-        operation: &'static str,
-    ) -> Result<Option<(File, PathBuf)>, StorageError> {
+    fn open_read(&self, name: &str, operation: &'static str) -> Result<Option<(File, PathBuf)>, StorageError> {
         let path = file_path(&self.path, name, operation)?;
         // Asked before opening, because opening a FIFO waits for its other end.
-        let opened = fs::metadata(&path).and_then(|metadata| {
-            if metadata.is_file() {
-                File::open(&path)
-            } else {
-                Err(not_regular())
-            }
-        });
+        let opened = fs::metadata(&path)
+            .and_then(|metadata| if metadata.is_file() { File::open(&path) } else { Err(not_regular()) });
         match opened {
             Ok(file) => Ok(Some((file, path))),
             Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
@@ -113,12 +100,7 @@ impl Storage for DiskStorage {
 
     fn create(&self, name: &str) -> Result<Box<dyn StorageFile>, StorageError> {
         let path = file_path(&self.path, name, "create")?;
-        match OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&path)
-        {
+        match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
             Ok(file) => Ok(Box::new(DiskFile { file, path })),
             Err(cause) => Err(StorageError::new(path, "create", cause)),
         }
@@ -127,11 +109,7 @@ impl Storage for DiskStorage {
     fn open_write(&self, name: &str) -> Result<Box<dyn StorageFile>, StorageError> {
         let path = file_path(&self.path, name, "open to write")?;
         let opened = fs::metadata(&path).and_then(|metadata| {
-            if metadata.is_file() {
-                OpenOptions::new().read(true).write(true).open(&path)
-            } else {
-                Err(not_regular())
-            }
+            if metadata.is_file() { OpenOptions::new().read(true).write(true).open(&path) } else { Err(not_regular()) }
         });
         match opened {
             Ok(file) => Ok(Box::new(DiskFile { file, path })),
@@ -149,6 +127,16 @@ impl Storage for DiskStorage {
         };
         match read_to_end(&file, offset) {
             Ok(bytes) => Ok(Some(bytes)),
+            Err(cause) => Err(StorageError::new(path, "read", cause)),
+        }
+    }
+
+    fn len(&self, name: &str) -> Result<Option<u64>, StorageError> {
+        let Some((file, path)) = self.open_read(name, "read")? else {
+            return Ok(None);
+        };
+        match file.metadata() {
+            Ok(metadata) => Ok(Some(metadata.len())),
             Err(cause) => Err(StorageError::new(path, "read", cause)),
         }
     }
@@ -176,9 +164,7 @@ impl Storage for DiskStorage {
     fn remove(&self, name: &str) -> Result<(), StorageError> {
         let path = file_path(&self.path, name, "remove")?;
         match fs::remove_file(&path) {
-            Err(cause) if cause.kind() != ErrorKind::NotFound => {
-                Err(StorageError::new(path, "remove", cause))
-            }
+            Err(cause) if cause.kind() != ErrorKind::NotFound => Err(StorageError::new(path, "remove", cause)),
             _ => Ok(()),
         }
     }
@@ -210,15 +196,11 @@ impl DiskFile {
 impl StorageFile for DiskFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
         // Goes on after short and interrupted writes.
-        self.file
-            .write_all_at(bytes, offset)
-            .map_err(self.failed("write"))
+        self.file.write_all_at(bytes, offset).map_err(self.failed("write"))
     }
 
     fn set_len(&self, len: u64) -> Result<(), StorageError> {
-        self.file
-            .set_len(len)
-            .map_err(self.failed("set the length of"))
+        self.file.set_len(len).map_err(self.failed("set the length of"))
     }
 
     fn sync_data(&self) -> Result<(), StorageError> {
@@ -226,10 +208,7 @@ impl StorageFile for DiskFile {
     }
 
     fn len(&self) -> Result<u64, StorageError> {
-        let metadata = self
-            .file
-            .metadata()
-            .map_err(self.failed("get the length of"))?;
+        let metadata = self.file.metadata().map_err(self.failed("get the length of"))?;
         Ok(metadata.len())
     }
 }
@@ -274,10 +253,7 @@ fn create_directories(path: &Path) -> Result<(), StorageError> {
     // sync. Where we may not, somebody else made it.
     if let Some(parent) = existing.and_then(Path::parent)
         && let Err(error) = sync_directory(parent)
-        && !matches!(
-            error.io_error().kind(),
-            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
-        )
+        && !matches!(error.io_error().kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
     {
         return Err(error);
     }
@@ -317,11 +293,7 @@ mod tests {
     fn open_needs_an_existing_directory_and_writes_nothing() {
         let parent = tempdir().unwrap();
         let path = parent.path().join("a.vdb");
-        assert!(
-            DiskStorage::open(&path, MapMode::Mmap)
-                .unwrap_err()
-                .is_not_found()
-        );
+        assert!(DiskStorage::open(&path, MapMode::Mmap).unwrap_err().is_not_found());
         assert!(!path.exists());
 
         fs::write(&path, b"a file").unwrap();

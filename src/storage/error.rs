@@ -19,11 +19,7 @@ pub struct StorageError {
 impl StorageError {
     /// An error of `operation` (a verb or a short phrase that completes "could not ...") on `path`.
     pub fn new(path: impl Into<PathBuf>, operation: &'static str, source: io::Error) -> Self {
-        Self {
-            path: path.into(),
-            operation,
-            source,
-        }
+        Self { path: path.into(), operation, source }
     }
 
     /// The file or directory the operation was about.
@@ -44,10 +40,7 @@ impl StorageError {
     /// True when the medium, a quota or a file size limit is exhausted (`ENOSPC`, `EDQUOT`,
     /// `EFBIG`): the same operation may succeed once there is room.
     pub fn is_no_space(&self) -> bool {
-        matches!(
-            self.source.kind(),
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
-        )
+        matches!(self.source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
     }
 
     /// True when the file or directory does not exist.
@@ -64,13 +57,7 @@ impl StorageError {
 impl fmt::Display for StorageError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The cause is part of the line: without it the line says nothing one could act on.
-        write!(
-            formatter,
-            "could not {} {}: {}",
-            self.operation,
-            self.path.display(),
-            self.source
-        )
+        write!(formatter, "could not {} {}: {}", self.operation, self.path.display(), self.source)
     }
 }
 
@@ -111,10 +98,7 @@ impl fmt::Display for ReplaceError {
         match self {
             Self::Before(error) => write!(formatter, "{error} (the old content is in place)"),
             Self::Unknown(error) => {
-                write!(
-                    formatter,
-                    "{error} (it is unknown which content is in place)"
-                )
+                write!(formatter, "{error} (it is unknown which content is in place)")
             }
         }
     }
@@ -156,10 +140,7 @@ mod tests {
     fn message_names_file_operation_and_cause() {
         let error = of_errno(EIO);
         let text = error.to_string();
-        assert!(
-            text.starts_with("could not write /d/f: Input/output error"),
-            "{text}"
-        );
+        assert!(text.starts_with("could not write /d/f: Input/output error"), "{text}");
         assert!(error.source().is_some());
         let (path, operation, source) = error.into_parts();
         assert_eq!((path.as_path(), operation), (Path::new("/d/f"), "write"));

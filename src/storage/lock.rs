@@ -49,12 +49,8 @@ impl DiskLock {
             return Ok(None);
         }
         let path = directory.join(LOCK_NAME);
-        let lock_file =
-            lock_path(&path, || ()).map_err(|cause| StorageError::new(&path, "lock", cause))?;
-        Ok(lock_file.map(|lock_file| Self {
-            _lock_file: lock_file,
-            _directory: opened,
-        }))
+        let lock_file = lock_path(&path, || ()).map_err(|cause| StorageError::new(&path, "lock", cause))?;
+        Ok(lock_file.map(|lock_file| Self { _lock_file: lock_file, _directory: opened }))
     }
 }
 
@@ -63,12 +59,7 @@ impl DiskLock {
 /// `opened` is called between opening and locking, where a test recreates the file.
 fn lock_path(path: &Path, mut opened: impl FnMut()) -> io::Result<Option<File>> {
     for _ in 0..ATTEMPT_COUNT_MAX {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         opened();
         if !try_lock(&file)? {
             return Ok(None);
@@ -236,10 +227,7 @@ mod tests {
                     })
                 })
                 .collect();
-            attempts
-                .into_iter()
-                .filter_map(|attempt| attempt.join().unwrap())
-                .collect()
+            attempts.into_iter().filter_map(|attempt| attempt.join().unwrap()).collect()
         });
         assert_eq!(winners.len(), 1);
     }

@@ -44,28 +44,15 @@ impl MemoryStorage {
 
     /// A directory of these files, not locked.
     pub fn from_files(files: BTreeMap<String, Vec<u8>>) -> Self {
-        let files = files
-            .into_iter()
-            .map(|(name, bytes)| (name, Arc::new(Mutex::new(bytes))))
-            .collect();
-        let directory = Directory {
-            files,
-            is_locked: false,
-        };
-        Self {
-            path: PathBuf::from(DIRECTORY_PATH),
-            directory: Arc::new(Mutex::new(directory)),
-        }
+        let files = files.into_iter().map(|(name, bytes)| (name, Arc::new(Mutex::new(bytes)))).collect();
+        let directory = Directory { files, is_locked: false };
+        Self { path: PathBuf::from(DIRECTORY_PATH), directory: Arc::new(Mutex::new(directory)) }
     }
 
     /// A copy of all files as they are now, by name.
     pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let directory = guard(&self.directory);
-        directory
-            .files
-            .iter()
-            .map(|(name, content)| (name.clone(), guard(content).clone()))
-            .collect()
+        directory.files.iter().map(|(name, content)| (name.clone(), guard(content).clone())).collect()
     }
 
     /// A directory of its own with a copy of all files as they are now, not locked: what another
@@ -75,11 +62,7 @@ impl MemoryStorage {
     }
 
     fn open(&self, path: PathBuf, content: Content) -> Box<dyn StorageFile> {
-        Box::new(MemoryFile {
-            path,
-            directory: Arc::clone(&self.directory),
-            content,
-        })
+        Box::new(MemoryFile { path, directory: Arc::clone(&self.directory), content })
     }
 
     /// What `read` makes of the content of `name`, or `None` when there is no such file.
@@ -91,10 +74,7 @@ impl MemoryStorage {
     ) -> Result<Option<T>, StorageError> {
         file_path(&self.path, name, operation)?;
         let directory = guard(&self.directory);
-        Ok(directory
-            .files
-            .get(name)
-            .map(|content| read(&guard(content))))
+        Ok(directory.files.get(name).map(|content| read(&guard(content))))
     }
 }
 
@@ -121,9 +101,7 @@ impl Storage for MemoryStorage {
             return Err(StorageError::new(path, "create", cause));
         }
         let content = Content::default();
-        directory
-            .files
-            .insert(name.to_owned(), Arc::clone(&content));
+        directory.files.insert(name.to_owned(), Arc::clone(&content));
         Ok(self.open(path, content))
     }
 
@@ -131,11 +109,7 @@ impl Storage for MemoryStorage {
         let path = file_path(&self.path, name, "open to write")?;
         match guard(&self.directory).files.get(name) {
             Some(content) => Ok(self.open(path, Arc::clone(content))),
-            None => Err(StorageError::new(
-                path,
-                "open to write",
-                ErrorKind::NotFound.into(),
-            )),
+            None => Err(StorageError::new(path, "open to write", ErrorKind::NotFound.into())),
         }
     }
 
@@ -145,11 +119,13 @@ impl Storage for MemoryStorage {
 
     fn read_from(&self, name: &str, offset: u64) -> Result<Option<Vec<u8>>, StorageError> {
         self.with_content(name, "read", |bytes| {
-            let rest = usize::try_from(offset)
-                .ok()
-                .and_then(|offset| bytes.get(offset..));
+            let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..));
             rest.unwrap_or_default().to_vec()
         })
+    }
+
+    fn len(&self, name: &str) -> Result<Option<u64>, StorageError> {
+        self.with_content(name, "read", |bytes| bytes.len() as u64)
     }
 
     fn map(&self, name: &str) -> Result<Option<Region>, StorageError> {
@@ -161,11 +137,7 @@ impl Storage for MemoryStorage {
         file_path(&self.path, to, "rename")?;
         let mut directory = guard(&self.directory);
         let Some(content) = directory.files.remove(from) else {
-            return Err(StorageError::new(
-                path,
-                "rename",
-                ErrorKind::NotFound.into(),
-            ));
+            return Err(StorageError::new(path, "rename", ErrorKind::NotFound.into()));
         };
         directory.files.insert(to.to_owned(), content);
         Ok(())
@@ -188,9 +160,7 @@ impl Storage for MemoryStorage {
         }
         directory.is_locked = true;
         directory.files.entry(LOCK_NAME.to_owned()).or_default();
-        Ok(Some(Box::new(MemoryLock {
-            directory: Arc::clone(&self.directory),
-        })))
+        Ok(Some(Box::new(MemoryLock { directory: Arc::clone(&self.directory) })))
     }
 }
 
@@ -209,8 +179,7 @@ impl MemoryFile {
         change: impl FnOnce(&mut Vec<u8>) -> io::Result<T>,
     ) -> Result<T, StorageError> {
         let _directory = guard(&self.directory);
-        change(&mut guard(&self.content))
-            .map_err(|cause| StorageError::new(&self.path, operation, cause))
+        change(&mut guard(&self.content)).map_err(|cause| StorageError::new(&self.path, operation, cause))
     }
 }
 
@@ -233,9 +202,7 @@ impl StorageFile for MemoryFile {
     }
 
     fn set_len(&self, len: u64) -> Result<(), StorageError> {
-        self.with_content("set the length of", |content| {
-            resize(content, checked_len(len)?)
-        })
+        self.with_content("set the length of", |content| resize(content, checked_len(len)?))
     }
 
     fn sync_data(&self) -> Result<(), StorageError> {

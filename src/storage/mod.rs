@@ -22,11 +22,13 @@ mod error;
 mod lock;
 mod memory;
 mod region;
+mod staged;
 
 pub use disk::{DiskStorage, MapMode};
 pub use error::{ReplaceError, StorageError};
 pub use memory::MemoryStorage;
 pub use region::Region;
+pub use staged::{StagedDirectory, StagedFile};
 
 use std::fmt::Debug;
 use std::io::{self, ErrorKind};
@@ -57,6 +59,9 @@ pub trait Storage: Send + Sync + Debug + 'static {
 
     /// The file from `offset` to its end (empty when it ends before), or `None` when there is none.
     fn read_from(&self, name: &str, offset: u64) -> Result<Option<Vec<u8>>, StorageError>;
+
+    /// The length of a file, or `None` when there is none.
+    fn len(&self, name: &str) -> Result<Option<u64>, StorageError>;
 
     /// The whole file as an immutable region, or `None` when there is none.
     ///
@@ -91,9 +96,7 @@ pub trait Storage: Send + Sync + Debug + 'static {
             let _ = self.remove(temporary);
             return Err(ReplaceError::Before(error));
         }
-        self.rename(temporary, name)
-            .and_then(|()| self.sync_directory())
-            .map_err(ReplaceError::Unknown)
+        self.rename(temporary, name).and_then(|()| self.sync_directory()).map_err(ReplaceError::Unknown)
     }
 }
 
@@ -122,11 +125,7 @@ pub trait StorageFile: Send + Sync + Debug {
 pub trait StorageLock: Send + Sync + Debug {}
 
 /// The path of `name` in `directory`, if `name` is a plain file name.
-fn file_path(
-    directory: &Path,
-    name: &str,
-    operation: &'static str,
-) -> Result<PathBuf, StorageError> {
+fn file_path(directory: &Path, name: &str, operation: &'static str) -> Result<PathBuf, StorageError> {
     let path = directory.join(name);
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
         let cause = io::Error::new(ErrorKind::InvalidInput, "not a plain file name");
@@ -159,17 +158,13 @@ mod tests {
     #[test]
     fn disk_storage_mapping_memory() {
         let directory = tempfile::tempdir().unwrap();
-        battery(Arc::new(
-            DiskStorage::open(directory.path(), MapMode::Mmap).unwrap(),
-        ));
+        battery(Arc::new(DiskStorage::open(directory.path(), MapMode::Mmap).unwrap()));
     }
 
     #[test]
     fn disk_storage_reading_to_the_heap() {
         let directory = tempfile::tempdir().unwrap();
-        battery(Arc::new(
-            DiskStorage::open(directory.path(), MapMode::Heap).unwrap(),
-        ));
+        battery(Arc::new(DiskStorage::open(directory.path(), MapMode::Heap).unwrap()));
     }
 
     #[test]
@@ -247,11 +242,7 @@ mod tests {
             // The region outlives the file, and a new file of that name is another file.
             storage.remove("m").unwrap();
             assert_eq!(region.as_bytes(), bytes);
-            storage
-                .create("m")
-                .unwrap()
-                .write_at(0, b"other content")
-                .unwrap();
+            storage.create("m").unwrap().write_at(0, b"other content").unwrap();
             assert_eq!(region.as_bytes(), bytes);
             storage.remove("m").unwrap();
         }
@@ -260,11 +251,7 @@ mod tests {
 
     fn names(storage: &dyn Storage) {
         for name in ["b", "a", "c"] {
-            storage
-                .create(name)
-                .unwrap()
-                .write_at(0, name.as_bytes())
-                .unwrap();
+            storage.create(name).unwrap().write_at(0, name.as_bytes()).unwrap();
         }
         storage.sync_directory().unwrap();
         assert_eq!(storage.list().unwrap(), ["a", "b", "c"]);
@@ -311,11 +298,7 @@ mod tests {
         assert_eq!(storage.read("M").unwrap().unwrap(), b"first");
 
         // What a crash left behind, longer than the new content, must not shine through.
-        storage
-            .create("M.new")
-            .unwrap()
-            .write_at(0, b"a torn leftover")
-            .unwrap();
+        storage.create("M.new").unwrap().write_at(0, b"a torn leftover").unwrap();
         storage.replace("M", "M.new", b"second").unwrap();
         assert_eq!(storage.read("M").unwrap().unwrap(), b"second");
         assert_eq!(storage.list().unwrap(), ["M"]);
@@ -397,6 +380,9 @@ mod tests {
         fn read_from(&self, name: &str, offset: u64) -> Result<Option<Vec<u8>>, StorageError> {
             self.inner.read_from(name, offset)
         }
+        fn len(&self, name: &str) -> Result<Option<u64>, StorageError> {
+            self.inner.len(name)
+        }
         fn map(&self, name: &str) -> Result<Option<Region>, StorageError> {
             self.inner.map(name)
         }
@@ -420,11 +406,7 @@ mod tests {
 
     fn failing(fails: &'static str) -> FailingStorage {
         let old = BTreeMap::from([("M".to_owned(), b"old".to_vec())]);
-        FailingStorage {
-            inner: MemoryStorage::from_files(old),
-            fails,
-            rename_attempted: AtomicBool::new(false),
-        }
+        FailingStorage { inner: MemoryStorage::from_files(old), fails, rename_attempted: AtomicBool::new(false) }
     }
 
     #[test]

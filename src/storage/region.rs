@@ -50,8 +50,7 @@ impl Region {
     /// When the file is cut meanwhile, the region has what was left of it; what is appended
     /// meanwhile is not part of it. A length that memory cannot hold is an error, not an abort.
     pub fn read(file: &File) -> io::Result<Self> {
-        let len = usize::try_from(file.metadata()?.len())
-            .map_err(|_| io::Error::from(ErrorKind::FileTooLarge))?;
+        let len = usize::try_from(file.metadata()?.len()).map_err(|_| io::Error::from(ErrorKind::FileTooLarge))?;
         let block_count = len.div_ceil(Self::ALIGNMENT);
         let mut blocks = Vec::new();
         blocks.try_reserve_exact(block_count)?;
@@ -79,9 +78,7 @@ impl Region {
         // are other programs that write to or truncate files of a database in use, and media that
         // fail under a mapped page; `MapMode::Heap` is the way to do without mappings.
         let map = unsafe { Mmap::map(file)? };
-        Ok(Self {
-            bytes: Bytes::Mapped(map),
-        })
+        Ok(Self { bytes: Bytes::Mapped(map) })
     }
 
     /// The bytes.
@@ -89,9 +86,7 @@ impl Region {
     pub fn as_bytes(&self) -> &[u8] {
         match &self.bytes {
             Bytes::Mapped(map) => map,
-            Bytes::Heap { blocks, len } => {
-                bytemuck::cast_slice(blocks).get(..*len).unwrap_or_default()
-            }
+            Bytes::Heap { blocks, len } => bytemuck::cast_slice(blocks).get(..*len).unwrap_or_default(),
         }
     }
 
@@ -101,9 +96,7 @@ impl Region {
     }
 
     fn from_blocks(blocks: Vec<Block>, len: usize) -> Self {
-        Self {
-            bytes: Bytes::Heap { blocks, len },
-        }
+        Self { bytes: Bytes::Heap { blocks, len } }
     }
 }
 
@@ -158,11 +151,7 @@ mod tests {
         for len in [0_usize, 1, 63, 64, 65, 128, 4095, 4096, 4097, 300_000] {
             let bytes: Vec<u8> = (0..len).map(|index| (index % 253) as u8).collect();
             let file = file_of(&bytes);
-            let regions = [
-                Region::from_bytes(&bytes),
-                Region::read(&file).unwrap(),
-                Region::map(&file).unwrap(),
-            ];
+            let regions = [Region::from_bytes(&bytes), Region::read(&file).unwrap(), Region::map(&file).unwrap()];
             for region in regions {
                 assert_eq!(region.as_bytes(), bytes, "{region:?}");
                 assert_eq!(region.as_ptr().addr() % Region::ALIGNMENT, 0, "{region:?}");

@@ -3,21 +3,27 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-const ABOUT: &str = "An N-dimensional coordinate database: unique keys, deduplicated dimensions, constant-time lookups.";
+const ABOUT: &str =
+    "An N-dimensional coordinate database: unique keys, deduplicated dimensions, constant-time lookups.";
 
 const LONG_ABOUT: &str = "An N-dimensional coordinate database: unique keys, deduplicated dimensions, constant-time lookups.
 
 A database is a directory. Each point in it has a unique key, a coordinate (its slot number) and attributes: values in named \
 dimensions, which appear by being used. This is not a similarity-search database.";
 
-const AFTER_HELP: &str = "KEY is a JSON literal where it parses as one (101, 1.5, true, \"101\", [\"EWR\",1545]), else plain text. \
+const KEY_HELP: &str = "KEY is a JSON literal where it parses as one (101, 1.5, true, \"101\", [\"EWR\",1545]), else plain text. \
 Types are strict: the integer 101 and the text \"101\" are two keys; to name the text, quote it twice: '\"101\"'. What JSON cannot \
 hold is tagged: {\"$bytes\":\"base64\"}, {\"$float\":\"NaN\"}, {\"$timestamp\":\"2013-01-01T10:00:00Z\"}, {\"$ext\":[code,\"base64\"]}, \
-{\"$map\":[[key,value],...]}.
+{\"$map\":[[key,value],...]}.";
+
+const AFTER_HELP: &str = "Start with: vdb demo
 
 Results go to stdout: tables on a terminal, JSON when piped. Progress and reports go to stderr.
 
 Exit codes: 0 done, 1 key or value not found, 2 wrong usage, 3 corrupt database, 4 database locked by another writer, 5 anything else.";
+
+/// Options of every command are listed after its own.
+const LAST: usize = 900;
 
 /// The whole command line.
 #[derive(Parser, Debug)]
@@ -25,11 +31,11 @@ Exit codes: 0 done, 1 key or value not found, 2 wrong usage, 3 corrupt database,
 #[command(disable_help_subcommand = false, infer_subcommands = false, max_term_width = 110)]
 pub(crate) struct Arguments {
     /// Print results as JSON on a terminal too
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = LAST)]
     pub(crate) json: bool,
 
     /// Print no progress and no reports: only results, and errors
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = LAST)]
     pub(crate) quiet: bool,
 
     #[command(subcommand)]
@@ -53,14 +59,17 @@ pub(crate) enum Command {
     ///
     /// Without a DIMENSION: all attributes as one object. With one: its bare value. With several: an object of those that the point
     /// has. When there is no such point, or no value in the one dimension asked for, `null` is printed and the exit code is 1.
+    #[command(after_help = KEY_HELP)]
     Get(Get),
     /// Add a point or change some of its attributes, and print its coordinate
     ///
     /// Attributes that are not named keep their values. The write is on disk when the command ends.
+    #[command(after_help = KEY_HELP)]
     Put(Put),
     /// Delete points
     ///
     /// All of them at once or, should the write fail, none. Keys that do not exist are reported, and the exit code is 1.
+    #[command(after_help = KEY_HELP)]
     Delete(Delete),
     /// Describe a database: points, dimensions, encodings, sizes
     Stats(Database),
@@ -84,7 +93,7 @@ pub(crate) struct Demo {
 const IMPORT_HELP: &str = "Types: a column becomes integer, float or boolean only where every cell prints back exactly as it stands \
 in the file; else it is text, and nothing is lost. Integers are decimal without leading zeros or plus, within 64 bits (0042 is text). \
 Floats must all be in their shortest form and written in one way: whole numbers all with a point (1.0, 2.5, 1e16) or all without \
-(1, 2.5); 1.50 makes a column text. Booleans are true and false. Missing cells do not count.
+(1, 2.5); 1.50 makes a column text, unless --float says otherwise. Booleans are true and false. Missing cells do not count.
 
 Missing cells: without --null, an empty cell is missing, in a text column too: the point has no attribute there. With --null, the cells \
 that equal one of its texts are missing instead, and an empty cell is empty text; give --null '' as well for both.
@@ -116,6 +125,10 @@ pub(crate) struct Import {
     /// Keep a column as text whatever its cells look like. May be repeated
     #[arg(long, value_name = "COLUMN")]
     pub(crate) text: Vec<String>,
+
+    /// Read a column as floats though its cells (1.50, 1e5) do not print back as they stand. May be repeated
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) float: Vec<String>,
 }
 
 /// What a source of an import can be.
@@ -270,7 +283,8 @@ mod tests {
     fn keys_may_be_negative_numbers_and_null_texts_may_begin_with_a_dash() {
         let arguments = Arguments::try_parse_from(["vdb", "get", "db", "-5", "a"]).unwrap();
         assert!(matches!(arguments.command, Command::Get(Get { key, .. }) if key == "-5"));
-        let arguments = Arguments::try_parse_from(["vdb", "import", "-", "db", "--null", "-", "--null", "-999"]).unwrap();
+        let arguments =
+            Arguments::try_parse_from(["vdb", "import", "-", "db", "--null", "-", "--null", "-999"]).unwrap();
         assert!(matches!(arguments.command, Command::Import(Import { null, .. }) if null == ["-", "-999"]));
     }
 }

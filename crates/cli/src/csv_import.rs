@@ -9,7 +9,7 @@ use crate::output::Output;
 use crate::progress::{Progress, Unit};
 use crate::records::{Records, Row};
 use std::io::Read;
-use vector_datalib::{BulkLoader, Key, KeyRef, ValueRef};
+use vector_datalib::{BulkLoader, KeyRef, ValueRef};
 
 /// After how many rows progress is looked at: seldom enough to cost nothing.
 const ROWS_PER_LOOK: u64 = 1024;
@@ -23,6 +23,8 @@ pub(crate) struct CsvOptions {
     pub(crate) null: Vec<String>,
     /// Columns that are text whatever they look like.
     pub(crate) text: Vec<String>,
+    /// Columns of floats, whether or not they print back as they stand.
+    pub(crate) float: Vec<String>,
 }
 
 /// What the columns of a file turned out to be.
@@ -39,23 +41,36 @@ impl CsvOptions {
     }
 
     /// Reads all records and tells the type of each column.
-    pub(crate) fn infer<R: Read>(&self, mut records: Records<R>, name: &str, mut look: impl FnMut()) -> Outcome<Schema> {
+    pub(crate) fn infer<R: Read>(&self, mut records: Records<R>, mut look: impl FnMut()) -> Outcome<Schema> {
+        let name = records.name().to_owned();
         let find = |flag: &str, column: &String| {
             let found = records.columns().iter().position(|name| name == column);
-            found.ok_or_else(|| Failure::usage(format!("{name}: there is no column {column:?} for {flag}; the columns are {}", list(records.columns()))))
+            found.ok_or_else(|| {
+                Failure::usage(format!(
+                    "{name}: there is no column {column:?} for {flag}; the columns are {}",
+                    list(records.columns())
+                ))
+            })
         };
         let key = self.key.as_ref().map(|column| find("--key", column)).transpose()?;
         let mut inferences = vec![Inference::new(); records.columns().len()];
-        for column in &self.text {
-            let column = find("--text", column)?;
-            if let Some(inference) = inferences.get_mut(column) {
-                *inference = Inference::text();
+        for (flag, names, column_type) in
+            [("--text", &self.text, ColumnType::Text), ("--float", &self.float, ColumnType::Float)]
+        {
+            for column in names {
+                let index = find(flag, column)?;
+                if let Some(inference) = inferences.get_mut(index) {
+                    *inference = Inference::fixed(column_type);
+                }
             }
         }
+        if let Some(both) = self.text.iter().find(|column| self.float.contains(column)) {
+            return Err(Failure::usage(format!("{name}: column {both:?} cannot be both --text and --float")));
+        }
         while let Some(row) = records.next()? {
-            for (cell, inference) in row.cells().zip(&mut inferences) {
-                if !self.is_missing(cell) {
-                    inference.observe(cell);
+            for (index, (cell, inference)) in row.cells().zip(&mut inferences).enumerate() {
+                if !self.is_missing(cell) && !inference.observe(cell) {
+                    return Err(row.failure(index, &format!("{cell:?} is not a float, as --float says it is")));
                 }
             }
             if let Some(key) = key {
@@ -105,10 +120,15 @@ impl Schema {
     }
 
     /// Reads all records once more and loads them.
-    pub(crate) fn load<R: Read>(&self, mut records: Records<R>, loader: &mut BulkLoader, mut look: impl FnMut()) -> Outcome<u64> {
+    pub(crate) fn load<R: Read>(
+        &self,
+        mut records: Records<R>,
+        loader: &mut BulkLoader,
+        mut look: impl FnMut(),
+    ) -> Outcome<u64> {
         let names: Vec<String> = records.columns().to_vec();
         if !names.iter().eq(self.columns.iter().map(|(name, _)| name)) {
-            return Err(Failure::other("the header line changed while the file was read"));
+            return Err(Failure::other(format!("{}: the header line changed while the file was read", records.name())));
         }
         let mut attributes: Vec<(&str, ValueRef<'_>)> = Vec::with_capacity(names.len());
         let mut count = 0;
@@ -142,26 +162,32 @@ fn recycle<'b>(mut attributes: Vec<(&str, ValueRef<'_>)>) -> Vec<(&'b str, Value
 }
 
 fn push(loader: &mut BulkLoader, key: ValueRef<'_>, attributes: &[(&str, ValueRef<'_>)]) -> Outcome<()> {
-    let attributes = attributes.iter().copied();
-    match key {
-        ValueRef::Text(text) => loader.push(KeyRef::from(text), attributes)?,
-        ValueRef::Float(float) => loader.push(KeyRef::from(float), attributes)?,
-        ValueRef::Bool(bool) => loader.push(KeyRef::from(bool), attributes)?,
-        other => {
-            let key = other.to_value().map_err(Failure::from)?;
-            let key = Key::try_from(key).map_err(|error| Failure::other(error.to_string()))?;
-            loader.push(&key, attributes)?;
-        }
-    }
+    let key = match key {
+        ValueRef::Text(text) => KeyRef::from(text),
+        ValueRef::Float(float) => KeyRef::from(float),
+        ValueRef::Bool(bool) => KeyRef::from(bool),
+        ValueRef::Int(int) => match (i64::try_from(int), u64::try_from(int)) {
+            (Ok(int), _) => KeyRef::from(int),
+            (_, Ok(int)) => KeyRef::from(int),
+            _ => return Err(Failure::other("a key is beyond 64 bits")),
+        },
+        _ => return Err(Failure::other("a key is neither text nor number")),
+    };
+    loader.push(key, attributes.iter().copied())?;
     Ok(())
 }
 
 /// Infers and loads from a source, with progress.
-pub(crate) fn import(source: &CsvSource, options: &CsvOptions, loader: &mut BulkLoader, output: &Output) -> Outcome<(Schema, u64)> {
+pub(crate) fn import(
+    source: &CsvSource,
+    options: &CsvOptions,
+    loader: &mut BulkLoader,
+    output: &Output,
+) -> Outcome<(Schema, u64)> {
     let mut progress = Progress::new(output, "reading types", Unit::Bytes, Some(source.len()));
     let schema = source.read(|reader| {
         let records = Records::new(source.name(), reader)?;
-        options.infer(records, source.name(), || progress.set(source.position()))
+        options.infer(records, || progress.set(source.position()))
     })?;
     progress.finish();
     let mut progress = Progress::new(output, "loading", Unit::Bytes, Some(source.len()));

@@ -106,7 +106,8 @@ impl CsvSource {
                 consume(&mut MultiGzDecoder::new(BufReader::with_capacity(BUFFER_LEN, self.counted(&self.file))))
             }
             Packing::Zip(index) => {
-                let mut archive = ZipArchive::new(BufReader::with_capacity(BUFFER_LEN, &self.file)).map_err(|error| zip_failure(&self.name, &error))?;
+                let mut archive = ZipArchive::new(BufReader::with_capacity(BUFFER_LEN, &self.file))
+                    .map_err(|error| zip_failure(&self.name, &error))?;
                 let entry = archive.by_index(index).map_err(|error| zip_failure(&self.name, &error))?;
                 consume(&mut self.counted(entry))
             }
@@ -139,7 +140,7 @@ fn zip_entry(name: &str, file: &File) -> Outcome<(usize, u64)> {
     for index in 0..archive.len() {
         let entry = archive.by_index_raw(index).map_err(|error| zip_failure(name, &error))?;
         if entry.is_file() {
-            files.push((index, entry.size(), entry.name().to_ascii_lowercase().ends_with(".csv")));
+            files.push((index, entry.size(), entry.name_raw().to_ascii_lowercase().ends_with(b".csv")));
         }
     }
     if files.len() > 1 {
@@ -149,7 +150,10 @@ fn zip_entry(name: &str, file: &File) -> Outcome<(usize, u64)> {
     match files.as_slice() {
         [(index, len, _)] => Ok((*index, *len)),
         [] => Err(Failure::other(format!("{name}: the archive holds no .csv file"))),
-        several => Err(Failure::other(format!("{name}: the archive holds {} .csv files; extract the one to import", several.len()))),
+        several => Err(Failure::other(format!(
+            "{name}: the archive holds {} .csv files; extract the one to import",
+            several.len()
+        ))),
     }
 }
 
@@ -163,7 +167,9 @@ fn zip_failure(name: &str, error: &ZipError) -> Failure {
 /// Copies what can be read only once to a temporary file without a name.
 fn spool(name: &str, mut reader: impl Read, output: &Output) -> Outcome<File> {
     let at = |error: io::Error| Failure::file(Path::new(name), &error);
-    let spooled = |error: io::Error| Failure::file(&std::env::temp_dir(), &error).with_hint("set TMPDIR to a directory with more room");
+    let spooled = |error: io::Error| {
+        Failure::file(&std::env::temp_dir(), &error).with_hint("set TMPDIR to a directory with more room")
+    };
     let mut file = tempfile::tempfile().map_err(spooled)?;
     let mut progress = Progress::new(output, "reading", Unit::Bytes, None);
     let mut buffer = vec![0; BUFFER_LEN];
@@ -243,7 +249,10 @@ mod tests {
         let message = |files: &[(&str, &str)]| content(&zip(files)).unwrap_err().to_string();
         assert!(message(&[]).ends_with(": the archive holds no .csv file"));
         assert!(message(&[("a", ""), ("b", "")]).ends_with(": the archive holds no .csv file"));
-        assert!(message(&[("a.csv", ""), ("b.csv", "")]).ends_with(": the archive holds 2 .csv files; extract the one to import"));
+        assert!(
+            message(&[("a.csv", ""), ("b.csv", "")])
+                .ends_with(": the archive holds 2 .csv files; extract the one to import")
+        );
     }
 
     #[test]

@@ -52,6 +52,11 @@ impl Failure {
         Self { exit: Exit::Other, message: message.into(), broken_pipe: false }
     }
 
+    /// Bytes on disk are not what was written.
+    pub(crate) fn corrupt(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Corrupt, message: message.into(), broken_pipe: false }
+    }
+
     /// A failure of the file system at a path.
     pub(crate) fn file(path: &Path, error: &io::Error) -> Self {
         Self::other(format!("{}: {}", path.display(), reason(error)))
@@ -59,7 +64,10 @@ impl Failure {
 
     /// A failure to write to stdout.
     pub(crate) fn stdout(error: &io::Error) -> Self {
-        Self { broken_pipe: error.kind() == io::ErrorKind::BrokenPipe, ..Self::other(format!("stdout: {}", reason(error))) }
+        Self {
+            broken_pipe: error.kind() == io::ErrorKind::BrokenPipe,
+            ..Self::other(format!("stdout: {}", reason(error)))
+        }
     }
 
     /// The exit code.
@@ -104,7 +112,7 @@ impl From<vector_datalib::Error> for Failure {
 
 impl From<vector_datalib::NestedError> for Failure {
     fn from(error: vector_datalib::NestedError) -> Self {
-        Self { exit: Exit::Corrupt, message: error.to_string(), broken_pipe: false }
+        Self::corrupt(error.to_string())
     }
 }
 

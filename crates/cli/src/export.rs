@@ -1,6 +1,7 @@
 //! `vdb export`: all points of one moment, as a canonical file, JSON lines or CSV.
 
 use crate::arguments::{Export, ExportFormat};
+use crate::csv_export::{self, CsvOptions};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::json;
 use crate::output::Output;
@@ -8,12 +9,10 @@ use crate::progress::{Observer, Progress, Unit};
 use crate::report::Report;
 use crate::sink::{self, Sink};
 use indicatif::{HumanBytes, HumanCount};
-use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
-use vector_datalib::{Snapshot, ValueRef, VectorDb};
+use vector_datalib::{Snapshot, VectorDb};
 
 /// After how many points progress is looked at.
 const POINTS_PER_LOOK: u64 = 1024;
@@ -31,21 +30,6 @@ pub(crate) fn run(arguments: &Export, output: &Output) -> Outcome {
         output.print(&summary.to_json())?;
     }
     Ok(Exit::Done)
-}
-
-/// How CSV is written.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CsvOptions<'o> {
-    /// What stands for a missing value.
-    pub(crate) null: &'o str,
-    /// The name of the column of keys.
-    pub(crate) key: &'o str,
-}
-
-impl Default for CsvOptions<'_> {
-    fn default() -> Self {
-        Self { null: "", key: "key" }
-    }
 }
 
 /// What to write, by the name of the file.
@@ -66,23 +50,29 @@ pub(crate) fn format_of(out: &Path) -> Outcome<ExportFormat> {
 }
 
 /// Writes all points to a file and says so.
-pub(crate) fn export(db: &VectorDb, out: &Path, format: ExportFormat, csv: CsvOptions<'_>, output: &Output) -> Outcome<Report> {
+pub(crate) fn export(
+    db: &VectorDb,
+    out: &Path,
+    format: ExportFormat,
+    csv: CsvOptions<'_>,
+    output: &Output,
+) -> Outcome<Report> {
     let started = Instant::now();
     let (points, len) = match format {
         ExportFormat::Db => {
             if sink::is_stdout(out) {
-                return Err(Failure::usage("a .db file cannot be written to stdout; name a file, or say --format jsonl"));
+                return Err(Failure::usage(
+                    "a .db file cannot be written to stdout; name a file, or say --format jsonl",
+                ));
             }
             let mut observer = Observer::new(output);
             db.export_with(out, &mut |progress| observer.observe(progress))?;
             let len = fs::metadata(out).map_err(|error| Failure::file(out, &error))?.len();
             (db.len(), len)
         }
-        ExportFormat::Jsonl => write_points(db, out, output, JsonLines)?,
+        ExportFormat::Jsonl => write_points(db, out, output, write_json_lines)?,
         ExportFormat::Csv => {
-            let snapshot = db.snapshot();
-            let columns = CsvLines::new(&snapshot, csv)?;
-            write_points(db, out, output, columns)?
+            write_points(db, out, output, |snapshot, lines| csv_export::write(snapshot, csv, lines, output))?
         }
     };
     let elapsed = started.elapsed();
@@ -94,4 +84,82 @@ pub(crate) fn export(db: &VectorDb, out: &Path, format: ExportFormat, csv: CsvOp
         elapsed.as_secs_f64(),
     ));
     Ok(Report::new().field("points", points).field("file_size_bytes", len).seconds(elapsed))
+}
+
+/// Where points are written, one after another.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    sink: Sink,
+    progress: Progress,
+    point_count: u64,
+}
+
+impl Lines {
+    /// Writes text that is no point.
+    pub(crate) fn head(&mut self, text: &str) -> Outcome<()> {
+        self.sink.write(text)
+    }
+
+    /// Writes the text of a point, with its line feed.
+    pub(crate) fn point(&mut self, text: &str) -> Outcome<()> {
+        self.point_count += 1;
+        if self.point_count.is_multiple_of(POINTS_PER_LOOK) {
+            self.progress.set(self.point_count);
+        }
+        self.sink.write(text)
+    }
+}
+
+/// Writes a snapshot; returns the number of points and of bytes.
+fn write_points(
+    db: &VectorDb,
+    out: &Path,
+    output: &Output,
+    write: impl FnOnce(&Snapshot, &mut Lines) -> Outcome<()>,
+) -> Outcome<(u64, u64)> {
+    let snapshot = db.snapshot();
+    let progress = Progress::new(output, "exporting", Unit::Items("points"), Some(snapshot.len()));
+    let mut lines = Lines { sink: Sink::create(out)?, progress, point_count: 0 };
+    write(&snapshot, &mut lines)?;
+    lines.progress.finish();
+    Ok((lines.point_count, lines.sink.finish()?))
+}
+
+/// `{"key":...,"coordinate":...,"attributes":{...}}` on each line.
+fn write_json_lines(snapshot: &Snapshot, lines: &mut Lines) -> Outcome<()> {
+    let mut line = String::new();
+    for point in snapshot.iter() {
+        let point = point?;
+        line.clear();
+        line.push_str("{\"key\":");
+        json::write_value_ref(point.key().value(), &mut line)?;
+        line.push_str(&format!(",\"coordinate\":{},\"attributes\":{{", point.slot()));
+        for (index, attribute) in point.attributes().enumerate() {
+            let (name, value) = attribute?;
+            if index > 0 {
+                line.push(',');
+            }
+            json::write_text(name, &mut line);
+            line.push(':');
+            json::write_value_ref(value, &mut line)?;
+        }
+        line.push_str("}}\n");
+        lines.point(&line)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_tells_the_format() {
+        assert_eq!(format_of(Path::new("a/b.DB")).unwrap(), ExportFormat::Db);
+        assert_eq!(format_of(Path::new("b.jsonl")).unwrap(), ExportFormat::Jsonl);
+        assert_eq!(format_of(Path::new("b.csv")).unwrap(), ExportFormat::Csv);
+        for name in ["-", "b", "b.csv.gz", "b.xlsx", "csv"] {
+            assert_eq!(format_of(Path::new(name)).unwrap_err().exit(), Exit::Usage, "{name}");
+        }
+    }
 }

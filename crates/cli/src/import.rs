@@ -4,7 +4,7 @@ use crate::arguments::{Import, ImportFormat};
 use crate::csv_import::{self, CsvOptions};
 use crate::csv_source::CsvSource;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::output::Output;
+use crate::output::{Output, count_of};
 use crate::progress::Observer;
 use crate::report::Report;
 use indicatif::HumanCount;
@@ -28,6 +28,7 @@ pub(crate) fn run(arguments: &Import, output: &Output) -> Outcome {
         key: arguments.key.clone(),
         null: if arguments.null.is_empty() { vec![String::new()] } else { arguments.null.clone() },
         text: arguments.text.clone(),
+        float: arguments.float.clone(),
     };
     let (schema, rows) = csv_import::import(&source, &options, &mut loader, output)?;
     let mut observer = Observer::new(output);
@@ -38,8 +39,7 @@ pub(crate) fn run(arguments: &Import, output: &Output) -> Outcome {
     let dimensions = schema.dimensions().count();
     let merged = match report.merged {
         0 => String::new(),
-        1 => "; 1 row had the key of an earlier one and was merged into it".to_owned(),
-        merged => format!("; {} rows had the key of an earlier one and were merged into it", HumanCount(merged)),
+        merged => format!("; {} with the key of an earlier one merged into it", count_of(merged, "row")),
     };
     output.note(&format!(
         "imported {} points x {dimensions} dimensions in {:.1} s ({} rows/s){merged}",
@@ -48,7 +48,9 @@ pub(crate) fn run(arguments: &Import, output: &Output) -> Outcome {
         HumanCount((rows as f64 / elapsed.as_secs_f64().max(1e-6)) as u64),
     ));
     if output.is_json() {
-        let columns = schema.dimensions().map(|(name, column_type)| Report::new().field("name", name).field("type", column_type.name()).into());
+        let columns = schema
+            .dimensions()
+            .map(|(name, column_type)| Report::new().field("name", name).field("type", column_type.name()).into());
         let columns: Vec<Value> = columns.collect();
         let summary = Report::new()
             .field("rows", rows)
@@ -66,7 +68,11 @@ pub(crate) fn run(arguments: &Import, output: &Output) -> Outcome {
 fn refused(error: vector_datalib::Error) -> Failure {
     let exists = error.is_already_exists();
     let failure = Failure::from(error);
-    if exists { failure.with_hint("an import makes a new database: give it another name, or remove the old one first") } else { failure }
+    if exists {
+        failure.with_hint("an import makes a new database: give it another name, or remove the old one first")
+    } else {
+        failure
+    }
 }
 
 /// What a source is, by its name without the endings of packing; CSV unless the name says otherwise.

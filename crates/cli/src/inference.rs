@@ -41,7 +41,12 @@ impl ColumnType {
     pub(crate) fn value(self, cell: &str) -> Option<ValueRef<'_>> {
         match self {
             Self::Integer => cell.parse::<i128>().ok().map(ValueRef::Int),
-            Self::Float => cell.parse::<f64>().ok().map(ValueRef::Float),
+            // Digits that are beyond the range of floats read as infinite, which they are not.
+            Self::Float => {
+                let float = cell.parse::<f64>().ok()?;
+                let kept = float.is_finite() || !cell.bytes().any(|byte| byte.is_ascii_digit());
+                kept.then_some(ValueRef::Float(float))
+            }
             Self::Boolean => cell.parse::<bool>().ok().map(ValueRef::Bool),
             Self::Text => Some(ValueRef::Text(cell)),
         }
@@ -57,6 +62,8 @@ pub(crate) struct Inference {
     /// Floats as `{:?}` prints them.
     pointed_float: bool,
     boolean: bool,
+    /// The type, where it is not told from the cells.
+    fixed: Option<ColumnType>,
     cell_count: u64,
     /// Where floats are printed to compare them.
     scratch: String,
@@ -65,17 +72,28 @@ pub(crate) struct Inference {
 impl Inference {
     /// Everything is possible.
     pub(crate) const fn new() -> Self {
-        Self { integer: true, plain_float: true, pointed_float: true, boolean: true, cell_count: 0, scratch: String::new() }
+        let (integer, plain_float, pointed_float, boolean) = (true, true, true, true);
+        Self { integer, plain_float, pointed_float, boolean, fixed: None, cell_count: 0, scratch: String::new() }
     }
 
-    /// Only text is possible.
-    pub(crate) const fn text() -> Self {
-        Self { integer: false, plain_float: false, pointed_float: false, boolean: false, ..Self::new() }
+    /// The type is known; what is left is whether there are cells, and whether they are of this type.
+    pub(crate) fn fixed(column_type: ColumnType) -> Self {
+        Self { fixed: Some(column_type), ..Self::new() }
     }
 
-    /// Takes a cell that is not missing into account.
-    pub(crate) fn observe(&mut self, cell: &str) {
+    /// Takes a cell that is not missing into account; false if the column has a fixed type that the cell is not of.
+    pub(crate) fn observe(&mut self, cell: &str) -> bool {
         self.cell_count += 1;
+        match self.fixed {
+            Some(column_type) => column_type.value(cell).is_some(),
+            None => {
+                self.narrow(cell);
+                true
+            }
+        }
+    }
+
+    fn narrow(&mut self, cell: &str) {
         if !(self.integer || self.plain_float || self.pointed_float || self.boolean) {
             return;
         }
@@ -124,6 +142,8 @@ impl Inference {
     pub(crate) const fn column_type(&self) -> Option<ColumnType> {
         if self.cell_count == 0 {
             None
+        } else if self.fixed.is_some() {
+            self.fixed
         } else if self.integer {
             Some(ColumnType::Integer)
         } else if self.plain_float || self.pointed_float {
@@ -171,7 +191,7 @@ mod tests {
     fn check(cells: &[&str], expected: ColumnType) {
         let mut inference = Inference::new();
         for cell in cells {
-            inference.observe(cell);
+            assert!(inference.observe(cell));
         }
         assert_eq!(inference.column_type(), Some(expected), "{cells:?}");
         for cell in cells {
@@ -197,7 +217,7 @@ mod tests {
 
     fn inferred(cells: &[&str]) -> Option<ColumnType> {
         let mut inference = Inference::new();
-        cells.iter().for_each(|cell| inference.observe(cell));
+        assert!(cells.iter().all(|cell| inference.observe(cell)));
         inference.column_type()
     }
 
@@ -254,11 +274,17 @@ mod tests {
     }
 
     #[test]
-    fn a_column_without_cells_has_no_type_and_an_override_is_text() {
+    fn a_column_without_cells_has_no_type_and_a_type_can_be_fixed() {
         assert_eq!(Inference::new().column_type(), None);
-        let mut text = Inference::text();
+        let mut text = Inference::fixed(Text);
         assert_eq!(text.column_type(), None);
-        text.observe("1");
+        assert!(text.observe("1"));
         assert_eq!(text.column_type(), Some(Text));
+        let mut float = Inference::fixed(Float);
+        assert!(["1.50", "1e5", "7"].iter().all(|cell| float.observe(cell)));
+        assert!(!float.observe("x"));
+        assert!(!float.observe("1e999"));
+        assert!(float.observe("inf"));
+        assert_eq!(float.column_type(), Some(Float));
     }
 }

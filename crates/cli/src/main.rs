@@ -4,6 +4,7 @@
 //! face, and returns an [`exit::Outcome`]. Only this file ends the process.
 
 mod arguments;
+mod csv_export;
 mod csv_import;
 mod csv_source;
 mod demo;
@@ -86,7 +87,9 @@ fn sentence(rendered: &str) -> String {
     for line in rendered.lines().map(str::trim).filter(|line| !line.is_empty()) {
         if let Some(usage) = line.strip_prefix("Usage: ") {
             let words: Vec<_> = usage.split(' ').take_while(|word| !word.starts_with(['<', '[', '-'])).collect();
-            help = format!("try '{} --help'", words.join(" "));
+            help = help.replace("try 'vdb --help'", &format!("try '{} --help'", words.join(" ")));
+        } else if let Some(tip) = line.strip_prefix("tip: ") {
+            help = format!("{tip}; {help}");
         } else if !line.starts_with("For more information") {
             said.push(line.strip_prefix("error: ").unwrap_or(line));
         }
@@ -110,8 +113,11 @@ mod tests {
         );
         assert_eq!(
             refusal(["vdb", "stat", "x"]),
-            "unrecognized subcommand 'stat' tip: a similar subcommand exists: 'stats'; try 'vdb --help'"
+            "unrecognized subcommand 'stat'; a similar subcommand exists: 'stats'; try 'vdb --help'"
         );
-        assert_eq!(refusal(["vdb", "export", "x"]), "the following required arguments were not provided: <OUT>; try 'vdb export --help'");
+        assert_eq!(
+            refusal(["vdb", "export", "x"]),
+            "the following required arguments were not provided: <OUT>; try 'vdb export --help'"
+        );
     }
 }

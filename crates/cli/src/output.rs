@@ -4,6 +4,7 @@
 //! an error of the command, a failure to write to stderr is not.
 
 use crate::exit::{Failure, Outcome};
+use indicatif::HumanCount;
 use std::io::{self, IsTerminal as _, Write as _};
 
 /// Where the output of a command goes, and in which form.
@@ -26,11 +27,6 @@ impl Output {
         self.json
     }
 
-    /// Whether a person reads stdout.
-    pub(crate) const fn is_terminal(&self) -> bool {
-        self.terminal
-    }
-
     /// Whether neither progress nor notes are wanted.
     pub(crate) const fn is_quiet(&self) -> bool {
         self.quiet
@@ -44,7 +40,8 @@ impl Output {
     /// Prints a result, followed by a line feed.
     pub(crate) fn print(&self, text: &str) -> Outcome<()> {
         let mut stdout = io::stdout().lock();
-        let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush());
+        let written =
+            stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush());
         written.map_err(|error| Failure::stdout(&error))
     }
 
@@ -68,6 +65,11 @@ pub(crate) fn printable(text: &str) -> String {
         if character.is_control() { out.extend(character.escape_default()) } else { out.push(character) }
     }
     out
+}
+
+/// A number of things, as in `1 file` and `1,458 points`.
+pub(crate) fn count_of(count: u64, thing: &str) -> String {
+    format!("{} {thing}{}", HumanCount(count), if count == 1 { "" } else { "s" })
 }
 
 /// A table of text: numbers to the right.
@@ -105,7 +107,15 @@ impl Table {
         let mut lines = Vec::with_capacity(self.rows.len() + 2);
         let titles: Vec<String> = self.columns.iter().map(|column| column.title.to_owned()).collect();
         let widths: Vec<usize> = (0..self.columns.len())
-            .map(|at| self.rows.iter().chain([&titles]).filter_map(|row| row.get(at)).map(|cell| width(cell)).max().unwrap_or(0))
+            .map(|at| {
+                self.rows
+                    .iter()
+                    .chain([&titles])
+                    .filter_map(|row| row.get(at))
+                    .map(|cell| width(cell))
+                    .max()
+                    .unwrap_or(0)
+            })
             .collect();
         let rules: Vec<String> = widths.iter().map(|&width| "-".repeat(width)).collect();
         let head = if titles.iter().all(String::is_empty) { vec![] } else { vec![&titles, &rules] };
@@ -139,7 +149,10 @@ mod tests {
         let mut table = Table::new(&["name", ">points"]);
         table.row(vec!["é".into(), "5".into()]);
         table.row(vec!["a long name\n".into(), "12,345".into()]);
-        assert_eq!(table.render(), "name           points\n-------------  ------\né                   5\na long name\\n  12,345");
+        assert_eq!(
+            table.render(),
+            "name           points\n-------------  ------\né                   5\na long name\\n  12,345"
+        );
     }
 
     #[test]
@@ -147,6 +160,11 @@ mod tests {
         let mut table = Table::new(&["", ">"]);
         table.row(vec!["points".into(), "5".into()]);
         assert_eq!(table.render(), "points  5");
+    }
+
+    #[test]
+    fn numbers_of_things() {
+        assert_eq!([0, 1, 1458].map(|count| count_of(count, "point")), ["0 points", "1 point", "1,458 points"]);
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(crate) struct Progress {
     next: Option<Duration>,
     /// The pause after that, where lines are printed.
     pause: Duration,
-    terminal: bool,
+    /// Where stderr is a terminal; hidden at first.
     bar: Option<ProgressBar>,
 }
 
@@ -44,6 +44,10 @@ impl Progress {
     pub(crate) fn new(output: &Output, phase: &'static str, unit: Unit, total: Option<u64>) -> Self {
         let terminal = io::stderr().is_terminal();
         let first = if terminal { BAR_AFTER } else { LINE_AFTER };
+        let bar = terminal.then(|| {
+            let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
+            bar.with_style(style(unit, total.is_some())).with_message(phase)
+        });
         Self {
             phase,
             unit,
@@ -52,8 +56,7 @@ impl Progress {
             started: Instant::now(),
             next: (!output.is_quiet()).then_some(first),
             pause: LINE_AFTER,
-            terminal,
-            bar: None,
+            bar,
         }
     }
 
@@ -62,7 +65,8 @@ impl Progress {
         self.done = done;
         if let Some(bar) = &self.bar {
             bar.set_position(done);
-        } else if let Some(next) = self.next {
+        }
+        if let Some(next) = self.next {
             let elapsed = self.started.elapsed();
             if elapsed >= next {
                 self.show(elapsed);
@@ -71,13 +75,9 @@ impl Progress {
     }
 
     fn show(&mut self, elapsed: Duration) {
-        if self.terminal {
-            let bar = ProgressBar::with_draw_target(self.total, ProgressDrawTarget::stderr());
-            bar.set_style(style(self.unit, self.total.is_some()));
-            bar.set_message(self.phase);
-            bar.set_elapsed(elapsed);
-            bar.set_position(self.done);
-            self.bar = Some(bar);
+        if let Some(bar) = &self.bar {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+            self.next = None;
         } else {
             let _ = writeln!(io::stderr(), "vdb: {}", self.line());
             self.next = Some(elapsed + self.pause);
@@ -140,7 +140,8 @@ impl<'o> Observer<'o> {
     /// Takes a report; the work always goes on.
     pub(crate) fn observe(&mut self, report: vector_datalib::Progress) -> ControlFlow<()> {
         let unit = if report.unit == "bytes" { Unit::Bytes } else { Unit::Items(report.unit) };
-        let same = |current: &Progress| current.phase == report.phase && current.unit == unit && current.total == report.total;
+        let same =
+            |current: &Progress| current.phase == report.phase && current.unit == unit && current.total == report.total;
         let mut current = match self.current.take() {
             Some(current) if same(&current) => current,
             _ => Progress::new(self.output, report.phase, unit, report.total),

@@ -48,7 +48,10 @@ mod tests {
     #[test]
     fn fields_keep_their_order() {
         let inner = Report::new().field("name", "a");
-        let report = Report::new().field("z", 1).field("a", Value::Array(vec![inner.into()])).seconds(Duration::from_nanos(1_500_000_999));
+        let report = Report::new()
+            .field("z", 1)
+            .field("a", Value::Array(vec![inner.into()]))
+            .seconds(Duration::from_nanos(1_500_000_999));
         assert_eq!(report.to_json(), r#"{"z":1,"a":[{"name":"a"}],"seconds":1.500000}"#.replace("1.500000", "1.5"));
     }
 }

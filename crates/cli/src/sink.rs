@@ -26,7 +26,10 @@ enum Writer {
     /// A pipe or a device, written to directly.
     Special(BufWriter<File>),
     /// A file that is renamed to `target` at the end.
-    Replacement { writer: BufWriter<NamedTempFile>, target: PathBuf },
+    Replacement {
+        writer: BufWriter<NamedTempFile>,
+        target: PathBuf,
+    },
 }
 
 /// Whether this names stdout.
@@ -42,7 +45,9 @@ impl Sink {
             Writer::Stdout(BufWriter::with_capacity(BUFFER_LEN, io::stdout()))
         } else {
             match fs::metadata(out) {
-                Ok(metadata) if metadata.is_dir() => return Err(Failure::other(format!("{}: this is a directory", out.display()))),
+                Ok(metadata) if metadata.is_dir() => {
+                    return Err(Failure::other(format!("{}: this is a directory", out.display())));
+                }
                 Ok(metadata) if !metadata.is_file() => {
                     let file = OpenOptions::new().write(true).open(out).map_err(at)?;
                     Writer::Special(BufWriter::with_capacity(BUFFER_LEN, file))
@@ -138,7 +143,10 @@ mod tests {
     fn a_path_that_cannot_be_written_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let missing = dir.path().join("no/such/file");
-        assert_eq!(Sink::create(&missing).unwrap_err().to_string(), format!("{}: No such file or directory", missing.display()));
+        assert_eq!(
+            Sink::create(&missing).unwrap_err().to_string(),
+            format!("{}: No such file or directory", missing.display())
+        );
         assert!(Sink::create(dir.path()).unwrap_err().to_string().ends_with(": this is a directory"));
     }
 }

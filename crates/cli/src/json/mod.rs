@@ -25,7 +25,7 @@ mod tag;
 mod timestamp;
 mod writer;
 
-pub(crate) use reader::{JsonError, parse_attributes, parse_value};
+pub(crate) use reader::{parse_attributes, parse_value};
 pub(crate) use writer::{write_map, write_text, write_value, write_value_ref};
 
 #[cfg(test)]
@@ -60,7 +60,11 @@ mod tests {
         both_ways(true.into(), "true");
         both_ways(false.into(), "false");
         both_ways("".into(), r#""""#);
-        both_ways("é\u{1F600}\"\\\n\r\t\u{8}\u{c}\u{1}/\u{2028}".into(), "\"é\u{1F600}\\\"\\\\\\n\\r\\t\\b\\f\\u0001/\u{2028}\"");
+        both_ways(
+            "é\u{1F600}\"\\\n\r\t\u{8}\u{c}\u{1}/\u{2028}".into(),
+            "\"é\u{1F600}\\\"\\\\\\n\\r\\t\\b\\f\\u0001/\u{2028}\"",
+        );
+        both_ways("\u{7f}\u{9b}[2J\u{a0}".into(), "\"\\u007f\\u009b[2J\u{a0}\"");
         both_ways(Value::Array(vec![]), "[]");
         both_ways(Value::Array(vec![1.into(), "1".into(), 1.0.into()]), r#"[1,"1",1.0]"#);
         both_ways(map([]), "{}");
@@ -123,11 +127,71 @@ mod tests {
             map([(map([("$x".into(), Value::Bytes(vec![0]))]), Value::Array(vec![f64::NAN.into()]))]),
             r#"{"$map":[[{"$map":[["$x",{"$bytes":"AA=="}]]},[{"$float":"NaN"}]]]}"#,
         );
-        both_ways(map([("$serde_json::private::Number".into(), "1".into())]), r#"{"$map":[["$serde_json::private::Number","1"]]}"#);
+        both_ways(
+            map([("$serde_json::private::Number".into(), "1".into())]),
+            r#"{"$map":[["$serde_json::private::Number","1"]]}"#,
+        );
         let many: Vec<_> = (0..100).map(|i| (Value::from(format!("k{i}")), Value::from(i))).collect();
         assert!(text_of(&Value::Map(many.clone())).starts_with(r#"{"k0":0,"#));
         let twice = [many, vec![("k7".into(), 7.into())]].concat();
         assert!(text_of(&Value::Map(twice)).starts_with(r#"{"$map":"#));
+    }
+
+    /// Numbers that are the same in every run (xorshift).
+    struct Random(u64);
+
+    impl Random {
+        fn next(&mut self) -> u64 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            self.0
+        }
+
+        fn below(&mut self, end: u64) -> u64 {
+            self.next() % end
+        }
+
+        fn text(&mut self) -> String {
+            let alphabet: Vec<char> = "$$ab\"\\/\n\u{0}\u{7f}\u{85}é\u{2028}\u{ffff}\u{1F600}".chars().collect();
+            (0..self.below(4)).filter_map(|_| alphabet.get(self.below(alphabet.len() as u64) as usize)).collect()
+        }
+
+        fn bytes(&mut self) -> Vec<u8> {
+            (0..self.below(6)).map(|_| self.next() as u8).collect()
+        }
+
+        fn value(&mut self, depth: u64) -> Value {
+            match self.below(if depth == 0 { 9 } else { 12 }) {
+                0 => Value::Null,
+                1 => (self.below(2) == 1).into(),
+                2 => (self.next() as i64 >> self.below(64)).into(),
+                3 => {
+                    let magnitude: Vec<u8> = (0..self.below(40)).map(|_| self.next() as u8).collect();
+                    Value::big_int(self.below(2) == 1, &magnitude)
+                }
+                4 => f64::from_bits(self.next()).into(),
+                5 => self.text().into(),
+                6 => self.bytes().into(),
+                7 => Value::Timestamp(
+                    Timestamp::new(self.next() as i64 >> self.below(64), self.below(1_000_000_000) as u32).unwrap(),
+                ),
+                8 => Value::ext(self.next() as i8, self.bytes()),
+                9 => Value::Array((0..self.below(4)).map(|_| self.value(depth - 1)).collect()),
+                10 => Value::Map((0..self.below(4)).map(|_| (self.text().into(), self.value(depth - 1))).collect()),
+                _ => Value::Map((0..self.below(3)).map(|_| (self.value(depth - 1), self.value(depth - 1))).collect()),
+            }
+        }
+    }
+
+    #[test]
+    fn random_values_come_back_as_they_were() {
+        let mut random = Random(0x2545_f491_4f6c_dd1d);
+        for _ in 0..20_000 {
+            let value = random.value(4);
+            let text = text_of(&value);
+            both_ways(value, &text);
+        }
     }
 
     #[test]

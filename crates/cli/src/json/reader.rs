@@ -113,7 +113,11 @@ impl<'t> Reader<'t> {
                 let mut pairs = self.object(depth)?;
                 match pairs.as_slice() {
                     [(name, _)] if tag::is_tag(name) => {}
-                    _ => return Ok(Value::Map(pairs.into_iter().map(|(name, value)| (Value::Text(name), value)).collect())),
+                    _ => {
+                        return Ok(Value::Map(
+                            pairs.into_iter().map(|(name, value)| (Value::Text(name), value)).collect(),
+                        ));
+                    }
                 }
                 let (name, content) = pairs.remove(0);
                 tag::resolve(&name, content).map_err(|reason| Self::meaning(start, reason))
@@ -297,7 +301,8 @@ impl<'t> Reader<'t> {
         let digits = self.text.as_bytes().get(self.at..self.at + 4).unwrap_or_default();
         let mut code = 0;
         for &digit in digits {
-            let value = char::from(digit).to_digit(16).ok_or_else(|| self.syntax("four hexadecimal digits are expected"))?;
+            let value =
+                char::from(digit).to_digit(16).ok_or_else(|| self.syntax("four hexadecimal digits are expected"))?;
             code = code * 16 + value;
         }
         if digits.len() < 4 {
@@ -331,9 +336,45 @@ mod tests {
     #[test]
     fn what_is_not_json() {
         for text in [
-            "", " ", "x", "tru", "truex", "nul", "01", "-", "-01", "+1", "1.", ".5", "1e", "1e+", "0x1", "NaN", "'a'", "\"a", "\"\\x\"",
-            "\"\\u12\"", "\"\\u12g4\"", "\"\n\"", "[", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "{", "{1:2}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}",
-            "{\"a\":1 \"b\":2}", "1 2", "04G", "[]]", "/**/1", "\"\\u123é\"",
+            "",
+            " ",
+            "x",
+            "tru",
+            "truex",
+            "nul",
+            "01",
+            "-",
+            "-01",
+            "+1",
+            "1.",
+            ".5",
+            "1e",
+            "1e+",
+            "0x1",
+            "NaN",
+            "'a'",
+            "\"a",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "\"\\u12g4\"",
+            "\"\n\"",
+            "[",
+            "[1",
+            "[1,",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "{",
+            "{1:2}",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{\"a\":1 \"b\":2}",
+            "1 2",
+            "04G",
+            "[]]",
+            "/**/1",
+            "\"\\u123é\"",
         ] {
             let error = parse_value(text).unwrap_err();
             assert!(error.is_syntax(), "{text}: {error}");
@@ -356,7 +397,12 @@ mod tests {
             assert!(!error.is_syntax());
         }
         let many: String = (0..40).map(|i| format!("\"k{}\":0,", i % 39)).collect();
-        assert!(parse_value(&format!("{{{}}}", many.trim_end_matches(','))).unwrap_err().to_string().contains("names \"k0\" twice"));
+        assert!(
+            parse_value(&format!("{{{}}}", many.trim_end_matches(',')))
+                .unwrap_err()
+                .to_string()
+                .contains("names \"k0\" twice")
+        );
     }
 
     #[test]

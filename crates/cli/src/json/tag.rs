@@ -26,7 +26,9 @@ pub(super) fn resolve(name: &str, content: Value) -> Result<Value, String> {
         EXT => ext(&content),
         MAP => map(content),
         _ => {
-            return Err(format!("{name:?} is not a tag that this version knows; a map with that key is {{\"$map\":[[{name:?}, value]]}}"));
+            return Err(format!(
+                "{name:?} is not a tag that this version knows; a map with that key is {{\"$map\":[[{name:?}, value]]}}"
+            ));
         }
     };
     value.ok_or_else(|| format!("{name:?} needs {}", needs(name)))
@@ -132,13 +134,19 @@ mod tests {
             assert!(message.starts_with(&format!("{name:?} needs ")), "{message}");
         }
         let unknown = resolve("$uuid", Value::Null).unwrap_err();
-        assert_eq!(unknown, "\"$uuid\" is not a tag that this version knows; a map with that key is {\"$map\":[[\"$uuid\", value]]}");
+        assert_eq!(
+            unknown,
+            "\"$uuid\" is not a tag that this version knows; a map with that key is {\"$map\":[[\"$uuid\", value]]}"
+        );
     }
 
     #[test]
     fn other_spellings_are_understood() {
         assert_eq!(resolve(FLOAT, "0x3FF0000000000000".into()), Ok(Value::from(1.0)));
-        assert_eq!(resolve(TIMESTAMP, Value::from(vec![Value::from(5), Value::from(6)])), Ok(Value::Timestamp(Timestamp::new(5, 6).unwrap())));
+        assert_eq!(
+            resolve(TIMESTAMP, Value::from(vec![Value::from(5), Value::from(6)])),
+            Ok(Value::Timestamp(Timestamp::new(5, 6).unwrap()))
+        );
         assert_eq!(resolve(MAP, Value::Array(vec![])), Ok(Value::Map(vec![])));
     }
 }

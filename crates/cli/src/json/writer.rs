@@ -74,28 +74,26 @@ pub(crate) fn write_map<'v>(pairs: impl IntoIterator<Item = (&'v str, &'v Value)
     out.push('}');
 }
 
-/// Appends text in quotes.
+/// Appends text in quotes. Control characters are escaped, also those that JSON would allow: they would move a terminal's cursor.
 pub(crate) fn write_text(text: &str, out: &mut String) {
     out.push('"');
     let mut plain = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        let escape = match byte {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            0x08 => "\\b",
-            0x0c => "\\f",
-            0x00..=0x1f => "\\u00",
-            _ => continue,
-        };
-        out.push_str(&text[plain..at]);
-        out.push_str(escape);
-        if escape == "\\u00" {
-            put(out, format_args!("{byte:02x}"));
+    for (at, character) in text.char_indices() {
+        if !character.is_control() && !matches!(character, '"' | '\\') {
+            continue;
         }
-        plain = at + 1;
+        out.push_str(&text[plain..at]);
+        match character {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            control => put(out, format_args!("\\u{:04x}", u32::from(control))),
+        }
+        plain = at + character.len_utf8();
     }
     out.push_str(&text[plain..]);
     out.push('"');

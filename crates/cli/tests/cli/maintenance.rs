@@ -1,0 +1,96 @@
+//! stats, verify, checkpoint, compact; and what they say about a damaged database.
+
+use crate::{Place, names_in};
+use std::fs;
+
+#[test]
+fn stats_have_the_names_of_the_library() {
+    let place = Place::new();
+    let db = place.people();
+    place.line(&["delete", db, "101"]);
+    let stats = place.json(&["stats", db]);
+    assert_eq!((&stats["vector_points"], &stats["dimensions"]), (&2.into(), &3.into()));
+    assert_eq!((&stats["slots"], &stats["free_slots"]), (&3.into(), &1.into()));
+    assert!(stats["file_size_bytes"].as_u64().unwrap() > 0);
+    let names: Vec<_> =
+        stats["dimension_details"].as_array().unwrap().iter().map(|dimension| dimension["name"].clone()).collect();
+    assert_eq!(names, ["name", "age", "height"]);
+    assert_eq!(stats["dimension_details"][1]["points"], 1);
+}
+
+#[test]
+fn checkpoint_and_compact_keep_every_answer() {
+    let place = Place::new();
+    let db = place.people();
+    place.line(&["put", db, "104", r#"{"name":"Dave"}"#]);
+    place.line(&["delete", db, "102"]);
+    let lines = || place.line(&["export", db, "-", "--format", "jsonl", "-q"]);
+    let before = lines();
+    let run = place.run(&["checkpoint", db]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.stderr.contains("people.vdb: checkpoint done in "), "{run:?}");
+    assert!(run.stdout.starts_with("{\"generation\":"), "{run:?}");
+    assert_eq!(lines(), before);
+    let report = place.json(&["compact", db]);
+    assert_eq!((&report["points"], &report["slots"]), (&3.into(), &4.into()));
+    assert_eq!(lines(), before);
+    let report = place.json(&["compact", db, "--export", "out.csv"]);
+    assert_eq!(report["export"]["points"], 3);
+    assert_eq!(place.read("out.csv").lines().count(), 4);
+    place.fails(
+        &["compact", db, "--export", "out"],
+        2,
+        "out: this name does not tell what to write; end it in .db, .jsonl or .csv, or say --format",
+    );
+}
+
+#[test]
+fn compact_can_close_the_gaps() {
+    let place = Place::new();
+    let db = place.people();
+    place.line(&["delete", db, "101"]);
+    assert_eq!(place.json(&["compact", db, "--reassign-slots"])["slots"], 2);
+    assert_eq!(place.line(&["put", db, "103", "{}"]), "1");
+}
+
+#[test]
+fn a_sound_database_is_called_sound() {
+    let place = Place::new();
+    let db = place.people();
+    let report = place.json(&["verify", db]);
+    assert_eq!((&report["sound"], &report["problems"]), (&true.into(), &serde_json::json!([])));
+    assert!(report["files"].as_u64().unwrap() > 0 && report["bytes"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn a_flipped_byte_in_any_file_is_found() {
+    let place = Place::new();
+    let db = place.people();
+    place.line(&["put", db, "104", r#"{"name":"Dave"}"#]);
+    for name in names_in(&place.path(db)) {
+        let path = place.path(db).join(&name);
+        let sound = fs::read(&path).unwrap();
+        if sound.is_empty() || name == "LOCK" {
+            continue;
+        }
+        for at in [0, sound.len() / 2, sound.len() - 1] {
+            let mut damaged = sound.clone();
+            damaged[at] ^= 1;
+            fs::write(&path, &damaged).unwrap();
+            let run = place.run(&["verify", db]);
+            assert_eq!(run.code, 3, "{name} at {at}: {run:?}");
+            let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+            let problem = report["problems"][0].as_str().unwrap();
+            assert!(report["sound"] == false && problem.contains(&name), "{name} at {at}: {problem}");
+            assert_eq!(run.stderr, "vdb: people.vdb: 1 problem\n");
+            // A command that reads the damage says so; one that does not gives the right answer.
+            let run = place.run(&["get", db, "101"]);
+            assert!(
+                run.code == 3 || run.stdout == "{\"name\":\"Alice\",\"age\":25,\"height\":1.7}\n",
+                "{name} at {at}: {run:?}"
+            );
+        }
+        fs::write(&path, &sound).unwrap();
+    }
+    assert_eq!(place.run(&["verify", db]).code, 0);
+}

@@ -1,0 +1,387 @@
+//! The handle of an open database.
+
+use crate::engine::{self, Database, Outcome, SlotOrder, State, Step};
+use crate::engine::{OpenReport, VerifyReport};
+use crate::error::Result;
+use crate::model::{Key, KeyRef, Slot, Value};
+use crate::options::Options;
+use crate::point::VectorPoint;
+use crate::progress::{self, ProgressFn};
+use crate::snapshot::Snapshot;
+use crate::stats::{self, Stats};
+use crate::storage::StagedFile;
+use std::path::Path;
+use std::sync::Arc;
+
+/// An open database. Cheap to clone; all clones are the same handle, and any number of threads may use it.
+///
+/// Writes are commits: each call is one, all of it or nothing, and when it returns the commit is as durable as
+/// [`Options::durability`] says. Reads here are of the last commit and return owned values; [`snapshot`](Self::snapshot) gives a
+/// consistent view whose reads borrow.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// use vector_datalib::{VectorDb, attrs};
+///
+/// let db = VectorDb::create(dir.path().join("people.vdb"))?;
+/// db.upsert(101, attrs! { "name" => "Alice", "age" => 25 })?;
+/// db.upsert(101, attrs! { "age" => 26 })?; // attributes that are not named stay
+/// assert_eq!(db.lookup(101, "name")?, Some("Alice".into()));
+/// assert_eq!(db.lookup(101, "age")?, Some(26.into()));
+/// assert!(db.delete(101)?);
+/// db.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct VectorDb {
+    database: Arc<Database>,
+}
+
+/// What a compaction does beyond rewriting every file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct CompactOptions {
+    reassign_slots: bool,
+}
+
+impl CompactOptions {
+    /// The defaults: slots stay as they are.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { reassign_slots: false }
+    }
+
+    /// Whether free slots are closed up: points keep their order and get the coordinates 0, 1, 2 and so on.
+    #[must_use]
+    pub const fn reassign_slots(mut self, reassign: bool) -> Self {
+        self.reassign_slots = reassign;
+        self
+    }
+}
+
+impl VectorDb {
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database: Arc::new(database) }
+    }
+
+    /// Makes a new database with the default [`Options`].
+    ///
+    /// # Errors
+    /// Those of [`Options::create`].
+    pub fn create(path: impl AsRef<Path>) -> Result<Self> {
+        Options::new().create(path)
+    }
+
+    /// Opens a database with the default [`Options`]. Reads only what was committed after the last checkpoint.
+    ///
+    /// # Errors
+    /// Those of [`Options::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Options::new().open(path)
+    }
+
+    /// Opens a database for reading with the default [`Options`].
+    ///
+    /// # Errors
+    /// Those of [`Options::open_read_only`].
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self> {
+        Options::new().open_read_only(path)
+    }
+
+    /// How the database was found when it was opened.
+    #[must_use]
+    pub fn open_report(&self) -> OpenReport {
+        self.database.report()
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.database.storage().path()
+    }
+
+    /// Inserts a point, or changes the attributes that are named; others keep their values. Returns the coordinate. A new key
+    /// takes the lowest free slot.
+    ///
+    /// # Durability
+    /// As [`Options::durability`] says.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`](crate::Error::NoSpace), after which nothing has changed;
+    /// [`Error::Poisoned`](crate::Error::Poisoned) when an fsync failed;
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for values and names that are too large.
+    pub fn upsert<N: AsRef<str>, V: Into<Value>>(
+        &self,
+        key: impl Into<Key>,
+        attributes: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Slot> {
+        self.one(upsert(key.into(), attributes, None)?).map(|slot| slot.unwrap_or(Slot::MAX))
+    }
+
+    /// Puts a new key at a coordinate; every later point moves up by one with all its values. A key that is there already is
+    /// changed where it is, and the position is ignored.
+    ///
+    /// Rewrites the whole database, O(points × dimensions), while other writes wait.
+    ///
+    /// # Errors
+    /// As [`upsert`](Self::upsert); also [`Error::InvalidArgument`](crate::Error::InvalidArgument) when the position is
+    /// above the number of slots.
+    pub fn insert_at<N: AsRef<str>, V: Into<Value>>(
+        &self,
+        key: impl Into<Key>,
+        position: u32,
+        attributes: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Slot> {
+        self.one(upsert(key.into(), attributes, Some(position))?).map(|slot| slot.unwrap_or(Slot::MAX))
+    }
+
+    /// Upserts many points in one commit: all or nothing. Returns their coordinates, in order.
+    ///
+    /// # Errors
+    /// As [`upsert`](Self::upsert).
+    pub fn batch_upsert<K, A, N, V>(&self, records: impl IntoIterator<Item = (K, A)>) -> Result<Vec<Slot>>
+    where
+        K: Into<Key>,
+        A: IntoIterator<Item = (N, V)>,
+        N: AsRef<str>,
+        V: Into<Value>,
+    {
+        let steps = records.into_iter().map(|(key, attributes)| upsert(key.into(), attributes, None));
+        let outcomes = self.database.commit(steps.collect::<Result<_>>()?)?;
+        Ok(outcomes.into_iter().filter_map(slot).collect())
+    }
+
+    /// Upserts many points in one commit, each at a position or (with `None`) where [`upsert`](Self::upsert) would put it.
+    /// Returns their coordinates after the whole batch. Rewrites the database once; see [`insert_at`](Self::insert_at).
+    ///
+    /// # Errors
+    /// As [`insert_at`](Self::insert_at).
+    pub fn batch_insert_at<K, A, N, V>(
+        &self,
+        records: impl IntoIterator<Item = (K, Option<u32>, A)>,
+    ) -> Result<Vec<Slot>>
+    where
+        K: Into<Key>,
+        A: IntoIterator<Item = (N, V)>,
+        N: AsRef<str>,
+        V: Into<Value>,
+    {
+        let steps = records.into_iter().map(|(key, position, attributes)| upsert(key.into(), attributes, position));
+        let outcomes = self.database.commit(steps.collect::<Result<_>>()?)?;
+        Ok(outcomes.into_iter().filter_map(slot).collect())
+    }
+
+    /// Removes one attribute of a point. False when there was none.
+    ///
+    /// # Errors
+    /// As [`upsert`](Self::upsert).
+    pub fn remove_attribute<'k>(&self, key: impl Into<KeyRef<'k>>, dimension: &str) -> Result<bool> {
+        let attributes = engine::attributes([(dimension, None)])?;
+        Ok(self.one(Step::Remove { key: key.into().to_key(), attributes })?.is_some())
+    }
+
+    /// Deletes a point. False when there was none. Its slot is free for the next new key.
+    ///
+    /// # Errors
+    /// As [`upsert`](Self::upsert).
+    pub fn delete<'k>(&self, key: impl Into<KeyRef<'k>>) -> Result<bool> {
+        Ok(self.one(Step::Delete { key: key.into().to_key() })?.is_some())
+    }
+
+    /// Deletes many points in one commit. Returns how many there were.
+    ///
+    /// # Errors
+    /// As [`upsert`](Self::upsert).
+    pub fn batch_delete<'k, K: Into<KeyRef<'k>>>(&self, keys: impl IntoIterator<Item = K>) -> Result<u64> {
+        let steps = keys.into_iter().map(|key| Step::Delete { key: key.into().to_key() }).collect();
+        let outcomes = self.database.commit(steps)?;
+        Ok(outcomes.into_iter().filter_map(slot).count() as u64)
+    }
+
+    fn one(&self, step: Step) -> Result<Option<Slot>> {
+        Ok(self.database.commit(vec![step])?.into_iter().find_map(slot))
+    }
+
+    fn state(&self) -> State {
+        self.database.state()
+    }
+
+    /// A consistent view of the last commit.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(self.state())
+    }
+
+    /// The value of a key in a dimension; `None` when there is no such key, or it has no such attribute.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold the answer are damaged.
+    pub fn lookup<'k>(&self, key: impl Into<KeyRef<'k>>, dimension: &str) -> Result<Option<Value>> {
+        let state = self.state();
+        let Some(view) = state.dimension(dimension) else { return Ok(None) };
+        Ok(view.lookup(key.into())?.map(|value| value.to_value()).transpose()?)
+    }
+
+    /// The values of many pairs of key and dimension, all as of one commit.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold an answer are damaged.
+    pub fn batch_lookup<'k, K: Into<KeyRef<'k>>, N: AsRef<str>>(
+        &self,
+        queries: impl IntoIterator<Item = (K, N)>,
+    ) -> Result<Vec<Option<Value>>> {
+        let snapshot = self.snapshot();
+        let values = snapshot.batch_lookup(queries)?.into_iter();
+        values.map(|value| Ok(value.map(|value| value.to_value()).transpose()?)).collect()
+    }
+
+    /// A point with all its attributes. O(dimensions).
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold the answer are damaged.
+    pub fn point<'k>(&self, key: impl Into<KeyRef<'k>>) -> Result<Option<VectorPoint>> {
+        self.snapshot().point(key)
+    }
+
+    /// Whether a key is there.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold the answer are damaged.
+    pub fn contains<'k>(&self, key: impl Into<KeyRef<'k>>) -> Result<bool> {
+        Ok(self.state().slot_of(key.into())?.is_some())
+    }
+
+    /// The number of points.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.state().point_count().into()
+    }
+
+    /// Whether there are no points.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The names of all dimensions, in the order of their first use.
+    #[must_use]
+    pub fn dimensions(&self) -> Vec<String> {
+        self.state().dimensions().into_iter().map(|view| view.name().to_owned()).collect()
+    }
+
+    /// For handles that were opened read-only: sees what other processes have committed since. False when nothing was. Other
+    /// handles always see everything.
+    ///
+    /// A commit may be seen before its writer's fsync has returned.
+    ///
+    /// # Errors
+    /// As [`Options::open_read_only`]; the handle then stays as it was.
+    pub fn refresh(&self) -> Result<bool> {
+        self.database.refresh()
+    }
+
+    /// Checkpoint: writes what was committed since the last one into the column files and starts a new log. Reads and writes go
+    /// on meanwhile.
+    ///
+    /// This version rewrites the file of every dimension that changed.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`](crate::Error::NoSpace), after which nothing has changed.
+    pub fn save(&self) -> Result<()> {
+        self.save_with(&mut progress::ignore)
+    }
+
+    /// [`save`](Self::save), telling how far it is.
+    ///
+    /// # Errors
+    /// Also [`Error::Cancelled`](crate::Error::Cancelled).
+    pub fn save_with(&self, progress: &mut ProgressFn<'_>) -> Result<()> {
+        self.database.checkpoint(progress)
+    }
+
+    /// Rewrites every file into its smallest form. Reads go on meanwhile; writes too, unless slots are reassigned.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`](crate::Error::NoSpace), after which nothing has changed.
+    pub fn compact(&self, options: &CompactOptions) -> Result<()> {
+        self.compact_with(options, &mut progress::ignore)
+    }
+
+    /// [`compact`](Self::compact), telling how far it is.
+    ///
+    /// # Errors
+    /// Also [`Error::Cancelled`](crate::Error::Cancelled).
+    pub fn compact_with(&self, options: &CompactOptions, progress: &mut ProgressFn<'_>) -> Result<()> {
+        let order = if options.reassign_slots { SlotOrder::Pack } else { SlotOrder::Keep };
+        self.database.compact(order, progress)
+    }
+
+    /// Writes the canonical `.db` file of the last commit, which the Python package `vector_datalib` 1.4.0b0 opens. A file
+    /// that is there is replaced when the new one is whole.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) and [`Error::NoSpace`](crate::Error::NoSpace); what was there stays then.
+    pub fn export(&self, path: impl AsRef<Path>) -> Result<()> {
+        self.export_with(path, &mut progress::ignore)
+    }
+
+    /// [`export`](Self::export), telling how far it is.
+    ///
+    /// # Errors
+    /// Also [`Error::Cancelled`](crate::Error::Cancelled).
+    pub fn export_with(&self, path: impl AsRef<Path>, progress: &mut ProgressFn<'_>) -> Result<()> {
+        let path = path.as_ref();
+        let mut file = StagedFile::create(path)?;
+        self.state().export(&mut file, path, progress)?;
+        Ok(file.commit()?)
+    }
+
+    /// Numbers about the database and each dimension. O(dimensions), and what was changed since the last checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when a descriptor is damaged.
+    pub fn stats(&self) -> Result<Stats> {
+        stats::stats(&self.database, &self.state())
+    }
+
+    /// Reads and checks everything: every block's checksum, every key, index entry, value and count. What is bad is listed in the
+    /// report, not returned as an error.
+    ///
+    /// # Errors
+    /// None of its own.
+    pub fn verify(&self) -> Result<VerifyReport> {
+        self.verify_with(&mut progress::ignore)
+    }
+
+    /// [`verify`](Self::verify), telling how far it is.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`](crate::Error::Cancelled).
+    pub fn verify_with(&self, progress: &mut ProgressFn<'_>) -> Result<VerifyReport> {
+        self.state().verify(progress)
+    }
+
+    /// Closes the database: makes everything durable, records a clean end of the log and lets go of the lock. Other clones of
+    /// the handle can read on, and no longer write. Dropping the last clone does the same, but cannot report a failure.
+    ///
+    /// # Errors
+    /// When something could not be made durable; opening again then recovers what is.
+    pub fn close(self) -> Result<()> {
+        self.database.close()
+    }
+}
+
+fn slot(outcome: Outcome) -> Option<Slot> {
+    match outcome {
+        Outcome::At(slot) => Some(Slot(slot)),
+        Outcome::Missing => None,
+    }
+}
+
+fn upsert<N: AsRef<str>, V: Into<Value>>(
+    key: Key,
+    attributes: impl IntoIterator<Item = (N, V)>,
+    position: Option<u32>,
+) -> Result<Step> {
+    let pairs = attributes.into_iter().map(|(name, value)| (name, Some(value.into())));
+    Ok(Step::Upsert { key, attributes: engine::attributes(pairs)?, position })
+}

@@ -1,0 +1,74 @@
+//! One dimension of a snapshot.
+
+use crate::engine::DimensionView;
+use crate::error::Result;
+use crate::model::{KeyRef, Slot, ValueRef};
+
+/// A dimension as of a [`Snapshot`](crate::Snapshot): the function from key, or slot, to value. Found once by name, then
+/// read any number of times.
+///
+/// Reads cost a bounded number of cache misses whatever the size of the database, take no lock, allocate nothing, and return
+/// values that borrow from the mapped file.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # use vector_datalib::{VectorDb, attrs};
+/// let db = VectorDb::create(dir.path().join("people.vdb"))?;
+/// db.upsert(101, attrs! { "age" => 25 })?;
+/// let snapshot = db.snapshot();
+/// let age = snapshot.dimension("age").expect("it was just used");
+/// assert_eq!(age.lookup(101)?.and_then(|value| value.as_i64()), Some(25));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Dimension<'s> {
+    view: DimensionView<'s>,
+}
+
+impl<'s> Dimension<'s> {
+    pub(crate) const fn new(view: DimensionView<'s>) -> Self {
+        Self { view }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(self) -> &'s str {
+        self.view.name()
+    }
+
+    /// The value of a key; `None` when there is no such key, or it has no such attribute.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold the answer are damaged.
+    #[inline]
+    pub fn lookup<'k>(self, key: impl Into<KeyRef<'k>>) -> Result<Option<ValueRef<'s>>> {
+        self.view.lookup(key.into())
+    }
+
+    /// The value of a slot; `None` when the slot is free, or its point has no such attribute.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold the answer are damaged.
+    #[inline]
+    pub fn get(self, slot: Slot) -> Result<Option<ValueRef<'s>>> {
+        self.view.get(slot)
+    }
+
+    /// The number of points that have a value. Costs what was changed since the last checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when the base file is damaged.
+    pub fn point_count(self) -> Result<u64> {
+        Ok(self.view.counts()?.points)
+    }
+
+    /// The number of distinct values, and whether it is exact: for a dimension without a dictionary it is as of the last
+    /// checkpoint once values have changed. Costs what was changed since the last checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when the base file is damaged.
+    pub fn distinct_count(self) -> Result<(u64, bool)> {
+        let counts = self.view.counts()?;
+        Ok((counts.distinct, counts.distinct_exact))
+    }
+}

@@ -1,0 +1,194 @@
+//! Reading the axis file: keys by slot, slots by key, tombstones.
+
+use super::base_column::Cells;
+use super::block_file::BlockFile;
+use crate::error::Result;
+use crate::format::Invalid;
+use crate::format::axis::{
+    Axis, BUCKET_LEN, Bucket, Layout, SECTION_AXIS, SECTION_INDEX, SECTION_TOMBSTONES, bitmap_word, fingerprint, home,
+    next_set_bit, tombstone_levels,
+};
+use crate::format::block_file::Section;
+use crate::format::value;
+use crate::model::{KeyRef, ValueRef, is_key_integer};
+use std::sync::OnceLock;
+
+/// The base file of the central axis.
+#[derive(Debug)]
+pub(super) struct BaseAxis {
+    file: BlockFile,
+    resolved: OnceLock<Resolved>,
+}
+
+#[derive(Debug)]
+struct Resolved {
+    axis: Axis,
+    slot_count: u32,
+    /// Absent in a dense axis.
+    cells: Option<Cells>,
+    index: Section,
+    /// File offset of each level of the tombstones.
+    levels: Vec<u64>,
+}
+
+impl BaseAxis {
+    pub(super) const fn new(file: BlockFile) -> Self {
+        Self { file, resolved: OnceLock::new() }
+    }
+
+    pub(super) fn file(&self) -> &BlockFile {
+        &self.file
+    }
+
+    #[inline]
+    fn resolve(&self) -> Result<&Resolved> {
+        match self.resolved.get() {
+            Some(resolved) => Ok(resolved),
+            None => self.resolve_first(),
+        }
+    }
+
+    #[cold]
+    fn resolve_first(&self) -> Result<&Resolved> {
+        let section = self.file.section(SECTION_AXIS);
+        let corrupt = |invalid: Invalid| self.file.corrupt(invalid.at(section.offset));
+        let slot_count = self.file.header().slot_count;
+        let (tombstones, index) = (self.file.section(SECTION_TOMBSTONES), self.file.section(SECTION_INDEX));
+        let axis =
+            Axis::decode(self.file.section_bytes(section)?, slot_count, tombstones.len, index.len).map_err(corrupt)?;
+        let keys_fit = match axis.layout {
+            Layout::Dense { first_key } => is_key_integer(i128::from(first_key) + i128::from(slot_count) - 1),
+            Layout::Indexed { .. } => true,
+        };
+        if self.file.header().value_count + axis.free_count != slot_count || !keys_fit {
+            return Err(corrupt(Invalid::new(16, "axis descriptor", "keys and tombstones do not add up to the slots")));
+        }
+        let cells = match axis.layout {
+            Layout::Dense { .. } => None,
+            Layout::Indexed { .. } => Some(Cells::resolve(&self.file)?),
+        };
+        let mut levels = Vec::new();
+        let mut offset = tombstones.offset;
+        for words in tombstone_levels(slot_count).into_iter().take(axis.tombstone_levels as usize) {
+            levels.push(offset);
+            offset += words * 8;
+        }
+        let slot_count = u32::try_from(slot_count).unwrap_or(u32::MAX);
+        Ok(self.resolved.get_or_init(|| Resolved { axis, slot_count, cells, index, levels }))
+    }
+
+    /// One above the last slot.
+    pub(super) fn slot_count(&self) -> Result<u32> {
+        Ok(self.resolve()?.slot_count)
+    }
+
+    /// Name of the layout.
+    pub(super) fn describe(&self) -> Result<&'static str> {
+        let resolved = self.resolve()?;
+        Ok(match (&resolved.axis.layout, &resolved.cells) {
+            (Layout::Dense { .. }, _) => "dense",
+            (_, Some(cells)) => cells.describe().0,
+            _ => "indexed",
+        })
+    }
+
+    /// The slot of a key.
+    #[inline]
+    pub(super) fn slot_of(&self, key: KeyRef<'_>) -> Result<Option<u32>> {
+        let resolved = self.resolve()?;
+        match resolved.axis.layout {
+            Layout::Dense { first_key } => {
+                let ValueRef::Int(int) = key.value() else { return Ok(None) };
+                let Some(slot) = int.checked_sub(first_key.into()).and_then(|slot| u32::try_from(slot).ok()) else {
+                    return Ok(None);
+                };
+                let in_use = slot < resolved.slot_count && !self.is_tombstone(resolved, slot)?;
+                Ok(in_use.then_some(slot))
+            }
+            Layout::Indexed { bucket_count, hash_seed, chain_len_max } => {
+                self.search(resolved, key, bucket_count, hash_seed, chain_len_max)
+            }
+        }
+    }
+
+    fn search(
+        &self,
+        resolved: &Resolved,
+        key: KeyRef<'_>,
+        bucket_count: u64,
+        hash_seed: u64,
+        chain_len_max: u32,
+    ) -> Result<Option<u32>> {
+        let hash = value::hash(key.value(), hash_seed);
+        let mut at = home(hash, bucket_count);
+        for _ in 0..chain_len_max {
+            let offset = resolved.index.offset + at * BUCKET_LEN as u64;
+            let Some(bucket) = Bucket::new(self.file.bytes(offset, BUCKET_LEN as u64)?) else { break };
+            for slot in bucket.matches(fingerprint(hash)) {
+                if self.stored_key(resolved, slot)? == Some(key.value()) {
+                    return Ok(Some(slot));
+                }
+            }
+            if !bucket.overflows() {
+                return Ok(None);
+            }
+            at += 1;
+            if at == bucket_count {
+                at = 0;
+            }
+        }
+        Ok(None)
+    }
+
+    /// The key that a slot of an indexed axis holds, tombstones not considered.
+    #[inline]
+    fn stored_key<'a>(&'a self, resolved: &'a Resolved, slot: u32) -> Result<Option<ValueRef<'a>>> {
+        let Some(cells) = &resolved.cells else { return Ok(None) };
+        match cells.get(&self.file, slot)? {
+            Some(value) => Ok(Some(value)),
+            None => {
+                Err(self.file.corrupt(Invalid::new(resolved.index.offset, "index", "a slot past the end of the axis")))
+            }
+        }
+    }
+
+    /// The key of a slot; `None` for a tombstone or a slot past the end.
+    pub(super) fn key_at(&self, slot: u32) -> Result<Option<KeyRef<'_>>> {
+        let resolved = self.resolve()?;
+        if slot >= resolved.slot_count || self.is_tombstone(resolved, slot)? {
+            return Ok(None);
+        }
+        if let Layout::Dense { first_key } = resolved.axis.layout {
+            return Ok(Some(KeyRef::trusted(ValueRef::Int(i128::from(first_key) + i128::from(slot)))));
+        }
+        let value = self.stored_key(resolved, slot)?;
+        match value.and_then(KeyRef::checked) {
+            Some(key) => Ok(Some(key)),
+            None => Err(self.file.corrupt(Invalid::new(0, "keys", "a value that cannot be a key"))),
+        }
+    }
+
+    /// Whether a slot is in use.
+    pub(super) fn is_used(&self, slot: u32) -> Result<bool> {
+        let resolved = self.resolve()?;
+        Ok(slot < resolved.slot_count && !self.is_tombstone(resolved, slot)?)
+    }
+
+    #[inline]
+    fn is_tombstone(&self, resolved: &Resolved, slot: u32) -> Result<bool> {
+        let Some(&level) = resolved.levels.first() else { return Ok(false) };
+        let word = self.file.bytes(level + u64::from(slot >> 6) * 8, 8)?;
+        Ok(bitmap_word(word, 0) & (1 << (slot & 63)) != 0)
+    }
+
+    /// The first tombstone at or after a slot.
+    pub(super) fn next_free(&self, from: u32) -> Result<Option<u32>> {
+        let resolved = self.resolve()?;
+        let counts = tombstone_levels(resolved.slot_count.into());
+        let found = next_set_bit(resolved.levels.len(), from.into(), |level, index| {
+            let (Some(&offset), Some(&count)) = (resolved.levels.get(level), counts.get(level)) else { return Ok(0) };
+            if index >= count { Ok(0) } else { self.file.bytes(offset + index * 8, 8).map(|word| bitmap_word(word, 0)) }
+        })?;
+        Ok(found.and_then(|slot| u32::try_from(slot).ok()).filter(|&slot| slot < resolved.slot_count))
+    }
+}

@@ -1,0 +1,75 @@
+//! What one commit changes, before it is known to which slots.
+
+use crate::error::{Error, Result};
+use crate::model::{Key, NAME_LEN_MAX, Value, ValueBuf};
+use std::collections::HashMap;
+
+/// Up to so many attributes are compared one by one.
+const FEW: usize = 16;
+
+/// Attributes by name; `None` removes one.
+pub(crate) type Attributes = Vec<(Box<str>, Option<ValueBuf>)>;
+
+/// One step of a batch.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// Inserts a key, or changes the attributes that are named. At a position, a new key goes there and later slots move up.
+    Upsert { key: Key, attributes: Attributes, position: Option<u32> },
+    /// Removes attributes of a key, if it is there.
+    Remove { key: Key, attributes: Attributes },
+    /// Deletes a key, if it is there.
+    Delete { key: Key },
+}
+
+impl Step {
+    pub(crate) fn key(&self) -> &Key {
+        match self {
+            Self::Upsert { key, .. } | Self::Remove { key, .. } | Self::Delete { key } => key,
+        }
+    }
+}
+
+/// What became of a step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Outcome {
+    /// The key's slot.
+    At(u32),
+    /// The key, or the attribute, was not there: nothing changed.
+    Missing,
+}
+
+/// Checks and encodes the attributes of a step.
+pub(crate) fn attributes<N: AsRef<str>>(pairs: impl IntoIterator<Item = (N, Option<Value>)>) -> Result<Attributes> {
+    let mut attributes: Attributes = Vec::new();
+    // Points with many attributes are looked through by hash, those with few as they are.
+    let mut places: HashMap<Box<str>, usize> = HashMap::new();
+    for (name, value) in pairs {
+        let name = name.as_ref();
+        if name.len() > NAME_LEN_MAX {
+            return Err(Error::invalid_argument(format!(
+                "the name of a dimension has at most {NAME_LEN_MAX} bytes, this one has {}",
+                name.len()
+            )));
+        }
+        let value = value.map(ValueBuf::try_from).transpose()?;
+        // The last one wins, as in a map.
+        let known = if attributes.len() <= FEW {
+            attributes.iter().position(|(other, _)| **other == *name)
+        } else {
+            if places.is_empty() {
+                places = attributes.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
+            }
+            places.get(name).copied()
+        };
+        match known.and_then(|at| attributes.get_mut(at)) {
+            Some((_, place)) => *place = value,
+            None => {
+                if attributes.len() > FEW {
+                    places.insert(name.into(), attributes.len());
+                }
+                attributes.push((name.into(), value));
+            }
+        }
+    }
+    Ok(attributes)
+}

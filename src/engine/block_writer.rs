@@ -1,0 +1,153 @@
+//! Writing an immutable file: sections one after the other, checksums on the way, the header last.
+
+use crate::error::Result;
+use crate::format::block_file::{BLOCK_LEN, HEADER_LEN, Header, Identity, SECTION_ALIGNMENT, Section, section_start};
+use crate::format::manifest::FileEntry;
+use crate::storage::{Storage, StorageFile};
+
+/// Bytes written at once. Large aligned writes let the kernel map the file with huge pages afterwards.
+const CHUNK_LEN: usize = 2 << 20;
+
+/// What a file is, apart from its contents.
+pub(super) struct FileSpec<'s> {
+    pub(super) storage: &'s dyn Storage,
+    pub(super) name: String,
+    pub(super) magic: [u8; 8],
+    pub(super) identity: Identity,
+    pub(super) generation: u64,
+    pub(super) dimension_id: u32,
+}
+
+/// A file being written. Dropped before [`finish`](Self::finish), it leaves a file that nothing names.
+pub(super) struct BlockWriter<'s> {
+    spec: FileSpec<'s>,
+    file: Box<dyn StorageFile>,
+    /// Bytes not written yet; starts at a multiple of the block length.
+    buffer: Vec<u8>,
+    /// File offset of the buffer's start.
+    buffer_offset: u64,
+    checksums: Vec<u32>,
+    sections: Vec<Section>,
+}
+
+impl<'s> BlockWriter<'s> {
+    /// Creates the file. One of the same name, left over from a crash, is replaced.
+    pub(super) fn create(spec: FileSpec<'s>) -> Result<Self> {
+        spec.storage.remove(&spec.name)?;
+        let file = spec.storage.create(&spec.name)?;
+        let mut buffer = Vec::with_capacity(CHUNK_LEN + BLOCK_LEN as usize);
+        buffer.resize(HEADER_LEN as usize, 0);
+        Ok(Self { spec, file, buffer, buffer_offset: 0, checksums: Vec::new(), sections: Vec::new() })
+    }
+
+    /// Where the next byte goes.
+    pub(super) fn position(&self) -> u64 {
+        self.buffer_offset + self.buffer.len() as u64
+    }
+
+    /// Starts a section and returns its offset.
+    pub(super) fn begin_section(&mut self, kind: u32) -> Result<u64> {
+        self.pad_to(section_start(self.position()))?;
+        let offset = self.position();
+        self.sections.push(Section { kind, offset, len: 0 });
+        Ok(offset)
+    }
+
+    /// Appends to the section that was started last.
+    pub(super) fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            let room = (CHUNK_LEN + BLOCK_LEN as usize).saturating_sub(self.buffer.len()).max(1);
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.buffer.extend_from_slice(now);
+            bytes = later;
+            if self.buffer.len() >= CHUNK_LEN {
+                self.write_blocks()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends zeros up to a file offset.
+    pub(super) fn pad_to(&mut self, offset: u64) -> Result<()> {
+        const ZEROS: [u8; 4096] = [0; 4096];
+        while self.position() < offset {
+            let len = (offset - self.position()).min(ZEROS.len() as u64) as usize;
+            self.write(ZEROS.get(..len).unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    /// Ends the section that was started last, leaving it out if it is empty.
+    pub(super) fn end_section(&mut self) {
+        let position = self.position();
+        if let Some(section) = self.sections.last_mut() {
+            section.len = position - section.offset;
+            if section.len == 0 {
+                self.sections.pop();
+            }
+        }
+    }
+
+    /// A whole section.
+    pub(super) fn section(&mut self, kind: u32, bytes: &[u8]) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.begin_section(kind)?;
+        self.write(bytes)?;
+        self.end_section();
+        Ok(())
+    }
+
+    /// Writes the whole blocks of the buffer.
+    fn write_blocks(&mut self) -> Result<()> {
+        let whole = self.buffer.len() / BLOCK_LEN as usize * BLOCK_LEN as usize;
+        self.checksum_blocks(whole);
+        self.file.write_at(self.buffer_offset, self.buffer.get(..whole).unwrap_or_default())?;
+        self.buffer.drain(..whole);
+        self.buffer_offset += whole as u64;
+        Ok(())
+    }
+
+    /// Appends the checksums of the blocks in the first `len` bytes of the buffer.
+    fn checksum_blocks(&mut self, len: usize) {
+        let bytes = self.buffer.get(..len).unwrap_or_default();
+        for block in bytes.chunks(BLOCK_LEN as usize) {
+            let number = self.checksums.len() as u64;
+            // The header is not part of block 0: it has a checksum of its own.
+            let skip = if number == 0 { HEADER_LEN as usize } else { 0 };
+            self.checksums.push(self.spec.identity.block_checksum(number, block.get(skip..).unwrap_or_default()));
+        }
+    }
+
+    /// Completes the file and makes it durable; its name is durable only once the directory is.
+    pub(super) fn finish(mut self, slot_count: u64, value_count: u64) -> Result<FileEntry> {
+        self.pad_to(self.position().next_multiple_of(SECTION_ALIGNMENT))?;
+        let table_offset = self.position();
+        self.checksum_blocks(self.buffer.len());
+        let table: Vec<u8> = self.checksums.iter().flat_map(|checksum| checksum.to_le_bytes()).collect();
+        self.buffer.extend_from_slice(&table);
+        self.file.write_at(self.buffer_offset, &self.buffer)?;
+        let header = Header {
+            magic: self.spec.magic,
+            identity: self.spec.identity,
+            generation: self.spec.generation,
+            dimension_id: self.spec.dimension_id,
+            slot_count,
+            value_count,
+            file_len: table_offset + table.len() as u64,
+            table_offset,
+            table_checksum: self.spec.identity.table_checksum(&table),
+            sections: self.sections,
+        };
+        let (bytes, header_checksum) = header.encode();
+        self.file.write_at(0, &bytes)?;
+        self.file.sync_data()?;
+        Ok(FileEntry {
+            file_id: self.spec.identity.file_id,
+            generation: self.spec.generation,
+            file_len: header.file_len,
+            header_checksum,
+        })
+    }
+}

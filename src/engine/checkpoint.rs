@@ -1,0 +1,360 @@
+//! Checkpoints, compaction and position inserts: a new generation takes the place of the old one.
+
+use super::batch::{Outcome, Step};
+use super::database::{Database, replace_manifest};
+use super::generation::Generation;
+use super::overlay::Overlay;
+use super::plan::{Allocation, Planner};
+use super::rebuild::Rebuild;
+use super::view::View;
+use super::writer::{Writer, now};
+use crate::error::{Error, Result};
+use crate::format::manifest::Manifest;
+use crate::format::wal::{wal_name, wal_number};
+use crate::model::{FreeSlots, Slot};
+use crate::progress::ProgressFn;
+use crate::storage::ReplaceError;
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError};
+
+/// Which slots a compaction leaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum SlotOrder {
+    /// All as they are.
+    Keep,
+    /// Those in use, without gaps.
+    Pack,
+}
+
+impl Database {
+    /// Writes down what was committed since the last checkpoint.
+    pub(crate) fn checkpoint(&self, progress: &mut ProgressFn<'_>) -> Result<()> {
+        let _maintenance = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
+        self.fold(false, progress)
+    }
+
+    /// Rewrites everything into its smallest form.
+    pub(crate) fn compact(&self, slots: SlotOrder, progress: &mut ProgressFn<'_>) -> Result<()> {
+        let _maintenance = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
+        match slots {
+            SlotOrder::Keep => self.fold(true, progress),
+            SlotOrder::Pack => self.pack(progress),
+        }
+    }
+
+    /// Folds the overlays into the base. Commits go on meanwhile.
+    fn fold(&self, everything: bool, progress: &mut ProgressFn<'_>) -> Result<()> {
+        loop {
+            let mut writer = self.writer()?;
+            let unfinished = self.view.load().frozen.is_some();
+            if !unfinished && !self.freeze(&mut writer)? && !everything {
+                return Ok(());
+            }
+            let view = self.view.load_full();
+            let wal_first = writer.active_wal_first;
+            drop(writer);
+            let source = frozen_part(&view);
+            let rebuild = Rebuild {
+                storage: &*self.storage,
+                moment: source.moment(u64::MAX),
+                view: &source,
+                everything,
+                order: None,
+            };
+            let mut manifest = rebuild.write(progress)?;
+            manifest.wal_first = wal_first;
+            let mut writer = self.writer()?;
+            self.install(&mut writer, manifest, false)?;
+            if !unfinished {
+                return Ok(());
+            }
+            // What an earlier, failed checkpoint had frozen is written; what came after it is next.
+        }
+    }
+
+    /// Makes the active overlay the frozen one. False when there is nothing to freeze.
+    fn freeze(&self, writer: &mut Writer) -> Result<bool> {
+        let view = self.view.load_full();
+        if view.active.is_empty() {
+            return Ok(false);
+        }
+        self.sync_all(writer)?;
+        self.publish(writer.sequence);
+        self.end_log(writer);
+        let active = Arc::new(Overlay::new(writer.sequence, self.hash_seed()));
+        self.view.store(Arc::new(View {
+            generation: Arc::clone(&view.generation),
+            frozen: Some(Arc::clone(&view.active)),
+            active,
+        }));
+        Ok(true)
+    }
+
+    /// Lets the next commit start a new log.
+    fn end_log(&self, writer: &mut Writer) {
+        if let Some(log) = writer.log.take() {
+            writer.log_end = log.end();
+            self.sync_state().file = None;
+        }
+        writer.active_wal_first = writer.log_end.number + 1;
+    }
+
+    /// Puts a manifest in place whose files are durable, and reads from them. `moved`: slots are not what they were, and
+    /// nothing is in the active overlay.
+    fn install(&self, writer: &mut Writer, manifest: Manifest, moved: bool) -> Result<()> {
+        let old = self.view.load_full();
+        let generation = match Generation::open(&*self.storage, manifest, Some(&old.generation)) {
+            Ok(generation) => Arc::new(generation),
+            Err(super::block_file::OpenError::Failed(error)) => return Err(error),
+            Err(super::block_file::OpenError::Gone) => {
+                return Err(Error::NotFound { path: self.storage.path().to_owned() });
+            }
+        };
+        match replace_manifest(&*self.storage, &generation.manifest) {
+            Ok(()) => {}
+            Err(ReplaceError::Before(error)) => {
+                remove_files(self, &generation, &old.generation);
+                return Err(error.into());
+            }
+            Err(ReplaceError::Unknown(error)) => return Err(self.poison(writer, &error.into())),
+        }
+        let view = if moved {
+            let active = Overlay::new(generation.manifest.last_sequence, generation.manifest.hash_seed);
+            View { generation, frozen: None, active: Arc::new(active) }
+        } else {
+            View { generation, frozen: None, active: Arc::clone(&old.active) }
+        };
+        writer.allocation = match allocation(&view, writer) {
+            Ok(allocation) => allocation,
+            // The new files cannot be read: go on with what is in memory makes no sense.
+            Err(error) => return Err(self.poison(writer, &error)),
+        };
+        let generation = Arc::clone(&view.generation);
+        self.view.store(Arc::new(view));
+        remove_files(self, &old.generation, &generation);
+        remove_logs(self, generation.manifest.wal_first);
+        Ok(())
+    }
+
+    /// Folds everything and closes the gaps between slots. Commits wait.
+    fn pack(&self, progress: &mut ProgressFn<'_>) -> Result<()> {
+        self.fold(false, progress)?;
+        let mut writer = self.writer()?;
+        self.fold_locked(&mut writer, progress)?;
+        let view = self.view.load_full();
+        let mut order = Vec::with_capacity(view.generation.manifest.point_count as usize);
+        for slot in 0..view.generation.manifest.slot_count {
+            if view.generation.is_used(slot)? {
+                order.push(slot);
+            }
+        }
+        self.rewrite(&mut writer, &view, &order, view.generation.manifest.last_sequence, progress)
+    }
+
+    /// Folds what is left, holding the writer's mutex.
+    fn fold_locked(&self, writer: &mut Writer, progress: &mut ProgressFn<'_>) -> Result<()> {
+        while self.view.load().frozen.is_some() || self.freeze(writer)? {
+            let source = frozen_part(&self.view.load_full());
+            let moment = source.moment(u64::MAX);
+            let rebuild = Rebuild { storage: &*self.storage, view: &source, moment, everything: false, order: None };
+            let mut manifest = rebuild.write(progress)?;
+            manifest.wal_first = writer.active_wal_first;
+            self.install(writer, manifest, false)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a generation in which slots are in another order, as commit `sequence`.
+    fn rewrite(
+        &self,
+        writer: &mut Writer,
+        view: &View,
+        order: &[u32],
+        sequence: u64,
+        progress: &mut ProgressFn<'_>,
+    ) -> Result<()> {
+        let mut moment = view.moment(u64::MAX);
+        if moment.sequence != sequence || writer.sequence != sequence {
+            moment.sequence = sequence;
+            moment.time = now();
+        }
+        let rebuild = Rebuild { storage: &*self.storage, view, moment, everything: true, order: Some(order) };
+        let mut manifest = rebuild.write(progress)?;
+        self.end_log(writer);
+        manifest.wal_first = writer.active_wal_first;
+        self.install(writer, manifest, true)?;
+        writer.sequence = sequence;
+        self.appended.store(sequence, std::sync::atomic::Ordering::Release);
+        self.sync_state().synced = sequence;
+        self.publish(sequence);
+        Ok(())
+    }
+
+    /// Commits a batch in which keys go to positions: every later slot moves, so the whole database is rewritten, once for the
+    /// batch. Commits wait; snapshots keep what they have.
+    pub(super) fn commit_positions(&self, steps: Vec<Step>) -> Result<Vec<Outcome>> {
+        let progress: &mut ProgressFn<'_> = &mut crate::progress::ignore;
+        let _maintenance = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.writer()?;
+        self.fold_locked(&mut writer, progress)?;
+        let base = self.view.load_full();
+        let sequence = writer.sequence + 1;
+        // The batch is worked out in an overlay of its own, where a key that is put between two slots gets a slot at the end;
+        // `order` has the slots in the order that they will have.
+        let scratch = View {
+            generation: Arc::clone(&base.generation),
+            frozen: None,
+            active: Arc::new(Overlay::new(writer.sequence, self.hash_seed())),
+        };
+        let mut shift = Shift::new(&scratch, writer.allocation.next_dimension)?;
+        let mut placed = Vec::with_capacity(steps.len());
+        for step in steps {
+            placed.push(shift.step(step, self.hash_seed())?);
+        }
+        let Shift { order, stamp, .. } = shift;
+        scratch.active.add_commit(super::overlay::Commit {
+            sequence,
+            time: now(),
+            stamp,
+            slot_count: order.len() as u32,
+            point_count: 0,
+        })?;
+        let mut slots = vec![u32::MAX; order.iter().map(|&old| old as usize + 1).max().unwrap_or(0)];
+        for (new, &old) in order.iter().enumerate() {
+            if let Some(place) = slots.get_mut(old as usize) {
+                *place = new as u32;
+            }
+        }
+        self.rewrite(&mut writer, &scratch, &order, sequence, progress)?;
+        let outcome = |old: Option<u32>| match old {
+            Some(old) => Outcome::At(slots.get(old as usize).copied().unwrap_or(u32::MAX)),
+            None => Outcome::Missing,
+        };
+        Ok(placed.into_iter().map(outcome).collect())
+    }
+}
+
+/// A batch with positions being worked out.
+struct Shift<'a> {
+    view: &'a View,
+    /// The slot in the scratch overlay of each slot to be; a free one makes a tombstone.
+    order: Vec<u32>,
+    /// The next slot in the scratch overlay that was never used.
+    next: u32,
+    next_dimension: u32,
+    stamp: u64,
+}
+
+impl<'a> Shift<'a> {
+    fn new(view: &'a View, next_dimension: u32) -> Result<Self> {
+        let next = view.generation.manifest.slot_count;
+        Ok(Self { view, order: (0..next).collect(), next, next_dimension, stamp: 0 })
+    }
+
+    /// Applies one step; returns the slot in the scratch overlay.
+    fn step(&mut self, step: Step, hash_seed: u64) -> Result<Option<u32>> {
+        let found = self.view.resolve(step.key().as_ref(), u64::MAX)?.map(|(slot, _)| slot);
+        let deletes = matches!(step, Step::Delete { .. });
+        let free = FreeSlots::new(self.next);
+        if let (Step::Upsert { position, .. }, None) = (&step, found) {
+            self.place(*position)?;
+            // The key goes to the slot at the end of the scratch overlay, wherever it will end up.
+            self.next = self.next.checked_add(1).filter(|&next| next <= Slot::MAX.0).ok_or(Error::TooManyPoints)?;
+        }
+        let mut allocation = Allocation::new(free, u32::MAX / 2, self.next_dimension);
+        let plan = Planner::at_end(self.view, hash_seed, &mut allocation).plan(vec![step])?;
+        self.next_dimension = allocation.next_dimension;
+        let outcome = plan.outcomes.first().copied();
+        self.stamp = plan.apply(&self.view.active, self.stamp)?;
+        if deletes {
+            self.trim()?;
+        }
+        Ok(match outcome {
+            Some(Outcome::At(slot)) => Some(slot),
+            _ => None,
+        })
+    }
+
+    /// Makes room for slot `next`: at a position, or at the lowest free slot.
+    fn place(&mut self, position: Option<u32>) -> Result<()> {
+        if let Some(position) = position {
+            let position = position as usize;
+            if position > self.order.len() {
+                return Err(Error::invalid_argument(format!(
+                    "position {position} is past the end: there are {} slots",
+                    self.order.len()
+                )));
+            }
+            self.order.insert(position, self.next);
+            return Ok(());
+        }
+        for index in 0..self.order.len() {
+            let slot = self.order.get(index).copied().unwrap_or(u32::MAX);
+            if self.view.origin(slot, u64::MAX)?.is_none()
+                && let Some(place) = self.order.get_mut(index)
+            {
+                *place = self.next;
+                return Ok(());
+            }
+        }
+        self.order.push(self.next);
+        Ok(())
+    }
+
+    /// Gives free slots at the end back.
+    fn trim(&mut self) -> Result<()> {
+        while let Some(&last) = self.order.last() {
+            if self.view.origin(last, u64::MAX)?.is_some() {
+                break;
+            }
+            self.order.pop();
+        }
+        Ok(())
+    }
+}
+
+/// The part of a view that a checkpoint writes down.
+fn frozen_part(view: &View) -> View {
+    let manifest = &view.generation.manifest;
+    let frozen =
+        view.frozen.clone().unwrap_or_else(|| Arc::new(Overlay::new(manifest.last_sequence, manifest.hash_seed)));
+    View { generation: Arc::clone(&view.generation), frozen: None, active: frozen }
+}
+
+/// The free slots of a new base, with what the active overlay did to them since.
+fn allocation(view: &View, writer: &Writer) -> Result<Allocation> {
+    let manifest = &view.generation.manifest;
+    let mut free = FreeSlots::new(manifest.slot_count);
+    let mut point_count = manifest.point_count;
+    let is_free = |slot| view.generation.is_used(slot).map(|used| !used);
+    for occupant in view.active.occupants() {
+        if occupant.alive {
+            free.take_at(Slot(occupant.slot), is_free)?;
+            point_count += 1;
+        } else {
+            free.free(Slot(occupant.slot), is_free)?;
+            point_count -= 1;
+        }
+    }
+    let next_dimension = u32::try_from(manifest.next_dimension_id).unwrap_or(u32::MAX - 1);
+    Ok(Allocation::new(free, point_count, writer.allocation.next_dimension.max(next_dimension)))
+}
+
+/// Removes the files of one generation that another one does not use. What cannot be removed now is removed when the
+/// database is next opened.
+fn remove_files(database: &Database, of: &Generation, keep: &Generation) {
+    let keep: HashSet<String> = keep.files().into_iter().map(|(name, _)| name).collect();
+    for (name, _) in of.files() {
+        if !keep.contains(&name) {
+            let _left_over = database.storage.remove(&name);
+        }
+    }
+}
+
+/// Removes the logs before `first`.
+fn remove_logs(database: &Database, first: u64) {
+    let Ok(names) = database.storage.list() else { return };
+    for number in names.iter().filter_map(|name| wal_number(name)).filter(|&number| number < first) {
+        let _left_over = database.storage.remove(&wal_name(number));
+    }
+}

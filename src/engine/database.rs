@@ -1,0 +1,403 @@
+//! An open database: its tiers, its writer, and how it is opened, refreshed and closed.
+
+use super::block_file::OpenError;
+use super::generation::Generation;
+use super::log_reader::{LogReader, LogReport};
+use super::overlay::Overlay;
+use super::plan::Allocation;
+use super::replay::Replay;
+use super::view::{Moment, View};
+use super::writer::{SyncState, Writer, now};
+use crate::error::{Error, Result};
+use crate::format::Invalid;
+use crate::format::manifest::{MANIFEST_NAME, MANIFEST_TEMPORARY, Manifest, NO_COMMIT_TIME, Seal, is_base_name};
+use crate::format::wal::wal_number;
+use crate::model::FreeSlots;
+use crate::storage::{ReplaceError, Storage, StorageLock};
+use arc_swap::ArcSwap;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+/// What a write that returned survives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub enum Durability {
+    /// Everything: a kill of the process, a crash of the system, a loss of power. Each commit waits for an fsync, which
+    /// concurrent commits share. The default.
+    #[default]
+    Immediate,
+    /// A kill of the process. After a crash of the system or a loss of power the database is as it was after some earlier
+    /// commit, no earlier than the last [`save`](crate::VectorDb::save) or [`close`](crate::VectorDb::close).
+    Eventual,
+}
+
+/// What the engine needs of the options.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EngineOptions {
+    pub(crate) durability: Durability,
+}
+
+/// How a database was found when it was opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct OpenReport {
+    /// Commits that were replayed from the log.
+    pub records_replayed: u64,
+    /// Bytes at the end of the log that are no record: a write that a crash cut short, and that was never acknowledged.
+    pub bytes_dropped: u64,
+    /// Whether the last writer did not close the database (or, for a reader, has not closed it yet).
+    pub unclean_close: bool,
+}
+
+/// An open database.
+#[derive(Debug)]
+pub(crate) struct Database {
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) options: EngineOptions,
+    pub(super) view: ArcSwap<View>,
+    /// The last commit that snapshots see.
+    pub(super) published: AtomicU64,
+    /// The last commit that was logged.
+    pub(super) appended: AtomicU64,
+    pub(super) writer: Option<Mutex<Writer>>,
+    pub(super) sync: Mutex<SyncState>,
+    pub(super) synced: Condvar,
+    /// Held by what replaces the generation.
+    pub(super) maintenance: Mutex<()>,
+    /// Where a reader goes on in the log.
+    reader: Mutex<Option<Reader>>,
+    report: OpenReport,
+}
+
+/// What a read-only handle remembers between refreshes.
+#[derive(Debug)]
+struct Reader {
+    log: LogReader,
+    allocation: Allocation,
+    stamp: u64,
+}
+
+/// A consistent state to read from.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    pub(super) view: Arc<View>,
+    pub(super) moment: Moment,
+}
+
+/// Times that a reader starts again because the writer replaced the files under it.
+const REOPEN_TRIES: u32 = 1000;
+
+/// A number that nobody can predict; for ids and salts.
+pub(super) fn random() -> u64 {
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+impl Database {
+    /// Makes an empty database in a directory that holds none.
+    pub(crate) fn create(storage: Arc<dyn Storage>, options: EngineOptions) -> Result<Self> {
+        Self::create_with(storage, options, Vec::new())
+    }
+
+    /// The same, with properties (a MessagePack map; empty for none).
+    pub(crate) fn create_with(storage: Arc<dyn Storage>, options: EngineOptions, properties: Vec<u8>) -> Result<Self> {
+        let path = storage.path().to_owned();
+        let Some(lock) = storage.lock()? else { return Err(Error::Locked { path }) };
+        let names = storage.list()?;
+        if names.iter().any(|name| name == MANIFEST_NAME) {
+            return Err(Error::AlreadyExists { path });
+        }
+        let ours = |name: &String| {
+            name == crate::storage::LOCK_NAME
+                || name == MANIFEST_TEMPORARY
+                || is_base_name(name)
+                || wal_number(name).is_some()
+        };
+        if let Some(other) = names.iter().find(|name| !ours(name)) {
+            return Err(Error::invalid_argument(format!(
+                "{} is not empty (it holds {other}); a database needs a directory of its own",
+                path.display()
+            )));
+        }
+        let manifest = new_manifest(properties);
+        replace_manifest(&*storage, &manifest).map_err(ReplaceError::into_storage_error)?;
+        Self::open_locked(storage, options, lock)
+    }
+
+    /// Opens a database for writing.
+    pub(crate) fn open(storage: Arc<dyn Storage>, options: EngineOptions) -> Result<Self> {
+        // Look before locking: a directory that is no database is not given a LOCK.
+        if storage.read(MANIFEST_NAME)?.is_none() {
+            return Err(Error::NotFound { path: storage.path().to_owned() });
+        }
+        let Some(lock) = storage.lock()? else { return Err(Error::Locked { path: storage.path().to_owned() }) };
+        Self::open_locked(storage, options, lock)
+    }
+
+    fn open_locked(storage: Arc<dyn Storage>, options: EngineOptions, lock: Box<dyn StorageLock>) -> Result<Self> {
+        let not_found = || Error::NotFound { path: storage.path().to_owned() };
+        let manifest = Generation::read_manifest(&*storage)?.ok_or_else(not_found)?;
+        let wal_first = manifest.wal_first;
+        let opened = open_state(&*storage, manifest, None, false).map_err(|error| match error {
+            OpenError::Failed(error) => error,
+            OpenError::Gone => missing_file(&*storage),
+        })?;
+        let end = opened.log.end();
+        if opened.report.unclean && end.len > 0 {
+            // What was found is about to be shown and built upon: it must not be lost any more.
+            storage.open_write(&crate::format::wal::wal_name(end.number))?.sync_data()?;
+        }
+        remove_left_overs(&*storage, &opened.view.generation, &opened.log)?;
+        let writer = Writer {
+            lock: Some(lock),
+            allocation: opened.allocation.clone(),
+            sequence: opened.log.sequence(),
+            stamp: opened.stamp,
+            log: None,
+            log_end: end,
+            active_wal_first: wal_first,
+            poisoned: None,
+        };
+        Ok(Self::new(storage, options, opened, Some(writer)))
+    }
+
+    /// Opens a database for reading: takes no lock, writes nothing.
+    pub(crate) fn open_read_only(storage: Arc<dyn Storage>, options: EngineOptions) -> Result<Self> {
+        let opened = open_current(&*storage, None)?;
+        Ok(Self::new(storage, options, opened, None))
+    }
+
+    fn new(storage: Arc<dyn Storage>, options: EngineOptions, opened: Opened, writer: Option<Writer>) -> Self {
+        let sequence = opened.log.sequence();
+        let report = OpenReport {
+            records_replayed: opened.report.records,
+            bytes_dropped: opened.report.bytes_dropped,
+            unclean_close: opened.report.unclean,
+        };
+        let reader =
+            writer.is_none().then_some(Reader { log: opened.log, allocation: opened.allocation, stamp: opened.stamp });
+        Self {
+            storage,
+            options,
+            view: ArcSwap::from_pointee(opened.view),
+            published: AtomicU64::new(sequence),
+            appended: AtomicU64::new(sequence),
+            writer: writer.map(Mutex::new),
+            sync: Mutex::new(SyncState { synced: sequence, ..SyncState::default() }),
+            synced: Condvar::new(),
+            maintenance: Mutex::new(()),
+            reader: Mutex::new(reader),
+            report,
+        }
+    }
+
+    pub(crate) fn storage(&self) -> &dyn Storage {
+        &*self.storage
+    }
+
+    /// Bytes of all files, and of the logs among them.
+    pub(crate) fn sizes(&self, state: &State) -> Result<(u64, u64)> {
+        let generation = &state.view.generation;
+        let manifest_len = generation.manifest.encode().len() as u64;
+        let files: u64 = generation.files().iter().map(|(_, len)| len).sum();
+        let mut logs = 0;
+        for name in self.storage.list()?.iter().filter(|name| wal_number(name).is_some()) {
+            logs += self.storage.len(name)?.unwrap_or(0);
+        }
+        Ok((manifest_len + files + logs, logs))
+    }
+
+    pub(crate) fn report(&self) -> OpenReport {
+        self.report
+    }
+
+    pub(super) fn hash_seed(&self) -> u64 {
+        self.view.load().generation.manifest.hash_seed
+    }
+
+    /// The state after the last published commit.
+    pub(crate) fn state(&self) -> State {
+        // The view first: a newer sequence number is then cut down to what the view knows, an older one never occurs with a
+        // view that has forgotten it.
+        let view = self.view.load_full();
+        let moment = view.moment(self.published.load(Ordering::Acquire));
+        State { view, moment }
+    }
+
+    /// Sees what other processes have committed. False when nothing was.
+    pub(crate) fn refresh(&self) -> Result<bool> {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(reader) = reader.as_mut() else { return Ok(false) };
+        let before = self.published.load(Ordering::Acquire);
+        let view = self.view.load_full();
+        if !self.read_tail(reader, &view)? {
+            let opened = open_current(&*self.storage, Some(&view.generation))?;
+            *reader = Reader { log: opened.log, allocation: opened.allocation, stamp: opened.stamp };
+            self.view.store(Arc::new(opened.view));
+        }
+        self.published.store(reader.log.sequence(), Ordering::Release);
+        Ok(reader.log.sequence() != before)
+    }
+
+    /// Reads what was logged since; false when the files were replaced, so that all must be opened again.
+    fn read_tail(&self, reader: &mut Reader, view: &View) -> Result<bool> {
+        let current = &view.generation.manifest;
+        let same =
+            |manifest: &Manifest| manifest.generation == current.generation && manifest.wal_first == current.wal_first;
+        if !Generation::read_manifest(&*self.storage)?.is_some_and(|manifest| same(&manifest)) {
+            return Ok(false);
+        }
+        let mut replay = Replay::new(view, &mut reader.allocation, reader.stamp);
+        let result = reader.log.read(&*self.storage, true, &mut |record| replay.apply(record));
+        reader.stamp = replay.stamp();
+        if Generation::read_manifest(&*self.storage)?.is_some_and(|manifest| same(&manifest)) {
+            return result.map(|_| true);
+        }
+        Ok(false)
+    }
+
+    /// Makes everything durable, records where the log ends, and lets go of the lock. Later calls do nothing.
+    pub(crate) fn close(&self) -> Result<()> {
+        let _maintenance = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(writer) = &self.writer else { return Ok(()) };
+        let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+        match writer.check() {
+            Err(Error::Closed) => return Ok(()),
+            checked => checked?,
+        }
+        let result = self.seal(&mut writer);
+        if let Err(error) = &result {
+            self.poison(&mut writer, error);
+        }
+        writer.lock = None;
+        result
+    }
+
+    fn seal(&self, writer: &mut Writer) -> Result<()> {
+        self.sync_all(writer)?;
+        self.publish(writer.sequence);
+        if let Some(log) = &mut writer.log {
+            log.trim()?;
+            writer.log_end = log.end();
+            writer.log = None;
+        }
+        let mut manifest = self.view.load().generation.manifest.clone();
+        let end = writer.log_end;
+        let seal = Seal { number: end.number, len: end.len, sequence: writer.sequence };
+        let has_logs = end.number >= manifest.wal_first;
+        if !has_logs || manifest.seal == Some(seal) {
+            return Ok(());
+        }
+        manifest.seal = Some(seal);
+        replace_manifest(&*self.storage, &manifest).map_err(|error| error.into_storage_error().into())
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // Whoever wants to know calls `close`. A poisoned writer is left as it is, so that the next open recovers.
+        let _unreported = self.close();
+    }
+}
+
+/// The manifest of an empty database.
+pub(super) fn new_manifest(properties: Vec<u8>) -> Manifest {
+    let mut database_id = [0; 16];
+    let bytes = random().to_le_bytes().into_iter().chain(random().to_le_bytes());
+    for (to, from) in database_id.iter_mut().zip(bytes) {
+        *to = from;
+    }
+    Manifest {
+        database_id,
+        generation: 0,
+        last_sequence: 0,
+        last_commit_time: NO_COMMIT_TIME,
+        created_at: now(),
+        wal_first: 1,
+        seal: None,
+        next_file_id: 1,
+        next_dimension_id: 0,
+        slot_count: 0,
+        point_count: 0,
+        hash_seed: random(),
+        axis: None,
+        dimensions: Vec::new(),
+        properties,
+    }
+}
+
+/// Puts a manifest in place.
+pub(super) fn replace_manifest(storage: &dyn Storage, manifest: &Manifest) -> Result<(), ReplaceError> {
+    storage.replace(MANIFEST_NAME, MANIFEST_TEMPORARY, &manifest.encode())
+}
+
+fn missing_file(storage: &dyn Storage) -> Error {
+    let invalid = Invalid::new(0, "manifest", "it names a file that does not exist");
+    Error::corrupt(&storage.path().join(MANIFEST_NAME), invalid)
+}
+
+/// A database as it was found.
+struct Opened {
+    view: View,
+    log: LogReader,
+    report: LogReport,
+    allocation: Allocation,
+    stamp: u64,
+}
+
+/// Opens the files of a manifest and replays the log.
+fn open_state(
+    storage: &dyn Storage,
+    manifest: Manifest,
+    previous: Option<&Generation>,
+    live: bool,
+) -> Result<Opened, OpenError> {
+    let next_dimension = u32::try_from(manifest.next_dimension_id).unwrap_or(u32::MAX - 1);
+    let mut allocation = Allocation::new(FreeSlots::new(manifest.slot_count), manifest.point_count, next_dimension);
+    let mut log = LogReader::new(&manifest);
+    let overlay = Overlay::new(manifest.last_sequence, manifest.hash_seed);
+    let generation = Arc::new(Generation::open(storage, manifest, previous)?);
+    let view = View { generation, frozen: None, active: Arc::new(overlay) };
+    let mut replay = Replay::new(&view, &mut allocation, 0);
+    let report = log.read(storage, live, &mut |record| replay.apply(record))?;
+    let stamp = replay.stamp();
+    Ok(Opened { view, log, report, allocation, stamp })
+}
+
+/// Opens what `MANIFEST` names now, starting again while a writer replaces it.
+fn open_current(storage: &dyn Storage, previous: Option<&Generation>) -> Result<Opened> {
+    let not_found = || Error::NotFound { path: storage.path().to_owned() };
+    for _ in 0..REOPEN_TRIES {
+        let manifest = Generation::read_manifest(storage)?.ok_or_else(not_found)?;
+        let opened = open_state(storage, manifest.clone(), previous, true);
+        // A log may have been removed while it was read: only an unchanged manifest makes what was read whole.
+        let unchanged = Generation::read_manifest(storage)?
+            .is_some_and(|now| now.generation == manifest.generation && now.wal_first == manifest.wal_first);
+        match opened {
+            Ok(opened) if unchanged => return Ok(opened),
+            Err(OpenError::Failed(error)) if unchanged => return Err(error),
+            Err(OpenError::Gone) if unchanged => return Err(missing_file(storage)),
+            _ => {}
+        }
+    }
+    Err(Error::Io {
+        path: storage.path().to_owned(),
+        operation: "keep up with the writer of",
+        source: std::io::ErrorKind::TimedOut.into(),
+    })
+}
+
+/// Removes what a crash left: files of ours that nothing names.
+fn remove_left_overs(storage: &dyn Storage, generation: &Generation, log: &LogReader) -> Result<()> {
+    let files = generation.files();
+    let logs = generation.manifest.wal_first..=log.end().number;
+    for name in storage.list()? {
+        let stray = name == MANIFEST_TEMPORARY
+            || (is_base_name(&name) && !files.iter().any(|(file, _)| *file == name))
+            || wal_number(&name).is_some_and(|number| !logs.contains(&number));
+        if stray {
+            storage.remove(&name)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! Building a new database from records, without the log.
+
+use super::axis_builder::AxisBuilder;
+use super::batch::Step;
+use super::block_writer::{BlockWriter, FileSpec};
+use super::column_builder::ColumnBuilder;
+use super::database::{Database, Durability, EngineOptions, new_manifest, replace_manifest};
+use super::writer::now;
+use crate::error::{Error, Result};
+use crate::format::block_file::{AXIS_MAGIC, COLUMN_MAGIC, Identity, NO_DIMENSION};
+use crate::format::manifest::{DimensionEntry, Manifest, axis_name, column_name};
+use crate::format::value;
+use crate::model::{KeyRef, NAME_LEN_MAX, Slot, ValueRef};
+use crate::progress::{Progress, ProgressFn};
+use crate::storage::{ReplaceError, Storage};
+use hashbrown::HashTable;
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// Records of a key that came before, committed at the end in batches of so many.
+const BATCH_LEN: usize = 10_000;
+
+/// Gathers records; writes nothing before [`finish`](Self::finish).
+#[derive(Debug)]
+pub(crate) struct Loader {
+    manifest: Manifest,
+    axis: AxisBuilder,
+    next_slot: u32,
+    /// The last key, while all keys are integers in ascending order and so cannot repeat.
+    ascending: Option<i128>,
+    /// Slots by key, once keys can repeat.
+    slots: Option<HashTable<u32>>,
+    columns: Vec<(Box<str>, ColumnBuilder)>,
+    by_name: HashMap<Box<str>, usize>,
+    repeated: Vec<Step>,
+    scratch: Vec<u8>,
+}
+
+impl Loader {
+    pub(crate) fn new() -> Self {
+        Self {
+            manifest: new_manifest(Vec::new()),
+            axis: AxisBuilder::new(),
+            next_slot: 0,
+            ascending: Some(i128::MIN),
+            slots: None,
+            columns: Vec::new(),
+            by_name: HashMap::new(),
+            repeated: Vec::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Adds a record. One whose key came before changes that point.
+    pub(crate) fn push<'a>(
+        &mut self,
+        key: KeyRef<'_>,
+        attributes: impl IntoIterator<Item = (&'a str, ValueRef<'a>)>,
+    ) -> Result<()> {
+        if self.is_repeated(key) {
+            let pairs = attributes.into_iter().map(|(name, value)| Ok((name.into(), Some(value.to_buf()))));
+            let attributes = pairs.collect::<Result<_>>()?;
+            self.repeated.push(Step::Upsert { key: key.to_key(), attributes, position: None });
+            return Ok(());
+        }
+        if self.next_slot > Slot::MAX.0 {
+            return Err(Error::TooManyPoints);
+        }
+        let slot = self.next_slot;
+        self.axis.push(slot, key)?;
+        self.next_slot += 1;
+        self.remember(key, slot);
+        for (name, value) in attributes {
+            let index = match self.by_name.get(name) {
+                Some(&index) => index,
+                None => self.define(name)?,
+            };
+            if let Some((_, column)) = self.columns.get_mut(index) {
+                column.push(slot, value, &mut self.scratch)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn define(&mut self, name: &str) -> Result<usize> {
+        if name.len() > NAME_LEN_MAX {
+            return Err(Error::invalid_argument(format!("the name of a dimension has at most {NAME_LEN_MAX} bytes")));
+        }
+        let index = self.columns.len();
+        self.columns.push((name.into(), ColumnBuilder::new(self.manifest.hash_seed)));
+        self.by_name.insert(name.into(), index);
+        Ok(index)
+    }
+
+    fn is_repeated(&mut self, key: KeyRef<'_>) -> bool {
+        if let (Some(last), ValueRef::Int(int)) = (self.ascending, key.value())
+            && int > last
+        {
+            return false;
+        }
+        let seed = self.manifest.hash_seed;
+        let axis = &self.axis;
+        let hash_of = |slot: &u32| value::hash(axis.key(*slot), seed);
+        let slots = self.slots.get_or_insert_with(|| {
+            let mut slots = HashTable::with_capacity(self.next_slot as usize);
+            for slot in 0..self.next_slot {
+                slots.insert_unique(hash_of(&slot), slot, hash_of);
+            }
+            slots
+        });
+        self.ascending = None;
+        slots.find(value::hash(key.value(), seed), |&slot| axis.key(slot) == key.value()).is_some()
+    }
+
+    fn remember(&mut self, key: KeyRef<'_>, slot: u32) {
+        if let (Some(last), ValueRef::Int(int)) = (&mut self.ascending, key.value()) {
+            *last = int;
+        }
+        let seed = self.manifest.hash_seed;
+        let axis = &self.axis;
+        if let Some(slots) = &mut self.slots {
+            slots.insert_unique(value::hash(key.value(), seed), slot, |&slot| value::hash(axis.key(slot), seed));
+        }
+    }
+
+    /// Writes the database into an empty directory. Returns the number of points and of records that were merged.
+    pub(crate) fn finish(self, storage: &Arc<dyn Storage>, progress: &mut ProgressFn<'_>) -> Result<(u64, u64)> {
+        let Self { mut manifest, axis, columns, repeated, next_slot, .. } = self;
+        let merged = repeated.len() as u64;
+        manifest.generation = 1;
+        if next_slot > 0 {
+            manifest.last_sequence = 1;
+            manifest.last_commit_time = now();
+        }
+        let total = columns.len() as u64 + 1;
+        let mut report = |done: u64| match progress(Progress {
+            phase: "writing columns",
+            done,
+            total: Some(total),
+            unit: "columns",
+        }) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Cancelled),
+        };
+        manifest.slot_count = axis.slot_count();
+        manifest.point_count = axis.slot_count();
+        let points = u64::from(next_slot);
+        if next_slot > 0 {
+            let hash_seed = manifest.hash_seed;
+            let writer = writer(&**storage, &mut manifest, axis_name(1), AXIS_MAGIC, NO_DIMENSION)?;
+            manifest.axis = Some(axis.finish(hash_seed, writer)?);
+        }
+        for (index, (name, column)) in columns.into_iter().enumerate() {
+            report(index as u64 + 1)?;
+            let id = index as u32;
+            let writer = writer(&**storage, &mut manifest, column_name(id, 1), COLUMN_MAGIC, id)?;
+            let file = Some(column.finish(next_slot, writer)?.entry);
+            manifest.dimensions.push(DimensionEntry { id, name: name.into(), file });
+        }
+        manifest.next_dimension_id = manifest.dimensions.len() as u64;
+        storage.sync_directory()?;
+        replace_manifest(&**storage, &manifest).map_err(ReplaceError::into_storage_error)?;
+        apply_repeated(storage, repeated, progress)?;
+        Ok((points, merged))
+    }
+}
+
+fn writer<'s>(
+    storage: &'s dyn Storage,
+    manifest: &mut Manifest,
+    name: String,
+    magic: [u8; 8],
+    dimension_id: u32,
+) -> Result<BlockWriter<'s>> {
+    let identity = Identity { database_id: manifest.database_id, file_id: manifest.next_file_id };
+    manifest.next_file_id += 1;
+    BlockWriter::create(FileSpec { storage, name, magic, identity, generation: manifest.generation, dimension_id })
+}
+
+/// Commits what came for keys that were there already.
+fn apply_repeated(storage: &Arc<dyn Storage>, repeated: Vec<Step>, progress: &mut ProgressFn<'_>) -> Result<()> {
+    if repeated.is_empty() {
+        return Ok(());
+    }
+    let options = EngineOptions { durability: Durability::Eventual };
+    let database = Database::open(Arc::clone(storage), options)?;
+    let mut steps = repeated.into_iter().peekable();
+    while steps.peek().is_some() {
+        database.commit(steps.by_ref().take(BATCH_LEN).collect())?;
+    }
+    database.checkpoint(progress)?;
+    database.close()
+}

@@ -1,0 +1,40 @@
+//! One writer, many snapshots: overlay, commit, recovery, checkpoint, compaction, bulk load, verification.
+//!
+//! The engine knows the layers below it (model, format, storage), the error type and the progress callback, and nothing else of
+//! the public face.
+
+mod arena;
+mod axis_builder;
+mod base_axis;
+mod base_column;
+mod batch;
+mod block_file;
+mod block_writer;
+mod checkpoint;
+mod column_builder;
+mod counts;
+mod database;
+mod export;
+mod generation;
+mod heap_builder;
+mod loader;
+mod log_reader;
+mod log_writer;
+mod overlay;
+mod plan;
+mod rebuild;
+mod replay;
+mod segment_writer;
+mod state;
+mod verify;
+mod view;
+mod writer;
+
+pub(crate) use batch::{Outcome, Step, attributes};
+pub(crate) use checkpoint::SlotOrder;
+pub(crate) use database::{Database, EngineOptions, State};
+pub use database::{Durability, OpenReport};
+pub use export::Metadata;
+pub(crate) use loader::Loader;
+pub(crate) use state::{DimensionView, Occupied};
+pub use verify::VerifyReport;

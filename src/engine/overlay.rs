@@ -1,0 +1,242 @@
+//! What was committed after the base was written: versioned, append-only, read without waiting.
+//!
+//! Every step of a commit has a *stamp*, a number that only grows. A reader sees the versions up to its own stamp, so that what
+//! is being added while it reads, and what was logged but not yet made durable, does not exist for it.
+
+use super::arena::{Arena, Heads, NONE};
+use crate::error::{Error, Result};
+use crate::format::value;
+use crate::model::{DimensionId, Key, KeyRef, ValueBuf};
+use std::sync::Arc;
+
+/// Commits since a base, or since the table before this one was frozen.
+#[derive(Debug)]
+pub(super) struct Overlay {
+    /// The last commit before the first one here.
+    base_sequence: u64,
+    hash_seed: u64,
+    occupants: Arena<Occupant>,
+    by_slot: Heads,
+    by_key: Heads,
+    cells: Arena<Cell>,
+    by_cell: Heads,
+    definitions: Arena<Definition>,
+    by_name: Heads,
+    commits: Arena<Commit>,
+}
+
+/// From `stamp` on, a key is at a slot (`alive`) or has left it.
+#[derive(Debug)]
+pub(super) struct Occupant {
+    pub(super) stamp: u64,
+    pub(super) slot: u32,
+    pub(super) alive: bool,
+    pub(super) key: Key,
+    previous_of_slot: u32,
+    previous_of_key: u32,
+}
+
+/// From `stamp` on, a cell has a value, or none.
+#[derive(Debug)]
+struct Cell {
+    stamp: u64,
+    previous: u32,
+    value: Option<ValueBuf>,
+}
+
+/// From `stamp` on, a dimension exists.
+#[derive(Debug)]
+pub(super) struct Definition {
+    pub(super) stamp: u64,
+    pub(super) id: DimensionId,
+    pub(super) name: Arc<str>,
+    previous: u32,
+}
+
+/// The state after a commit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Commit {
+    pub(super) sequence: u64,
+    /// Microseconds since 1970.
+    pub(super) time: i64,
+    /// The stamp of its last step.
+    pub(super) stamp: u64,
+    pub(super) slot_count: u32,
+    pub(super) point_count: u32,
+}
+
+const fn cell_key(id: DimensionId, slot: u32) -> u64 {
+    ((id.0 as u64) << 32) | slot as u64
+}
+
+/// Hash tables take keys below 2^64 - 1.
+fn hash_key(hash: u64) -> u64 {
+    hash.min(u64::MAX - 1)
+}
+
+fn full() -> Error {
+    Error::invalid_argument("too many changes since the last checkpoint; save first")
+}
+
+impl Overlay {
+    pub(super) fn new(base_sequence: u64, hash_seed: u64) -> Self {
+        Self {
+            base_sequence,
+            hash_seed,
+            occupants: Arena::new(),
+            by_slot: Heads::new(),
+            by_key: Heads::new(),
+            cells: Arena::new(),
+            by_cell: Heads::new(),
+            definitions: Arena::new(),
+            by_name: Heads::new(),
+            commits: Arena::new(),
+        }
+    }
+
+    pub(super) fn base_sequence(&self) -> u64 {
+        self.base_sequence
+    }
+
+    /// Whether nothing was committed here.
+    pub(super) fn is_empty(&self) -> bool {
+        self.commits.len() == 0
+    }
+
+    /// Whether no room for another batch of `operations` is left.
+    pub(super) fn is_full(&self, operations: usize) -> bool {
+        let limit = (NONE / 2) as usize;
+        self.occupants.len() as usize + operations > limit || self.cells.len() as usize + operations > limit
+    }
+
+    fn key_hash(&self, key: KeyRef<'_>) -> u64 {
+        hash_key(value::hash(key.value(), self.hash_seed))
+    }
+
+    fn name_hash(&self, name: &str) -> u64 {
+        hash_key(value::hash(crate::model::ValueRef::Text(name), self.hash_seed))
+    }
+
+    /// Records that a key is at a slot, or has left it. One writer at a time.
+    pub(super) fn add_occupant(&self, stamp: u64, slot: u32, key: Key, alive: bool) -> Result<()> {
+        let hash = self.key_hash(key.as_ref());
+        let previous_of_slot = self.by_slot.get(slot.into()).unwrap_or(NONE);
+        let previous_of_key = self.by_key.get(hash).unwrap_or(NONE);
+        let occupant = Occupant { stamp, slot, alive, key, previous_of_slot, previous_of_key };
+        let item = self.occupants.push(occupant).ok_or_else(full)?;
+        self.by_slot.set(slot.into(), item);
+        self.by_key.set(hash, item);
+        Ok(())
+    }
+
+    /// Records the value of a cell, or its removal. One writer at a time.
+    pub(super) fn add_cell(&self, stamp: u64, id: DimensionId, slot: u32, value: Option<ValueBuf>) -> Result<()> {
+        let key = cell_key(id, slot);
+        let previous = self.by_cell.get(key).unwrap_or(NONE);
+        let item = self.cells.push(Cell { stamp, previous, value }).ok_or_else(full)?;
+        self.by_cell.set(key, item);
+        Ok(())
+    }
+
+    /// Records a new dimension. One writer at a time.
+    pub(super) fn add_definition(&self, stamp: u64, id: DimensionId, name: Arc<str>) -> Result<()> {
+        let hash = self.name_hash(&name);
+        let previous = self.by_name.get(hash).unwrap_or(NONE);
+        let item = self.definitions.push(Definition { stamp, id, name, previous }).ok_or_else(full)?;
+        self.by_name.set(hash, item);
+        Ok(())
+    }
+
+    /// Records that all steps up to a stamp form a commit. One writer at a time.
+    pub(super) fn add_commit(&self, commit: Commit) -> Result<()> {
+        self.commits.push(commit).map(|_| ()).ok_or_else(full)
+    }
+
+    /// The state after a commit, if it is one of these.
+    pub(super) fn commit(&self, sequence: u64) -> Option<Commit> {
+        let index = sequence.checked_sub(self.base_sequence)?.checked_sub(1)?;
+        self.commits.get(u32::try_from(index).ok()?).copied()
+    }
+
+    /// The last commit here that was recorded, durable or not.
+    pub(super) fn last_commit(&self) -> Option<Commit> {
+        self.commits.get(self.commits.len().checked_sub(1)?).copied()
+    }
+
+    /// What a key last did, up to a stamp.
+    #[inline]
+    pub(super) fn occupant_by_key(&self, key: KeyRef<'_>, stamp: u64) -> Option<&Occupant> {
+        if self.occupants.len() == 0 {
+            return None;
+        }
+        let mut item = self.by_key.get(self.key_hash(key))?;
+        loop {
+            let occupant = self.occupants.get(item)?;
+            if occupant.stamp <= stamp && occupant.key.as_ref() == key {
+                return Some(occupant);
+            }
+            item = occupant.previous_of_key;
+        }
+    }
+
+    /// What last happened to a slot, up to a stamp.
+    #[inline]
+    pub(super) fn occupant_by_slot(&self, slot: u32, stamp: u64) -> Option<&Occupant> {
+        let mut item = self.by_slot.get(slot.into())?;
+        loop {
+            let occupant = self.occupants.get(item)?;
+            if occupant.stamp <= stamp {
+                return Some(occupant);
+            }
+            item = occupant.previous_of_slot;
+        }
+    }
+
+    /// The value of a cell as last changed between two stamps, both included; the inner `None` is a removed attribute.
+    #[inline]
+    pub(super) fn cell(&self, id: DimensionId, slot: u32, from: u64, stamp: u64) -> Option<Option<&ValueBuf>> {
+        let mut item = self.by_cell.get(cell_key(id, slot))?;
+        loop {
+            let cell = self.cells.get(item)?;
+            if cell.stamp < from {
+                return None;
+            }
+            if cell.stamp <= stamp {
+                return Some(cell.value.as_ref());
+            }
+            item = cell.previous;
+        }
+    }
+
+    /// The dimension of a name, if it was defined here up to a stamp.
+    pub(super) fn definition(&self, name: &str, stamp: u64) -> Option<&Definition> {
+        let mut item = self.by_name.get(self.name_hash(name))?;
+        loop {
+            let definition = self.definitions.get(item)?;
+            if definition.stamp <= stamp && *definition.name == *name {
+                return Some(definition);
+            }
+            item = definition.previous;
+        }
+    }
+
+    /// The dimensions defined here up to a stamp, in order.
+    pub(super) fn definitions(&self, stamp: u64) -> impl Iterator<Item = &Definition> {
+        self.definitions.iter().take_while(move |definition| definition.stamp <= stamp)
+    }
+
+    /// What happened to slots, in order.
+    pub(super) fn occupants(&self) -> impl Iterator<Item = &Occupant> {
+        self.occupants.iter()
+    }
+
+    /// The slots whose occupant changed, in no order.
+    pub(super) fn changed_slots(&self) -> impl Iterator<Item = u32> {
+        self.by_slot.keys().map(|slot| slot as u32)
+    }
+
+    /// The cells that were changed, in no order.
+    pub(super) fn changed_cells(&self) -> impl Iterator<Item = (DimensionId, u32)> {
+        self.by_cell.keys().map(|key| (DimensionId((key >> 32) as u32), key as u32))
+    }
+}

@@ -1,0 +1,255 @@
+//! From a batch to the steps of a commit: keys resolved to slots, names to dimensions, with earlier steps of the same batch in
+//! force. Planning changes nothing but the free slots, and those can be taken back.
+
+use super::batch::{Attributes, Outcome, Step};
+use super::overlay::Overlay;
+use super::view::View;
+use crate::error::{Error, Result};
+use crate::format::{value, wal};
+use crate::model::{DimensionId, FreeSlots, Key, ValueBuf};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Cells of one step.
+pub(super) type Cells = Vec<(DimensionId, Option<ValueBuf>)>;
+
+/// One step of a commit, as the log records it.
+#[derive(Debug)]
+pub(super) enum Operation {
+    Define { id: DimensionId, name: Arc<str> },
+    Insert { slot: u32, key: Key, cells: Cells },
+    Update { slot: u32, cells: Cells },
+    Delete { slot: u32, key: Key },
+}
+
+/// What the writer knows of the state after the last commit.
+#[derive(Clone, Debug)]
+pub(super) struct Allocation {
+    pub(super) free: FreeSlots,
+    pub(super) point_count: u32,
+    pub(super) next_dimension: u32,
+    /// Points and next dimension, to be restored when a batch fails.
+    saved: (u32, u32),
+}
+
+impl Allocation {
+    pub(super) const fn new(free: FreeSlots, point_count: u32, next_dimension: u32) -> Self {
+        Self { free, point_count, next_dimension, saved: (point_count, next_dimension) }
+    }
+
+    /// Starts a batch.
+    pub(super) fn begin(&mut self) {
+        self.free.begin();
+        self.saved = (self.point_count, self.next_dimension);
+    }
+
+    /// Takes back what was allocated since the batch started.
+    pub(super) fn rollback(&mut self) {
+        self.free.rollback();
+        (self.point_count, self.next_dimension) = self.saved;
+    }
+}
+
+/// A batch, resolved.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) operations: Vec<Operation>,
+    pub(super) outcomes: Vec<Outcome>,
+}
+
+/// Resolves a batch.
+pub(super) struct Planner<'a> {
+    view: &'a View,
+    hash_seed: u64,
+    allocation: &'a mut Allocation,
+    /// New keys go to the end, whatever the base has free.
+    at_end: bool,
+    /// Keys that this batch has put somewhere (`Some`) or deleted, by hash.
+    keys: HashMap<u64, Vec<(Key, Option<u32>)>>,
+    /// Dimensions that this batch defines.
+    names: HashMap<Arc<str>, DimensionId>,
+    operations: Vec<Operation>,
+}
+
+impl<'a> Planner<'a> {
+    pub(super) fn new(view: &'a View, hash_seed: u64, allocation: &'a mut Allocation) -> Self {
+        Self {
+            view,
+            hash_seed,
+            allocation,
+            at_end: false,
+            keys: HashMap::new(),
+            names: HashMap::new(),
+            operations: Vec::new(),
+        }
+    }
+
+    /// A planner that puts new keys at the end, whatever the base has free.
+    pub(super) fn at_end(view: &'a View, hash_seed: u64, allocation: &'a mut Allocation) -> Self {
+        Self { at_end: true, ..Self::new(view, hash_seed, allocation) }
+    }
+
+    /// Resolves the steps in order.
+    pub(super) fn plan(mut self, steps: Vec<Step>) -> Result<Plan> {
+        let mut outcomes = Vec::with_capacity(steps.len());
+        for step in steps {
+            outcomes.push(self.step(step)?);
+        }
+        Ok(Plan { operations: self.operations, outcomes })
+    }
+
+    fn step(&mut self, step: Step) -> Result<Outcome> {
+        let found = self.slot_of(step.key())?;
+        match (step, found) {
+            (Step::Upsert { attributes, .. }, Some(slot)) => {
+                let cells = self.define(attributes)?;
+                self.operations.push(Operation::Update { slot, cells });
+                Ok(Outcome::At(slot))
+            }
+            (Step::Upsert { key, attributes, .. }, None) => {
+                let cells = self.define(attributes)?;
+                let view = self.view;
+                let next_free = |from| if self.at_end { Ok(None) } else { view.generation.next_free(from) };
+                let slot = self.allocation.free.take(next_free)?;
+                let slot = slot.ok_or(Error::TooManyPoints)?.0;
+                self.allocation.point_count += 1;
+                self.remember(&key, Some(slot));
+                self.operations.push(Operation::Insert { slot, key, cells });
+                Ok(Outcome::At(slot))
+            }
+            (Step::Remove { attributes, .. }, Some(slot)) => {
+                let mut cells = Cells::new();
+                for (name, _) in attributes {
+                    if let Some(id) = self.dimension(&name)
+                        && self.has_cell(id, slot)?
+                    {
+                        cells.push((id, None));
+                    }
+                }
+                if cells.is_empty() {
+                    return Ok(Outcome::Missing);
+                }
+                self.operations.push(Operation::Update { slot, cells });
+                Ok(Outcome::At(slot))
+            }
+            (Step::Delete { key }, Some(slot)) => {
+                let view = self.view;
+                let is_free = |slot| view.generation.is_used(slot).map(|used| !used);
+                self.allocation.free.free(crate::model::Slot(slot), is_free)?;
+                self.allocation.point_count -= 1;
+                self.remember(&key, None);
+                self.operations.push(Operation::Delete { slot, key });
+                Ok(Outcome::At(slot))
+            }
+            (Step::Remove { .. } | Step::Delete { .. }, None) => Ok(Outcome::Missing),
+        }
+    }
+
+    fn hash(&self, key: &Key) -> u64 {
+        value::hash(key.as_ref().value(), self.hash_seed)
+    }
+
+    fn remember(&mut self, key: &Key, slot: Option<u32>) {
+        let hash = self.hash(key);
+        let known = self.keys.entry(hash).or_default();
+        match known.iter_mut().find(|(other, _)| other == key) {
+            Some((_, place)) => *place = slot,
+            None => known.push((key.clone(), slot)),
+        }
+    }
+
+    fn slot_of(&self, key: &Key) -> Result<Option<u32>> {
+        if !self.keys.is_empty()
+            && let Some((_, slot)) =
+                self.keys.get(&self.hash(key)).and_then(|known| known.iter().find(|(other, _)| other == key))
+        {
+            return Ok(*slot);
+        }
+        Ok(self.view.resolve(key.as_ref(), u64::MAX)?.map(|(slot, _)| slot))
+    }
+
+    fn dimension(&self, name: &str) -> Option<DimensionId> {
+        self.names.get(name).copied().or_else(|| self.view.dimension(name, u64::MAX).map(|found| found.id))
+    }
+
+    /// The cells of attributes, whose dimensions come into being by being used.
+    fn define(&mut self, attributes: Attributes) -> Result<Cells> {
+        let mut cells = Cells::with_capacity(attributes.len());
+        for (name, value) in attributes {
+            let id = match self.dimension(&name) {
+                Some(id) => id,
+                None => {
+                    let id = DimensionId(self.allocation.next_dimension);
+                    let next = id.0.checked_add(1).filter(|&next| next != u32::MAX);
+                    self.allocation.next_dimension =
+                        next.ok_or_else(|| Error::invalid_argument("more than 2^32 - 2 dimensions"))?;
+                    let name: Arc<str> = name.into();
+                    self.names.insert(Arc::clone(&name), id);
+                    self.operations.push(Operation::Define { id, name });
+                    id
+                }
+            };
+            cells.push((id, value));
+        }
+        Ok(cells)
+    }
+
+    /// Whether a slot has a value now: by this batch, or by what was committed before.
+    fn has_cell(&self, id: DimensionId, slot: u32) -> Result<bool> {
+        for operation in self.operations.iter().rev() {
+            let (cells, born) = match operation {
+                Operation::Insert { slot: at, cells, .. } if *at == slot => (cells, true),
+                Operation::Update { slot: at, cells } if *at == slot => (cells, false),
+                _ => continue,
+            };
+            if let Some((_, value)) = cells.iter().rev().find(|(other, _)| *other == id) {
+                return Ok(value.is_some());
+            }
+            if born {
+                return Ok(false);
+            }
+        }
+        Ok(self.view.cell(id, slot, u64::MAX)?.is_some())
+    }
+}
+
+impl Plan {
+    /// The body of the log record.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        for operation in &self.operations {
+            match operation {
+                Operation::Define { id, name } => wal::encode_define(id.0, name, out),
+                Operation::Insert { slot, key, cells } => {
+                    wal::encode_insert(*slot, key.as_ref(), cell_refs(cells), out);
+                }
+                Operation::Update { slot, cells } => wal::encode_update(*slot, cell_refs(cells), out),
+                Operation::Delete { slot, key } => wal::encode_delete(*slot, key.as_ref(), out),
+            }
+        }
+    }
+
+    /// Puts the steps into an overlay, with stamps from `stamp + 1` on; returns the last one.
+    pub(super) fn apply(self, overlay: &Overlay, mut stamp: u64) -> Result<u64> {
+        for operation in self.operations {
+            stamp += 1;
+            match operation {
+                Operation::Define { id, name } => overlay.add_definition(stamp, id, name)?,
+                Operation::Insert { slot, key, cells } => {
+                    overlay.add_occupant(stamp, slot, key, true)?;
+                    add_cells(overlay, stamp, slot, cells)?;
+                }
+                Operation::Update { slot, cells } => add_cells(overlay, stamp, slot, cells)?,
+                Operation::Delete { slot, key } => overlay.add_occupant(stamp, slot, key, false)?,
+            }
+        }
+        Ok(stamp)
+    }
+}
+
+fn cell_refs(cells: &Cells) -> impl ExactSizeIterator<Item = (u32, Option<crate::model::ValueRef<'_>>)> {
+    cells.iter().map(|(id, value)| (id.0, value.as_ref().map(ValueBuf::as_ref)))
+}
+
+fn add_cells(overlay: &Overlay, stamp: u64, slot: u32, cells: Cells) -> Result<()> {
+    cells.into_iter().try_for_each(|(id, value)| overlay.add_cell(stamp, id, slot, value))
+}

@@ -1,0 +1,232 @@
+//! Writing a new generation: the files of what changed, or of everything, from a base and what was committed since.
+
+use super::axis_builder::AxisBuilder;
+use super::block_writer::{BlockWriter, FileSpec};
+use super::column_builder::{ColumnBuilder, PresentSlots};
+use super::view::{Changes, DimensionName, Moment, View};
+use crate::error::{Error, Result};
+use crate::format::block_file::{AXIS_MAGIC, COLUMN_MAGIC, Identity, NO_DIMENSION};
+use crate::format::manifest::{DimensionEntry, FileEntry, Manifest, axis_name, column_name};
+use crate::model::DimensionId;
+use crate::progress::{Progress, ProgressFn};
+use crate::storage::Storage;
+use std::ops::ControlFlow;
+
+/// What to write.
+pub(super) struct Rebuild<'a> {
+    pub(super) storage: &'a dyn Storage,
+    /// The base and the overlay to fold into it; nothing else may be committed to it.
+    pub(super) view: &'a View,
+    pub(super) moment: Moment,
+    /// Also what did not change.
+    pub(super) everything: bool,
+    /// The old slot of each new one, where slots move; a free old slot makes a tombstone.
+    pub(super) order: Option<&'a [u32]>,
+}
+
+/// Slots between two reports of progress.
+const PROGRESS_STEP: u32 = 65_536;
+
+/// Counts what is done, and asks whether to go on.
+struct Meter<'p, 'f> {
+    report: &'p mut ProgressFn<'f>,
+    done: u64,
+    total: u64,
+}
+
+impl Meter<'_, '_> {
+    fn add(&mut self, slots: u32) -> Result<()> {
+        self.done += u64::from(slots);
+        let progress = Progress { phase: "writing columns", done: self.done, total: Some(self.total), unit: "cells" };
+        match (self.report)(progress) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Cancelled),
+        }
+    }
+}
+
+impl<'a> Rebuild<'a> {
+    /// Writes the files, makes them and their names durable, and returns the manifest that names them, which is not in
+    /// place yet. After a failure nothing is left.
+    pub(super) fn write(&self, progress: &mut ProgressFn<'_>) -> Result<Manifest> {
+        let mut written = Vec::new();
+        let result = self.write_files(&mut written, progress).and_then(|manifest| {
+            self.storage.sync_directory()?;
+            Ok(manifest)
+        });
+        if result.is_err() {
+            for name in &written {
+                // What cannot be removed now is removed when the database is next opened.
+                let _left_over = self.storage.remove(name);
+            }
+        }
+        result
+    }
+
+    fn write_files(&self, written: &mut Vec<String>, progress: &mut ProgressFn<'_>) -> Result<Manifest> {
+        let mut manifest = self.view.generation.manifest.clone();
+        manifest.generation += 1;
+        manifest.last_sequence = self.moment.sequence;
+        manifest.last_commit_time = self.moment.time;
+        manifest.seal = None;
+        let changes = self.view.changes();
+        let everything = self.everything || self.order.is_some();
+        let dimensions = self.view.dimensions(u64::MAX);
+        let (rebuilt, kept) = self.split(&dimensions, &changes, everything)?;
+        let slot_count = self.order.map_or(self.moment.slot_count, |order| order.len() as u32);
+        let axis_changes = everything || !changes.slots.is_empty();
+        let columns = rebuilt.len() as u64 + u64::from(axis_changes);
+        let mut meter = Meter { report: progress, done: 0, total: columns * u64::from(slot_count) };
+
+        if axis_changes {
+            let changed = bitmap(changes.slots.iter().copied());
+            self.write_axis(&mut manifest, &changed, slot_count, written, &mut meter)?;
+        }
+        manifest.dimensions = kept;
+        for (index, dimension) in rebuilt {
+            let changed = bitmap(changes.of(dimension.id).into_iter());
+            let file = self.write_column(&mut manifest, dimension, &changed, slot_count, written, &mut meter)?;
+            if let Some(entry) = manifest.dimensions.get_mut(index) {
+                entry.file = file;
+            }
+        }
+        let next = dimensions.iter().map(|dimension| u64::from(dimension.id.0) + 1).max().unwrap_or(0);
+        manifest.next_dimension_id = manifest.next_dimension_id.max(next);
+        Ok(manifest)
+    }
+
+    /// All dimensions as entries of the manifest, with the files that stay, and those that get a new file.
+    fn split(
+        &self,
+        dimensions: &[DimensionName<'a>],
+        changes: &Changes,
+        everything: bool,
+    ) -> Result<(Vec<(usize, DimensionName<'a>)>, Vec<DimensionEntry>)> {
+        let mut rebuilt = Vec::new();
+        let mut entries = Vec::with_capacity(dimensions.len());
+        for (index, dimension) in dimensions.iter().enumerate() {
+            let base = self.view.generation.column(dimension.id);
+            let changed = changes.cells.contains_key(&dimension.id) || self.loses_cells(dimension.id, changes)?;
+            let rewrite = changed || (everything && base.is_some());
+            if rewrite {
+                rebuilt.push((index, *dimension));
+            }
+            let file = base.map(|column| column.file().entry()).filter(|_| !rewrite);
+            entries.push(DimensionEntry { id: dimension.id.0, name: dimension.name.to_owned(), file });
+        }
+        Ok((rebuilt, entries))
+    }
+
+    /// Whether a slot whose occupant changed has a value in the base of a dimension.
+    fn loses_cells(&self, id: DimensionId, changes: &Changes) -> Result<bool> {
+        let Some(column) = self.view.generation.column(id) else { return Ok(false) };
+        for &slot in &changes.slots {
+            if column.get(slot)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn old_slot(&self, slot: u32) -> u32 {
+        self.order.map_or(slot, |order| order.get(slot as usize).copied().unwrap_or(u32::MAX))
+    }
+
+    fn writer(
+        &self,
+        manifest: &mut Manifest,
+        name: String,
+        magic: [u8; 8],
+        dimension_id: u32,
+        written: &mut Vec<String>,
+    ) -> Result<BlockWriter<'_>> {
+        let file_id = manifest.next_file_id;
+        manifest.next_file_id += 1;
+        written.push(name.clone());
+        BlockWriter::create(FileSpec {
+            storage: self.storage,
+            name,
+            magic,
+            identity: Identity { database_id: manifest.database_id, file_id },
+            generation: manifest.generation,
+            dimension_id,
+        })
+    }
+
+    fn write_axis(
+        &self,
+        manifest: &mut Manifest,
+        changed: &PresentSlots,
+        slot_count: u32,
+        written: &mut Vec<String>,
+        meter: &mut Meter<'_, '_>,
+    ) -> Result<()> {
+        let mut builder = AxisBuilder::new();
+        for slot in 0..slot_count {
+            let old = self.old_slot(slot);
+            let key = if changed.contains(old) {
+                self.view.key_at(old, u64::MAX)?.map(|(key, _)| key)
+            } else {
+                self.view.generation.key_at(old)?
+            };
+            if let Some(key) = key {
+                builder.push(slot, key)?;
+            }
+            if (slot + 1) % PROGRESS_STEP == 0 {
+                meter.add(PROGRESS_STEP)?;
+            }
+        }
+        meter.add(slot_count % PROGRESS_STEP)?;
+        manifest.slot_count = builder.slot_count();
+        manifest.point_count = builder.point_count() as u32;
+        manifest.axis = None;
+        if builder.slot_count() > 0 {
+            let name = axis_name(manifest.generation);
+            let hash_seed = manifest.hash_seed;
+            let writer = self.writer(manifest, name, AXIS_MAGIC, NO_DIMENSION, written)?;
+            manifest.axis = Some(builder.finish(hash_seed, writer)?);
+        }
+        Ok(())
+    }
+
+    fn write_column(
+        &self,
+        manifest: &mut Manifest,
+        dimension: DimensionName<'_>,
+        changed: &PresentSlots,
+        slot_count: u32,
+        written: &mut Vec<String>,
+        meter: &mut Meter<'_, '_>,
+    ) -> Result<Option<FileEntry>> {
+        let base = self.view.generation.column(dimension.id);
+        let mut builder = ColumnBuilder::new(manifest.hash_seed);
+        let mut scratch = Vec::new();
+        for slot in 0..slot_count {
+            let old = self.old_slot(slot);
+            let value = if changed.contains(old) {
+                self.view.cell(dimension.id, old, u64::MAX)?
+            } else {
+                base.map_or(Ok(None), |column| column.get(old))?
+            };
+            if let Some(value) = value {
+                builder.push(slot, value, &mut scratch)?;
+            }
+            if (slot + 1) % PROGRESS_STEP == 0 {
+                meter.add(PROGRESS_STEP)?;
+            }
+        }
+        meter.add(slot_count % PROGRESS_STEP)?;
+        if builder.len() == 0 {
+            return Ok(None);
+        }
+        let name = column_name(dimension.id.0, manifest.generation);
+        let writer = self.writer(manifest, name, COLUMN_MAGIC, dimension.id.0, written)?;
+        builder.finish(slot_count, writer).map(|built| Some(built.entry))
+    }
+}
+
+fn bitmap(slots: impl Iterator<Item = u32>) -> PresentSlots {
+    let mut bitmap = PresentSlots::default();
+    slots.for_each(|slot| bitmap.insert(slot));
+    bitmap
+}

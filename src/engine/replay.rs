@@ -1,0 +1,104 @@
+//! Applying log records to an overlay: each one checked against the state before it, so that replay is exact or fails.
+
+use super::log_reader::ApplyError;
+use super::overlay::{Commit, Overlay};
+use super::plan::Allocation;
+use super::view::View;
+use crate::format::Invalid;
+use crate::format::wal::{Cells, Kind, Operation, Record, operations};
+use crate::model::{DimensionId, Slot};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// The state that replay carries from record to record.
+pub(super) struct Replay<'a> {
+    view: &'a View,
+    overlay: &'a Overlay,
+    allocation: &'a mut Allocation,
+    stamp: u64,
+    dimensions: HashSet<DimensionId>,
+}
+
+impl<'a> Replay<'a> {
+    /// Goes on after the last step in the view's active overlay.
+    pub(super) fn new(view: &'a View, allocation: &'a mut Allocation, stamp: u64) -> Self {
+        let dimensions = view.dimensions(u64::MAX).into_iter().map(|dimension| dimension.id).collect();
+        Self { view, overlay: &view.active, allocation, stamp, dimensions }
+    }
+
+    /// The stamp of the last step.
+    pub(super) fn stamp(&self) -> u64 {
+        self.stamp
+    }
+
+    /// Applies one commit.
+    pub(super) fn apply(&mut self, record: &Record<'_>) -> Result<(), ApplyError> {
+        let Kind::Commit { operation_count } = record.kind else { return Ok(()) };
+        for operation in operations(record.body, operation_count) {
+            self.stamp += 1;
+            self.operation(operation?)?;
+        }
+        self.overlay.add_commit(Commit {
+            sequence: record.sequence,
+            time: record.commit_time,
+            stamp: self.stamp,
+            slot_count: self.allocation.free.slot_count(),
+            point_count: self.allocation.point_count,
+        })?;
+        Ok(())
+    }
+
+    fn operation(&mut self, operation: Operation<'_>) -> Result<(), ApplyError> {
+        let invalid = |reason| ApplyError::Invalid(Invalid::new(0, "log record", reason));
+        match operation {
+            Operation::Define { dimension_id, name } => {
+                let id = DimensionId(dimension_id);
+                if self.view.dimension(name, u64::MAX).is_some() || !self.dimensions.insert(id) {
+                    return Err(invalid("a dimension that is defined already"));
+                }
+                self.allocation.next_dimension = self.allocation.next_dimension.max(dimension_id + 1);
+                self.overlay.add_definition(self.stamp, id, Arc::from(name))?;
+            }
+            Operation::Insert { slot, key, cells } => {
+                if self.view.resolve(key, u64::MAX)?.is_some() {
+                    return Err(invalid("an inserted key that is there already"));
+                }
+                let view = self.view;
+                let is_free = |slot| view.generation.is_used(slot).map(|used| !used);
+                if !self.allocation.free.take_at(Slot(slot), is_free)? {
+                    return Err(invalid("a key inserted at a slot that is not free"));
+                }
+                self.allocation.point_count += 1;
+                self.overlay.add_occupant(self.stamp, slot, key.to_key(), true)?;
+                self.cells(slot, cells)?;
+            }
+            Operation::Update { slot, cells } => {
+                if self.view.origin(slot, u64::MAX)?.is_none() {
+                    return Err(invalid("an update of a free slot"));
+                }
+                self.cells(slot, cells)?;
+            }
+            Operation::Delete { slot, key } => {
+                if self.view.resolve(key, u64::MAX)?.map(|(at, _)| at) != Some(slot) {
+                    return Err(invalid("a deleted key that is not at its slot"));
+                }
+                let view = self.view;
+                self.allocation.free.free(Slot(slot), |slot| view.generation.is_used(slot).map(|used| !used))?;
+                self.allocation.point_count -= 1;
+                self.overlay.add_occupant(self.stamp, slot, key.to_key(), false)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn cells(&self, slot: u32, cells: Cells<'_>) -> Result<(), ApplyError> {
+        for (dimension_id, value) in cells.iter() {
+            let id = DimensionId(dimension_id);
+            if !self.dimensions.contains(&id) {
+                return Err(Invalid::new(0, "log record", "a value of a dimension that is not defined").into());
+            }
+            self.overlay.add_cell(self.stamp, id, slot, value.map(|value| value.to_buf()))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,133 @@
+//! Reading at a point in time.
+
+use super::base_column::BaseColumn;
+use super::counts::DimensionCounts;
+use super::database::State;
+use super::view::{DimensionName, Origin};
+use crate::error::Result;
+use crate::model::{DimensionId, KeyRef, Slot, ValueRef};
+
+impl State {
+    /// The last commit that this state includes.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.moment.sequence
+    }
+
+    /// When it was made, in microseconds since 1970; `i64::MIN` before the first.
+    pub(crate) fn commit_time(&self) -> i64 {
+        self.moment.time
+    }
+
+    pub(crate) fn slot_count(&self) -> u32 {
+        self.moment.slot_count
+    }
+
+    pub(crate) fn point_count(&self) -> u32 {
+        self.moment.point_count
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.view.generation.manifest.generation
+    }
+
+    pub(crate) fn created_at(&self) -> i64 {
+        self.view.generation.manifest.created_at
+    }
+
+    /// The properties of the database, as MessagePack.
+    pub(crate) fn properties(&self) -> &[u8] {
+        &self.view.generation.manifest.properties
+    }
+
+    /// The slot of a key.
+    #[inline]
+    pub(crate) fn slot_of(&self, key: KeyRef<'_>) -> Result<Option<Slot>> {
+        Ok(self.view.resolve(key, self.moment.stamp)?.map(|(slot, _)| Slot(slot)))
+    }
+
+    /// The key of a slot.
+    pub(crate) fn key_at(&self, slot: Slot) -> Result<Option<KeyRef<'_>>> {
+        Ok(self.view.key_at(slot.0, self.moment.stamp)?.map(|(key, _)| key))
+    }
+
+    /// The dimension of a name, ready for reading.
+    pub(crate) fn dimension(&self, name: &str) -> Option<DimensionView<'_>> {
+        self.view.dimension(name, self.moment.stamp).map(|found| self.open(found))
+    }
+
+    /// All dimensions, in the order of their first use.
+    pub(crate) fn dimensions(&self) -> Vec<DimensionView<'_>> {
+        self.view.dimensions(self.moment.stamp).into_iter().map(|found| self.open(found)).collect()
+    }
+
+    fn open<'a>(&'a self, found: DimensionName<'a>) -> DimensionView<'a> {
+        let column = self.view.generation.column(found.id);
+        DimensionView { state: self, id: found.id, name: found.name, column }
+    }
+
+    /// The occupant of a slot, through which its cells are read without asking again who it is.
+    pub(crate) fn occupant(&self, slot: Slot) -> Result<Option<(KeyRef<'_>, Occupied)>> {
+        let found = self.view.key_at(slot.0, self.moment.stamp)?;
+        Ok(found.map(|(key, origin)| (key, Occupied { slot, origin })))
+    }
+}
+
+/// A dimension at a point in time, found once and read many times.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DimensionView<'a> {
+    state: &'a State,
+    id: DimensionId,
+    name: &'a str,
+    column: Option<&'a BaseColumn>,
+}
+
+impl<'a> DimensionView<'a> {
+    pub(crate) fn name(self) -> &'a str {
+        self.name
+    }
+
+    /// The value of a key.
+    #[inline]
+    pub(crate) fn lookup(self, key: KeyRef<'_>) -> Result<Option<ValueRef<'a>>> {
+        let State { view, moment } = self.state;
+        match view.resolve(key, moment.stamp)? {
+            Some((slot, origin)) => view.cell_of(self.id, self.column, slot, origin, moment.stamp),
+            None => Ok(None),
+        }
+    }
+
+    /// The value of a slot.
+    #[inline]
+    pub(crate) fn get(self, slot: Slot) -> Result<Option<ValueRef<'a>>> {
+        let State { view, moment } = self.state;
+        match view.origin(slot.0, moment.stamp)? {
+            Some(origin) => view.cell_of(self.id, self.column, slot.0, origin, moment.stamp),
+            None => Ok(None),
+        }
+    }
+
+    /// The value of a slot whose occupant is known.
+    #[inline]
+    pub(crate) fn occupied(self, occupied: Occupied) -> Result<Option<ValueRef<'a>>> {
+        let State { view, moment } = self.state;
+        view.cell_of(self.id, self.column, occupied.slot.0, occupied.origin, moment.stamp)
+    }
+
+    /// How many values there are.
+    pub(crate) fn counts(self) -> Result<DimensionCounts> {
+        self.state.counts(self.id)
+    }
+}
+
+/// A slot in use, and where its occupant comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Occupied {
+    slot: Slot,
+    origin: Origin,
+}
+
+impl Occupied {
+    pub(crate) fn slot(self) -> Slot {
+        self.slot
+    }
+}

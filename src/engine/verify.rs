@@ -1,0 +1,199 @@
+//! Reading everything and checking all that can be checked, whatever was checked before.
+
+use super::block_file::BlockFile;
+use super::database::State;
+use super::generation::Generation;
+use crate::error::{Error, Result};
+use crate::format::Invalid;
+use crate::model::{DimensionId, Slot};
+use crate::progress::{Progress, ProgressFn};
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+/// What a verification found.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Files of the current generation that were read.
+    pub files: u64,
+    /// Bytes that were read.
+    pub bytes: u64,
+    /// Every bad place that was found.
+    pub problems: Vec<Error>,
+}
+
+impl VerifyReport {
+    /// Whether nothing bad was found.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+struct Run<'p, 'f> {
+    report: VerifyReport,
+    progress: &'p mut ProgressFn<'f>,
+    total: u64,
+}
+
+impl Run<'_, '_> {
+    fn step(&mut self, phase: &'static str, done: u64, total: u64, unit: &'static str) -> Result<()> {
+        match (self.progress)(Progress { phase, done, total: Some(total), unit }) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Cancelled),
+        }
+    }
+
+    /// Checks the checksums of a file; true if all is well.
+    fn file(&mut self, file: &BlockFile) -> Result<bool> {
+        let before = self.report.problems.len();
+        let mut problems = Vec::new();
+        file.verify_all(
+            |problem| problems.push(problem),
+            |bytes| {
+                self.report.bytes += bytes;
+                self.step("reading blocks", self.report.bytes, self.total, "bytes")
+            },
+        )?;
+        self.report.problems.extend(problems);
+        self.report.files += 1;
+        Ok(self.report.problems.len() == before)
+    }
+
+    fn check(&mut self, result: Result<()>) {
+        if let Err(error) = result {
+            self.report.problems.push(error);
+        }
+    }
+}
+
+/// Slots between two reports of progress.
+const PROGRESS_STEP: u32 = 65_536;
+
+impl State {
+    /// Checks every block of every file, then every key, index entry, cell and count.
+    pub(crate) fn verify(&self, progress: &mut ProgressFn<'_>) -> Result<VerifyReport> {
+        let generation = &self.view.generation;
+        let total = generation.files().iter().map(|(_, len)| len).sum();
+        let mut run = Run { report: VerifyReport::default(), progress, total };
+        let mut sound = HashMap::new();
+        if let Some(axis) = generation.axis() {
+            if run.file(axis.file())? {
+                let slot_count = generation.manifest.slot_count;
+                for slot in 0..slot_count {
+                    run.check(check_slot(generation, Slot(slot)));
+                    if slot % PROGRESS_STEP == 0 {
+                        run.step("checking keys", slot.into(), slot_count.into(), "slots")?;
+                    }
+                }
+                let result = check_axis_count(generation);
+                run.check(result);
+            }
+        }
+        for dimension in generation.dimensions() {
+            if let Some(column) = &dimension.column {
+                sound.insert(dimension.id, run.file(column.file())?);
+            }
+        }
+        for dimension in generation.dimensions() {
+            if sound.get(&dimension.id) == Some(&true) {
+                check_column(generation, dimension.id, &mut run)?;
+            }
+        }
+        Ok(run.report)
+    }
+}
+
+/// A key leads back to its slot.
+fn check_slot(generation: &Generation, slot: Slot) -> Result<()> {
+    let Some(key) = generation.key_at(slot.0)? else { return Ok(()) };
+    if generation.slot_of(key)? == Some(slot.0) {
+        return Ok(());
+    }
+    let invalid = Invalid::with(0, "index", format!("the key of slot {slot} is not found at its slot"));
+    Err(corrupt_axis(generation, invalid))
+}
+
+fn corrupt_axis(generation: &Generation, invalid: Invalid) -> Error {
+    match generation.axis() {
+        Some(axis) => axis.file().corrupt(invalid),
+        None => Error::corrupt(std::path::Path::new(""), invalid),
+    }
+}
+
+fn check_axis_count(generation: &Generation) -> Result<()> {
+    let mut free = 0u64;
+    let mut from = 0;
+    while let Some(slot) = generation.next_free(from)? {
+        if generation.is_used(slot)? {
+            return Err(corrupt_axis(generation, Invalid::new(0, "tombstones", "the levels do not agree")));
+        }
+        free += 1;
+        from = slot + 1;
+    }
+    let manifest = &generation.manifest;
+    if free + u64::from(manifest.point_count) == u64::from(manifest.slot_count) {
+        return Ok(());
+    }
+    Err(corrupt_axis(generation, Invalid::new(0, "tombstones", "their number does not match")))
+}
+
+/// Every cell decodes and belongs to a slot in use; the dictionary's counts are those of the cells.
+fn check_column(generation: &Generation, id: DimensionId, run: &mut Run<'_, '_>) -> Result<()> {
+    let Some(column) = generation.column(id) else { return Ok(()) };
+    let problem = |reason: String| column.file().corrupt(Invalid::with(0, "column", reason));
+    let dictionary_len = match column.resolve() {
+        Ok((descriptor, cells)) => cells.has_dictionary().then_some(descriptor.dictionary_count),
+        Err(error) => {
+            run.check(Err(error));
+            return Ok(());
+        }
+    };
+    let mut used: HashMap<u32, u32> = HashMap::new();
+    let (mut values, mut nulls) = (0u64, 0u64);
+    let slot_count = u32::try_from(column.file().header().slot_count).unwrap_or(u32::MAX);
+    for slot in 0..slot_count {
+        if slot % PROGRESS_STEP == 0 {
+            run.step("checking cells", slot.into(), slot_count.into(), "slots")?;
+        }
+        let value = match column.get(slot) {
+            Ok(Some(value)) => value,
+            Ok(None) => continue,
+            Err(error) => {
+                run.check(Err(error));
+                continue;
+            }
+        };
+        values += 1;
+        nulls += u64::from(value.is_null());
+        if let Err(error) = value.to_value() {
+            run.check(Err(problem(format!("the value of slot {slot}: {error}"))));
+        }
+        if !generation.is_used(slot).unwrap_or(true) {
+            run.check(Err(problem(format!("slot {slot} has a value and no key"))));
+        }
+        if dictionary_len.is_some() {
+            match column.find(value) {
+                Ok(Some(number)) => *used.entry(number).or_default() += 1,
+                Ok(None) => {
+                    run.check(Err(problem(format!("the value of slot {slot} is not in the dictionary's index"))))
+                }
+                Err(error) => run.check(Err(error)),
+            }
+        }
+    }
+    if values != column.value_count() || column.resolve().is_ok_and(|(descriptor, _)| descriptor.null_count != nulls) {
+        run.check(Err(problem("the number of values or of nulls does not match".to_owned())));
+    }
+    for number in 0..dictionary_len.unwrap_or(0) {
+        let counted = used.get(&number).copied().unwrap_or(0);
+        match column.count(number) {
+            Ok(stored) if stored == counted => {}
+            Ok(stored) => run.check(Err(problem(format!(
+                "dictionary entry {number} is used {counted} times, and counted as {stored}"
+            )))),
+            Err(error) => run.check(Err(error)),
+        }
+    }
+    Ok(())
+}

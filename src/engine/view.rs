@@ -1,0 +1,205 @@
+//! A consistent state: the base files, what was committed since, and up to where.
+//!
+//! Reading asks the tiers from the newest to the oldest: the active overlay, the one that a checkpoint is writing down, the
+//! base. A slot whose occupant changed in a tier is never looked up in older ones.
+
+use super::base_column::BaseColumn;
+use super::generation::Generation;
+use super::overlay::{Commit, Overlay};
+use crate::error::Result;
+use crate::model::{DimensionId, KeyRef, ValueRef};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// The tiers that are in force.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    pub(super) generation: Arc<Generation>,
+    /// What a checkpoint is writing down.
+    pub(super) frozen: Option<Arc<Overlay>>,
+    /// Where commits go.
+    pub(super) active: Arc<Overlay>,
+}
+
+/// Where a slot's occupant was put there; cells from before do not count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Origin {
+    Base,
+    /// By an overlay: the first is the active one. With the stamp.
+    Overlay {
+        tier: usize,
+        stamp: u64,
+    },
+}
+
+/// A point in time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Moment {
+    pub(super) sequence: u64,
+    pub(super) time: i64,
+    pub(super) stamp: u64,
+    pub(super) slot_count: u32,
+    pub(super) point_count: u32,
+}
+
+impl From<Commit> for Moment {
+    fn from(commit: Commit) -> Self {
+        Self {
+            sequence: commit.sequence,
+            time: commit.time,
+            stamp: commit.stamp,
+            slot_count: commit.slot_count,
+            point_count: commit.point_count,
+        }
+    }
+}
+
+/// A dimension as a view knows it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DimensionName<'a> {
+    pub(super) id: DimensionId,
+    pub(super) name: &'a str,
+}
+
+impl View {
+    /// The newest first.
+    #[inline]
+    fn overlays(&self) -> impl Iterator<Item = &Overlay> {
+        std::iter::once(&*self.active).chain(self.frozen.as_deref())
+    }
+
+    /// The state after a commit, or after the last one that this view knows before it.
+    pub(super) fn moment(&self, sequence: u64) -> Moment {
+        let known = |overlay: &Overlay| {
+            let last = overlay.last_commit()?;
+            overlay.commit(sequence.min(last.sequence)).map(Moment::from)
+        };
+        self.overlays().find_map(known).unwrap_or(Moment {
+            sequence: self.generation.manifest.last_sequence,
+            time: self.generation.manifest.last_commit_time,
+            stamp: 0,
+            slot_count: self.generation.manifest.slot_count,
+            point_count: self.generation.manifest.point_count,
+        })
+    }
+
+    /// The slot of a key, and where its occupant comes from.
+    #[inline]
+    pub(super) fn resolve(&self, key: KeyRef<'_>, stamp: u64) -> Result<Option<(u32, Origin)>> {
+        for (tier, overlay) in self.overlays().enumerate() {
+            if let Some(occupant) = overlay.occupant_by_key(key, stamp) {
+                let origin = Origin::Overlay { tier, stamp: occupant.stamp };
+                return Ok(occupant.alive.then_some((occupant.slot, origin)));
+            }
+        }
+        Ok(self.generation.slot_of(key)?.map(|slot| (slot, Origin::Base)))
+    }
+
+    /// Where a slot's occupant comes from; `None` for a free slot.
+    #[inline]
+    pub(super) fn origin(&self, slot: u32, stamp: u64) -> Result<Option<Origin>> {
+        for (tier, overlay) in self.overlays().enumerate() {
+            if let Some(occupant) = overlay.occupant_by_slot(slot, stamp) {
+                return Ok(occupant.alive.then_some(Origin::Overlay { tier, stamp: occupant.stamp }));
+            }
+        }
+        Ok(self.generation.is_used(slot)?.then_some(Origin::Base))
+    }
+
+    /// The key of a slot, and where it comes from; `None` for a free slot.
+    pub(super) fn key_at(&self, slot: u32, stamp: u64) -> Result<Option<(KeyRef<'_>, Origin)>> {
+        for (tier, overlay) in self.overlays().enumerate() {
+            if let Some(occupant) = overlay.occupant_by_slot(slot, stamp) {
+                let origin = Origin::Overlay { tier, stamp: occupant.stamp };
+                return Ok(occupant.alive.then(|| (occupant.key.as_ref(), origin)));
+            }
+        }
+        Ok(self.generation.key_at(slot)?.map(|key| (key, Origin::Base)))
+    }
+
+    /// The value of a slot in use in a dimension, whose base file is `column`.
+    #[inline]
+    pub(super) fn cell_of<'a>(
+        &'a self,
+        id: DimensionId,
+        column: Option<&'a BaseColumn>,
+        slot: u32,
+        origin: Origin,
+        stamp: u64,
+    ) -> Result<Option<ValueRef<'a>>> {
+        let (oldest, from) = match origin {
+            Origin::Base => (usize::MAX, 0),
+            Origin::Overlay { tier, stamp } => (tier, stamp),
+        };
+        for (tier, overlay) in self.overlays().enumerate() {
+            if let Some(value) = overlay.cell(id, slot, from, stamp) {
+                return Ok(value.map(|value| value.as_ref()));
+            }
+            if tier == oldest {
+                return Ok(None);
+            }
+        }
+        column.map_or(Ok(None), |column| column.get(slot))
+    }
+
+    /// The value of a slot in a dimension, whoever occupies it; `None` for a free slot.
+    pub(super) fn cell(&self, id: DimensionId, slot: u32, stamp: u64) -> Result<Option<ValueRef<'_>>> {
+        match self.origin(slot, stamp)? {
+            Some(origin) => self.cell_of(id, self.generation.column(id), slot, origin, stamp),
+            None => Ok(None),
+        }
+    }
+
+    /// The dimension of a name.
+    pub(super) fn dimension(&self, name: &str, stamp: u64) -> Option<DimensionName<'_>> {
+        if let Some(base) = self.generation.by_name(name) {
+            return Some(DimensionName { id: base.id, name: &base.name });
+        }
+        self.overlays()
+            .find_map(|overlay| overlay.definition(name, stamp))
+            .map(|found| DimensionName { id: found.id, name: &found.name })
+    }
+
+    /// All dimensions, in the order of their first use.
+    pub(super) fn dimensions(&self, stamp: u64) -> Vec<DimensionName<'_>> {
+        let base = self.generation.dimensions().iter();
+        let mut names: Vec<_> = base.map(|found| DimensionName { id: found.id, name: &found.name }).collect();
+        for overlay in self.frozen.as_deref().into_iter().chain(std::iter::once(&*self.active)) {
+            let defined = overlay.definitions(stamp);
+            names.extend(defined.map(|found| DimensionName { id: found.id, name: &found.name }));
+        }
+        names
+    }
+
+    /// What the overlays have changed, for each dimension, in slot order.
+    pub(super) fn changes(&self) -> Changes {
+        let mut changes = Changes::default();
+        for overlay in self.overlays() {
+            changes.slots.extend(overlay.changed_slots());
+            for (id, slot) in overlay.changed_cells() {
+                changes.cells.entry(id).or_default().insert(slot);
+            }
+        }
+        changes
+    }
+}
+
+/// Slots and cells that may differ from the base.
+#[derive(Default, Debug)]
+pub(super) struct Changes {
+    /// Slots whose occupant changed.
+    pub(super) slots: BTreeSet<u32>,
+    /// Slots whose cell was set or removed, by dimension.
+    pub(super) cells: HashMap<DimensionId, BTreeSet<u32>>,
+}
+
+impl Changes {
+    /// Whether a slot's cell in a dimension may differ from the base.
+    pub(super) fn of(&self, id: DimensionId) -> BTreeSet<u32> {
+        let mut slots = self.slots.clone();
+        if let Some(cells) = self.cells.get(&id) {
+            slots.extend(cells);
+        }
+        slots
+    }
+}

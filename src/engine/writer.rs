@@ -1,0 +1,274 @@
+//! The one writer's state, and the making of commits: resolve, log, put into the overlay, make durable, publish.
+
+use super::batch::{Outcome, Step};
+use super::database::{Database, Durability};
+use super::log_writer::{AppendError, LogEnd, LogWriter};
+use super::overlay::Commit;
+use super::plan::{Allocation, Operation, Plan, Planner};
+use super::view::View;
+use crate::error::{Error, Result};
+use crate::format::wal::{Kind, begin_record};
+use crate::storage::{StorageFile, StorageLock};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What only the holder of the writer's mutex touches.
+#[derive(Debug)]
+pub(super) struct Writer {
+    /// Held until the database is closed.
+    pub(super) lock: Option<Box<dyn StorageLock>>,
+    pub(super) allocation: Allocation,
+    /// The last commit that was logged.
+    pub(super) sequence: u64,
+    /// The last step that was put into an overlay.
+    pub(super) stamp: u64,
+    pub(super) log: Option<LogWriter>,
+    /// Where the log ends that comes before the next one to be created.
+    pub(super) log_end: LogEnd,
+    /// The first log with commits of the active overlay.
+    pub(super) active_wal_first: u64,
+    /// Set by a failure after which nothing may be written.
+    pub(super) poisoned: Option<String>,
+}
+
+/// How far the log is durable. Its mutex is never held while anything is written or waited for.
+#[derive(Debug, Default)]
+pub(super) struct SyncState {
+    /// Commits up to here are durable.
+    pub(super) synced: u64,
+    /// Some thread is at it.
+    pub(super) syncing: bool,
+    pub(super) file: Option<Arc<dyn StorageFile>>,
+    pub(super) poisoned: Option<String>,
+}
+
+/// Microseconds since 1970.
+pub(super) fn now() -> i64 {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN + 1, |since| -since),
+    }
+}
+
+impl Writer {
+    /// Refuses to write after a failure, or after closing.
+    pub(super) fn check(&self) -> Result<()> {
+        match (&self.poisoned, &self.lock) {
+            (Some(reason), _) => Err(Error::Poisoned { reason: reason.clone() }),
+            (None, None) => Err(Error::Closed),
+            (None, Some(_)) => Ok(()),
+        }
+    }
+}
+
+impl Database {
+    /// Commits a batch: all of it or nothing. Returns what became of each step.
+    pub(crate) fn commit(&self, steps: Vec<Step>) -> Result<Vec<Outcome>> {
+        if steps.iter().any(|step| matches!(step, Step::Upsert { position: Some(_), .. })) {
+            return self.commit_positions(steps);
+        }
+        let mut writer = self.writer()?;
+        let view = self.view.load_full();
+        let planned = self.plan(&view, &mut writer, steps)?;
+        if planned.operations.is_empty() {
+            return Ok(planned.outcomes);
+        }
+        let outcomes = planned.outcomes.clone();
+        let sequence = self.append(&view, &mut writer, planned)?;
+        drop(writer);
+        match self.options.durability {
+            Durability::Immediate => self.sync_through(sequence)?,
+            Durability::Eventual => self.publish(sequence),
+        }
+        Ok(outcomes)
+    }
+
+    /// The writer's mutex, for a database that may be written.
+    pub(super) fn writer(&self) -> Result<MutexGuard<'_, Writer>> {
+        let Some(writer) = &self.writer else { return Err(Error::ReadOnly) };
+        // A panic while the mutex was held can only be a bug in this crate; what it left is checked by `check`.
+        let writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.check()?;
+        Ok(writer)
+    }
+
+    /// Resolves a batch. On failure nothing has changed.
+    fn plan(&self, view: &View, writer: &mut Writer, steps: Vec<Step>) -> Result<Plan> {
+        writer.allocation.begin();
+        let planned = Planner::new(view, self.hash_seed(), &mut writer.allocation).plan(steps).and_then(|plan| {
+            let cells: usize = plan.operations.iter().map(Operation::len).sum();
+            if view.active.is_full(cells) {
+                return Err(Error::invalid_argument("too many changes since the last checkpoint; save first"));
+            }
+            Ok(plan)
+        });
+        if planned.is_err() {
+            writer.allocation.rollback();
+        }
+        planned
+    }
+
+    /// Logs a plan and puts it into the overlay, where nobody sees it yet.
+    fn append(&self, view: &View, writer: &mut Writer, plan: Plan) -> Result<u64> {
+        let sequence = writer.sequence + 1;
+        let time = now();
+        let operation_count = plan.operations.len() as u32;
+        let mut bytes = Vec::new();
+        begin_record(&mut bytes);
+        plan.encode(&mut bytes);
+        let kind = Kind::Commit { operation_count };
+        if let Err(error) = self.append_record(writer, &mut bytes, sequence, time, kind) {
+            writer.allocation.rollback();
+            return Err(match error {
+                AppendError::Undone(error) => error,
+                AppendError::Unknown(error) => self.poison(writer, &error),
+            });
+        }
+        let stamp = match plan.apply(&view.active, writer.stamp) {
+            Ok(stamp) => stamp,
+            // The commit is logged and cannot be shown: only opening again brings the two together.
+            Err(error) => return Err(self.poison(writer, &error)),
+        };
+        let commit = Commit {
+            sequence,
+            time,
+            stamp,
+            slot_count: writer.allocation.free.slot_count(),
+            point_count: writer.allocation.point_count,
+        };
+        if let Err(error) = view.active.add_commit(commit) {
+            return Err(self.poison(writer, &error));
+        }
+        writer.stamp = stamp;
+        writer.sequence = sequence;
+        self.appended.store(sequence, Ordering::Release);
+        Ok(sequence)
+    }
+
+    fn append_record(
+        &self,
+        writer: &mut Writer,
+        bytes: &mut Vec<u8>,
+        sequence: u64,
+        time: i64,
+        kind: Kind,
+    ) -> Result<(), AppendError> {
+        let synced = self.sync_state().synced;
+        if writer.log.is_none() {
+            let manifest = &self.view.load().generation.manifest;
+            let log = LogWriter::create(
+                &*self.storage,
+                manifest.database_id,
+                super::database::random(),
+                writer.log_end,
+                writer.sequence,
+            )?;
+            self.sync_state().file = Some(log.file());
+            writer.log = Some(log);
+        }
+        let Some(log) = &mut writer.log else {
+            return Err(AppendError::Undone(Error::Closed));
+        };
+        log.append(bytes, sequence, time, synced, kind)
+    }
+
+    /// Stops the writer for good.
+    pub(super) fn poison(&self, writer: &mut Writer, error: &Error) -> Error {
+        let reason = error.to_string();
+        writer.poisoned = Some(reason.clone());
+        self.sync_state().poisoned = Some(reason.clone());
+        self.synced.notify_all();
+        Error::Poisoned { reason }
+    }
+
+    pub(super) fn sync_state(&self) -> MutexGuard<'_, SyncState> {
+        self.sync.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes visible what is durable as asked.
+    pub(super) fn publish(&self, sequence: u64) {
+        self.published.fetch_max(sequence, Ordering::AcqRel);
+    }
+
+    /// Waits until a commit is durable. One of the threads that wait makes durable whatever has been logged by then, for all
+    /// of them.
+    fn sync_through(&self, sequence: u64) -> Result<()> {
+        let led = self.sync_or_wait(sequence)?;
+        if let Some(target) = led {
+            // The mark lets recovery tell rot from a torn tail. Without it the commits are as durable.
+            if let Ok(mut writer) = self.writer() {
+                Self::mark(&mut writer, target);
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for the holder of the writer's mutex, and for all that has been logged.
+    pub(super) fn sync_all(&self, writer: &mut Writer) -> Result<()> {
+        if let Some(target) = self.sync_or_wait(writer.sequence)? {
+            Self::mark(writer, target);
+        }
+        Ok(())
+    }
+
+    fn mark(writer: &mut Writer, synced_through: u64) {
+        let (sequence, time) = (writer.sequence, now());
+        if let Some(log) = &mut writer.log
+            && let Err(AppendError::Unknown(error)) = log.mark(sequence, time, synced_through)
+        {
+            writer.poisoned = Some(error.to_string());
+        }
+    }
+
+    /// Returns the commit up to which this thread made the log durable, if it was the one to do it.
+    fn sync_or_wait(&self, sequence: u64) -> Result<Option<u64>> {
+        let mut state = self.sync_state();
+        loop {
+            if state.synced >= sequence {
+                return Ok(None);
+            }
+            if let Some(reason) = &state.poisoned {
+                return Err(Error::Poisoned { reason: reason.clone() });
+            }
+            if !state.syncing {
+                break;
+            }
+            state = self.synced.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.syncing = true;
+        let file = state.file.clone();
+        drop(state);
+        // Whatever was logged before this load is in the file.
+        let target = self.appended.load(Ordering::Acquire);
+        let result = file.map_or(Ok(()), |file| file.sync_data());
+        let mut state = self.sync_state();
+        state.syncing = false;
+        let outcome = match result {
+            Ok(()) => {
+                state.synced = state.synced.max(target);
+                self.publish(target);
+                Ok(Some(target))
+            }
+            Err(error) => {
+                // Never tried again: the kernel may have dropped the data and would report success.
+                let reason = Error::from(error).to_string();
+                state.poisoned = Some(reason.clone());
+                Err(Error::Poisoned { reason })
+            }
+        };
+        drop(state);
+        self.synced.notify_all();
+        outcome
+    }
+}
+
+impl Operation {
+    /// Versions that the step adds to an overlay.
+    fn len(&self) -> usize {
+        match self {
+            Self::Insert { cells, .. } | Self::Update { cells, .. } => cells.len() + 1,
+            Self::Define { .. } | Self::Delete { .. } => 1,
+        }
+    }
+}

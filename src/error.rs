@@ -1,0 +1,229 @@
+//! The one error type of the public face.
+
+use crate::format::Invalid;
+use crate::model::{KeyError, NestedError, ValueTooLarge};
+use crate::storage::StorageError;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What a call returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong. Match on the predicates ([`is_corrupt`](Self::is_corrupt) and so on) where a kind is enough.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// Bytes on disk that cannot be what was written.
+    #[non_exhaustive]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file, in bytes from its start.
+        offset: u64,
+        /// The part of the file.
+        section: &'static str,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// Another writer, in this process or another one, has the database open.
+    #[non_exhaustive]
+    Locked {
+        /// The database.
+        path: PathBuf,
+    },
+    /// There is no database at the path.
+    #[non_exhaustive]
+    NotFound {
+        /// The path.
+        path: PathBuf,
+    },
+    /// There is a database, or something else, at the path already.
+    #[non_exhaustive]
+    AlreadyExists {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A write through a handle that was opened read-only.
+    ReadOnly,
+    /// The handle was closed.
+    Closed,
+    /// The disk is full. The write was undone; the handle works again once there is room.
+    #[non_exhaustive]
+    NoSpace {
+        /// The file that could not grow.
+        path: PathBuf,
+    },
+    /// An fsync, or the replacing of the manifest, failed: whether the write is durable is unknown. The writer is poisoned:
+    /// every further write fails the same way, reads go on, and opening the database again recovers what is durable.
+    #[non_exhaustive]
+    Poisoned {
+        /// The failure that poisoned the writer.
+        reason: String,
+    },
+    /// The system refused an operation on a file.
+    #[non_exhaustive]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        operation: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// An argument that cannot be: a key of a type that keys cannot have, a value that is too large, a position past the end.
+    #[non_exhaustive]
+    InvalidArgument {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// All 2^32 - 1 slots are in use.
+    TooManyPoints,
+    /// The progress callback asked to stop. Nothing was changed.
+    Cancelled,
+}
+
+impl Error {
+    pub(crate) fn corrupt(path: &Path, invalid: Invalid) -> Self {
+        Self::Corrupt {
+            path: path.to_owned(),
+            offset: invalid.offset,
+            section: invalid.section,
+            reason: invalid.reason.into_owned(),
+        }
+    }
+
+    pub(crate) fn invalid_argument(reason: impl Into<String>) -> Self {
+        Self::InvalidArgument { reason: reason.into() }
+    }
+
+    /// Bytes on disk cannot be what was written.
+    #[must_use]
+    pub const fn is_corrupt(&self) -> bool {
+        matches!(self, Self::Corrupt { .. })
+    }
+
+    /// Another writer has the database open.
+    #[must_use]
+    pub const fn is_locked(&self) -> bool {
+        matches!(self, Self::Locked { .. })
+    }
+
+    /// There is no such database.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            Self::NotFound { .. } => true,
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            _ => false,
+        }
+    }
+
+    /// Something is at the path already.
+    #[must_use]
+    pub const fn is_already_exists(&self) -> bool {
+        matches!(self, Self::AlreadyExists { .. })
+    }
+
+    /// The disk is full.
+    #[must_use]
+    pub const fn is_no_space(&self) -> bool {
+        matches!(self, Self::NoSpace { .. })
+    }
+
+    /// The handle is read-only.
+    #[must_use]
+    pub const fn is_read_only(&self) -> bool {
+        matches!(self, Self::ReadOnly)
+    }
+
+    /// The handle was closed.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed)
+    }
+
+    /// A failed fsync has made the writer stop.
+    #[must_use]
+    pub const fn is_poisoned(&self) -> bool {
+        matches!(self, Self::Poisoned { .. })
+    }
+
+    /// An argument cannot be.
+    #[must_use]
+    pub const fn is_invalid_argument(&self) -> bool {
+        matches!(self, Self::InvalidArgument { .. })
+    }
+
+    /// The progress callback asked to stop.
+    #[must_use]
+    pub const fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Cancelled)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Corrupt { path, offset, section, reason } => {
+                write!(f, "{} is corrupt at byte {offset} ({section}): {reason}", path.display())
+            }
+            Self::Locked { path } => write!(f, "{} is open for writing elsewhere; open it read-only", path.display()),
+            Self::NotFound { path } => write!(f, "there is no database at {}", path.display()),
+            Self::AlreadyExists { path } => write!(f, "{} exists already", path.display()),
+            Self::ReadOnly => f.write_str("the database was opened read-only"),
+            Self::Closed => f.write_str("the database was closed"),
+            Self::NoSpace { path } => {
+                write!(f, "no space left to write {}; the write was undone", path.display())
+            }
+            Self::Poisoned { reason } => {
+                write!(f, "it is unknown whether writes are durable, open the database again: {reason}")
+            }
+            Self::Io { path, operation, source } => write!(f, "could not {operation} {}: {source}", path.display()),
+            Self::InvalidArgument { reason } => f.write_str(reason),
+            Self::TooManyPoints => f.write_str("all 4,294,967,295 slots are in use"),
+            Self::Cancelled => f.write_str("cancelled"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+impl From<StorageError> for Error {
+    fn from(error: StorageError) -> Self {
+        let no_space = error.is_no_space();
+        let (path, operation, source) = error.into_parts();
+        if no_space { Self::NoSpace { path } } else { Self::Io { path, operation, source } }
+    }
+}
+
+impl From<KeyError> for Error {
+    fn from(error: KeyError) -> Self {
+        Self::InvalidArgument { reason: error.to_string() }
+    }
+}
+
+impl From<ValueTooLarge> for Error {
+    fn from(error: ValueTooLarge) -> Self {
+        Self::InvalidArgument { reason: error.to_string() }
+    }
+}
+
+impl From<NestedError> for Error {
+    /// A nested value that was stored and does not decode: its bytes passed their checksum, so a program wrote them wrongly.
+    fn from(error: NestedError) -> Self {
+        Self::Corrupt {
+            path: PathBuf::new(),
+            offset: error.offset as u64,
+            section: "nested value",
+            reason: error.reason.to_owned(),
+        }
+    }
+}

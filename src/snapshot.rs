@@ -1,0 +1,218 @@
+//! A consistent point in time.
+
+use crate::dimension::Dimension;
+use crate::engine::{DimensionView, Occupied, State};
+use crate::error::Result;
+use crate::model::{KeyRef, Slot, ValueRef};
+use crate::point::VectorPoint;
+use std::sync::Arc;
+
+/// The database as it was after one commit. Cheap to make and to clone, and independent of the handle that it came from: its
+/// answers never change, whatever is committed, checkpointed or compacted. It holds the files and the memory that it
+/// reads from; drop it to give them back.
+///
+/// Reads take no lock, allocate nothing (but for those that return owned values), and never wait for a writer.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    state: Arc<State>,
+}
+
+impl Snapshot {
+    pub(crate) fn new(state: State) -> Self {
+        Self { state: Arc::new(state) }
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The number of the last commit that the snapshot includes, counted from 1; 0 before the first.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.state.sequence()
+    }
+
+    /// The number of points.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.state.point_count().into()
+    }
+
+    /// Whether there are no points.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// One above the highest slot in use.
+    #[must_use]
+    pub fn slot_count(&self) -> u64 {
+        self.state.slot_count().into()
+    }
+
+    /// The names of all dimensions, in the order of their first use. O(dimensions).
+    pub fn dimensions(&self) -> impl Iterator<Item = &str> {
+        self.state.dimensions().into_iter().map(DimensionView::name)
+    }
+
+    /// The dimension of a name; `None` when no point ever had such an attribute.
+    #[must_use]
+    pub fn dimension(&self, name: &str) -> Option<Dimension<'_>> {
+        self.state.dimension(name).map(Dimension::new)
+    }
+
+    /// The slot of a key.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold the answer are damaged.
+    pub fn slot<'k>(&self, key: impl Into<KeyRef<'k>>) -> Result<Option<Slot>> {
+        self.state.slot_of(key.into())
+    }
+
+    /// The key of a slot; `None` when it is free.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold the answer are damaged.
+    pub fn key(&self, slot: Slot) -> Result<Option<KeyRef<'_>>> {
+        self.state.key_at(slot)
+    }
+
+    /// Whether a key is there.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold the answer are damaged.
+    pub fn contains<'k>(&self, key: impl Into<KeyRef<'k>>) -> Result<bool> {
+        Ok(self.slot(key)?.is_some())
+    }
+
+    /// The value of a key in a dimension. For many reads of one dimension take [`dimension`](Self::dimension) first.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold the answer are damaged.
+    pub fn lookup<'k>(&self, key: impl Into<KeyRef<'k>>, dimension: &str) -> Result<Option<ValueRef<'_>>> {
+        self.state.dimension(dimension).map_or(Ok(None), |view| view.lookup(key.into()))
+    }
+
+    /// The values of many pairs of key and dimension, in their order.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold an answer are damaged.
+    pub fn batch_lookup<'k, K: Into<KeyRef<'k>>, N: AsRef<str>>(
+        &self,
+        queries: impl IntoIterator<Item = (K, N)>,
+    ) -> Result<Vec<Option<ValueRef<'_>>>> {
+        let mut last: Option<DimensionView<'_>> = None;
+        let mut values = Vec::new();
+        for (key, name) in queries {
+            let name = name.as_ref();
+            if last.is_none_or(|view| view.name() != name) {
+                last = self.state.dimension(name);
+            }
+            values.push(last.map_or(Ok(None), |view| view.lookup(key.into()))?);
+        }
+        Ok(values)
+    }
+
+    /// A point with all its attributes. O(dimensions).
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold the answer are damaged.
+    pub fn point<'k>(&self, key: impl Into<KeyRef<'k>>) -> Result<Option<VectorPoint>> {
+        let Some(slot) = self.slot(key)? else { return Ok(None) };
+        self.point_at(slot)
+    }
+
+    /// The point of a slot, with all its attributes. O(dimensions).
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold the answer are damaged.
+    pub fn point_at(&self, slot: Slot) -> Result<Option<VectorPoint>> {
+        let Some((key, occupied)) = self.state.occupant(slot)? else { return Ok(None) };
+        PointRef { key, occupied, dimensions: self.state.dimensions().into() }.to_point().map(Some)
+    }
+
+    /// All points, in slot order.
+    #[must_use]
+    pub fn iter(&self) -> Points<'_> {
+        Points { state: &self.state, dimensions: self.state.dimensions().into(), next: 0 }
+    }
+}
+
+impl<'s> IntoIterator for &'s Snapshot {
+    type Item = Result<PointRef<'s>>;
+    type IntoIter = Points<'s>;
+
+    fn into_iter(self) -> Points<'s> {
+        self.iter()
+    }
+}
+
+/// The points of a [`Snapshot`], in slot order.
+#[derive(Clone, Debug)]
+pub struct Points<'s> {
+    state: &'s State,
+    dimensions: Arc<[DimensionView<'s>]>,
+    next: u32,
+}
+
+impl<'s> Iterator for Points<'s> {
+    type Item = Result<PointRef<'s>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.next < self.state.slot_count() {
+            let slot = Slot(self.next);
+            self.next += 1;
+            match self.state.occupant(slot) {
+                Ok(Some((key, occupied))) => {
+                    return Some(Ok(PointRef { key, occupied, dimensions: Arc::clone(&self.dimensions) }));
+                }
+                Ok(None) => {}
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        None
+    }
+}
+
+/// A point that borrows from a [`Snapshot`].
+#[derive(Clone, Debug)]
+pub struct PointRef<'s> {
+    key: KeyRef<'s>,
+    occupied: Occupied,
+    dimensions: Arc<[DimensionView<'s>]>,
+}
+
+impl<'s> PointRef<'s> {
+    /// The slot on the central axis.
+    #[must_use]
+    pub fn slot(&self) -> Slot {
+        self.occupied.slot()
+    }
+
+    /// The key.
+    #[must_use]
+    pub const fn key(&self) -> KeyRef<'s> {
+        self.key
+    }
+
+    /// The attributes that the point has, in the order of the dimensions' first use. Asks every dimension: O(dimensions).
+    pub fn attributes(&self) -> impl Iterator<Item = Result<(&'s str, ValueRef<'s>)>> {
+        self.dimensions.iter().filter_map(|view| match view.occupied(self.occupied) {
+            Ok(value) => value.map(|value| Ok((view.name(), value))),
+            Err(error) => Some(Err(error)),
+        })
+    }
+
+    /// Copies the point.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes of an attribute are damaged.
+    pub fn to_point(&self) -> Result<VectorPoint> {
+        let mut attributes = Vec::new();
+        for attribute in self.attributes() {
+            let (name, value) = attribute?;
+            attributes.push((name.to_owned(), value.to_value()?));
+        }
+        Ok(VectorPoint::new(self.slot(), self.key.to_key(), attributes))
+    }
+}

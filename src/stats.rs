@@ -1,0 +1,91 @@
+//! Numbers about a database.
+
+use crate::engine::{Database, Metadata, State};
+use crate::error::Result;
+
+/// What [`VectorDb::stats`](crate::VectorDb::stats) tells. The first five fields have the names of the Python package.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Points.
+    pub vector_points: u64,
+    /// Dimensions, those without any value included.
+    pub dimensions: u64,
+    /// Each dimension, in the order of first use.
+    pub dimension_details: Vec<DimensionStats>,
+    /// Bytes of all files of the database, the log included.
+    pub file_size_bytes: u64,
+    /// Times and version.
+    pub metadata: Metadata,
+    /// One above the highest slot in use.
+    pub slots: u64,
+    /// Slots below it that are free.
+    pub free_slots: u64,
+    /// The current generation of files.
+    pub generation: u64,
+    /// The last commit.
+    pub sequence: u64,
+    /// Bytes of the log. They shrink to nothing at a checkpoint.
+    pub wal_bytes: u64,
+    /// Bytes of the keys and their index.
+    pub axis_bytes: u64,
+    /// How keys are stored: `dense`, or the encoding of the key column.
+    pub axis_encoding: &'static str,
+}
+
+/// Numbers about one dimension.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct DimensionStats {
+    /// The name.
+    pub name: String,
+    /// Distinct values.
+    pub distinct_values: u64,
+    /// Whether `distinct_values` is of now; otherwise it is of the last checkpoint, for a dimension that is stored without a
+    /// dictionary.
+    pub distinct_exact: bool,
+    /// Points that have a value.
+    pub points: u64,
+    /// Of these, points whose value is null.
+    pub nulls: u64,
+    /// How the base file stores values; `none` when there is none.
+    pub encoding: &'static str,
+    /// How the base file says which slots have a value.
+    pub presence: String,
+    /// Bytes of the base file.
+    pub bytes: u64,
+}
+
+pub(crate) fn stats(database: &Database, state: &State) -> Result<Stats> {
+    let mut details = Vec::new();
+    for dimension in state.dimensions() {
+        let counts = dimension.counts()?;
+        details.push(DimensionStats {
+            name: dimension.name().to_owned(),
+            distinct_values: counts.distinct,
+            distinct_exact: counts.distinct_exact,
+            points: counts.points,
+            nulls: counts.nulls,
+            encoding: counts.encoding,
+            presence: counts.presence,
+            bytes: counts.file_len,
+        });
+    }
+    let (axis_encoding, axis_bytes) = state.axis_description()?;
+    let (slots, points) = (u64::from(state.slot_count()), u64::from(state.point_count()));
+    let (file_size_bytes, wal_bytes) = database.sizes(state)?;
+    Ok(Stats {
+        vector_points: points,
+        dimensions: details.len() as u64,
+        dimension_details: details,
+        file_size_bytes,
+        metadata: state.metadata(),
+        slots,
+        free_slots: slots.saturating_sub(points),
+        generation: state.generation(),
+        sequence: state.sequence(),
+        wal_bytes,
+        axis_bytes,
+        axis_encoding,
+    })
+}
