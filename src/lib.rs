@@ -29,6 +29,8 @@
 //! with SIGBUS ([`Options::mmap`] turns mapping off); disks that lie about fsync; network file systems. A process has at most 65,530
 //! mappings under Linux's default, and an open database takes one for each dimension.
 
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_types, clippy::disallowed_methods)]
+
 #[cfg(not(all(unix, target_pointer_width = "64", target_endian = "little")))]
 compile_error!("vector-datalib is tested on 64-bit little-endian Unix only");
 

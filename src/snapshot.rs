@@ -22,10 +22,6 @@ impl Snapshot {
         Self { state: Arc::new(state) }
     }
 
-    pub(crate) fn state(&self) -> &State {
-        &self.state
-    }
-
     /// The number of the last commit that the snapshot includes, counted from 1; 0 before the first.
     #[must_use]
     pub fn sequence(&self) -> u64 {

@@ -77,11 +77,6 @@ impl BaseAxis {
         Ok(self.resolved.get_or_init(|| Resolved { axis, slot_count, cells, index, levels }))
     }
 
-    /// One above the last slot.
-    pub(super) fn slot_count(&self) -> Result<u32> {
-        Ok(self.resolve()?.slot_count)
-    }
-
     /// Name of the layout.
     pub(super) fn describe(&self) -> Result<&'static str> {
         let resolved = self.resolve()?;

@@ -94,10 +94,6 @@ impl Overlay {
         }
     }
 
-    pub(super) fn base_sequence(&self) -> u64 {
-        self.base_sequence
-    }
-
     /// Whether nothing was committed here.
     pub(super) fn is_empty(&self) -> bool {
         self.commits.len() == 0

@@ -24,6 +24,9 @@ pub(super) struct Rebuild<'a> {
     pub(super) order: Option<&'a [u32]>,
 }
 
+/// A dimension that gets a new file, and its place in the manifest.
+type Rebuilt<'a> = (usize, DimensionName<'a>);
+
 /// Slots between two reports of progress.
 const PROGRESS_STEP: u32 = 65_536;
 
@@ -101,7 +104,7 @@ impl<'a> Rebuild<'a> {
         dimensions: &[DimensionName<'a>],
         changes: &Changes,
         everything: bool,
-    ) -> Result<(Vec<(usize, DimensionName<'a>)>, Vec<DimensionEntry>)> {
+    ) -> Result<(Vec<Rebuilt<'a>>, Vec<DimensionEntry>)> {
         let mut rebuilt = Vec::new();
         let mut entries = Vec::with_capacity(dimensions.len());
         for (index, dimension) in dimensions.iter().enumerate() {

@@ -77,18 +77,18 @@ impl State {
         let total = generation.files().iter().map(|(_, len)| len).sum();
         let mut run = Run { report: VerifyReport::default(), progress, total };
         let mut sound = HashMap::new();
-        if let Some(axis) = generation.axis() {
-            if run.file(axis.file())? {
-                let slot_count = generation.manifest.slot_count;
-                for slot in 0..slot_count {
-                    run.check(check_slot(generation, Slot(slot)));
-                    if slot % PROGRESS_STEP == 0 {
-                        run.step("checking keys", slot.into(), slot_count.into(), "slots")?;
-                    }
+        if let Some(axis) = generation.axis()
+            && run.file(axis.file())?
+        {
+            let slot_count = generation.manifest.slot_count;
+            for slot in 0..slot_count {
+                run.check(check_slot(generation, Slot(slot)));
+                if slot % PROGRESS_STEP == 0 {
+                    run.step("checking keys", slot.into(), slot_count.into(), "slots")?;
                 }
-                let result = check_axis_count(generation);
-                run.check(result);
             }
+            let result = check_axis_count(generation);
+            run.check(result);
         }
         for dimension in generation.dimensions() {
             if let Some(column) = &dimension.column {

@@ -8,7 +8,8 @@ use rkyv::bytecheck::CheckBytes;
 use rkyv::{Archive, Portable};
 
 /// Bytes of the header.
-pub(crate) const HEADER_LEN: u64 = 512;
+pub(crate) const HEADER_LEN: u64 = HEADER_BYTES as u64;
+const HEADER_BYTES: usize = 512;
 /// Bytes of a checksum block.
 pub(crate) const BLOCK_LEN: u64 = 65_536;
 /// The same as a shift.
@@ -135,7 +136,7 @@ impl Header {
     }
 
     /// Writes the header; the second value is its checksum.
-    pub(crate) fn encode(&self) -> ([u8; HEADER_LEN as usize], u32) {
+    pub(crate) fn encode(&self) -> ([u8; HEADER_BYTES], u32) {
         let mut header: HeaderRecord = Zeroable::zeroed();
         header.magic = self.magic;
         header.format_version = FORMAT_VERSION.into();
@@ -161,7 +162,7 @@ impl Header {
         }
         let checksum = crc32fast::hash(bytemuck::bytes_of(&header).get(..CHECKSUM_OFFSET).unwrap_or_default());
         header.header_checksum = checksum.into();
-        let mut bytes = [0; HEADER_LEN as usize];
+        let mut bytes = [0; HEADER_BYTES];
         bytes.copy_from_slice(bytemuck::bytes_of(&header));
         (bytes, checksum)
     }

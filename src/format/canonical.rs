@@ -11,11 +11,9 @@ mod encode;
 mod ids;
 mod survey;
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, reason = "a test may panic")]
 mod tests;
 mod time;
 
-pub(crate) use encode::{EXT_KIND_NESTED, EXT_KIND_SCALAR};
 pub(crate) use time::isoformat;
 
 use crate::model::{KeyRef, Slot, ValueRef};

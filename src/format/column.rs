@@ -142,20 +142,20 @@ impl Presence {
     pub(crate) const fn len(self, slot_count: u32, present_count: u32) -> u64 {
         match self {
             Self::None | Self::All => 0,
-            Self::Bitmap => (slot_count.div_ceil(64) as u64).saturating_mul(BITMAP_WORD_LEN),
+            Self::Bitmap => (slot_count.div_ceil(64) as u64).saturating_mul(BITMAP_WORD_LEN as u64),
             Self::Sorted => (present_count as u64).saturating_mul(2),
         }
     }
 }
 
 /// Bytes of one word of a presence bitmap with its rank.
-const BITMAP_WORD_LEN: u64 = 16;
+const BITMAP_WORD_LEN: usize = 16;
 
 /// The index of slot `offset`'s cell in a presence bitmap; `None` when the slot has no value.
 #[inline]
 pub(crate) fn bitmap_index(presence: &[u8], offset: u32) -> Option<u32> {
     let word = (offset >> 6) as usize;
-    let at = word.checked_mul(BITMAP_WORD_LEN as usize)?;
+    let at = word.checked_mul(BITMAP_WORD_LEN)?;
     let pair: &[u8; 16] = presence.get(at..)?.first_chunk()?;
     let (bits, rank) = pair.split_at(8);
     let bits = u64_at(bits, 0)?;

@@ -9,7 +9,8 @@ use rkyv::bytecheck::CheckBytes;
 use rkyv::{Archive, Portable};
 
 /// Bytes of the header; the first record follows.
-pub(crate) const HEADER_LEN: u64 = 128;
+pub(crate) const HEADER_LEN: u64 = HEADER_BYTES as u64;
+const HEADER_BYTES: usize = 128;
 /// Bytes of a record's header.
 pub(crate) const RECORD_HEADER_LEN: usize = 40;
 /// Records start at multiples of this.
@@ -87,7 +88,7 @@ impl Header {
     /// Reads and checks a header. `bytes` may be unaligned.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Invalid> {
         const SECTION: &str = "log header";
-        let head: &[u8; HEADER_LEN as usize] = bytes.first_chunk().ok_or(Invalid::new(0, SECTION, "cut short"))?;
+        let head: &[u8; HEADER_BYTES] = bytes.first_chunk().ok_or(Invalid::new(0, SECTION, "cut short"))?;
         let checksum = crc32fast::hash(head.get(..CHECKSUM_OFFSET).unwrap_or_default());
         if u32_at(head, CHECKSUM_OFFSET) != Some(checksum) {
             return Err(Invalid::new(0, SECTION, "the checksum does not match"));

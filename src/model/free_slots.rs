@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 /// opening a database reads none of them: the base's free slots are only ever taken in ascending order, and one
 /// position remembers how far that went.
 #[derive(Clone, Debug)]
-pub struct FreeSlots {
+pub(crate) struct FreeSlots {
     /// One above the last slot in use.
     slot_count: u32,
     /// Slots freed since the base was written.
@@ -34,19 +34,19 @@ struct Undo {
 impl FreeSlots {
     /// Starts from a base of `slot_count` slots.
     #[must_use]
-    pub fn new(slot_count: u32) -> Self {
+    pub(crate) fn new(slot_count: u32) -> Self {
         Self { slot_count, freed: BTreeSet::new(), base_next: 0, base_end: slot_count, undo: Undo::default() }
     }
 
     /// Starts a batch of changes that [`rollback`](Self::rollback) takes back.
-    pub fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         let Self { slot_count, base_next, base_end, .. } = *self;
         self.undo.steps.clear();
         self.undo = Undo { slot_count, base_next, base_end, steps: std::mem::take(&mut self.undo.steps) };
     }
 
     /// Takes back all changes since [`begin`](Self::begin).
-    pub fn rollback(&mut self) {
+    pub(crate) fn rollback(&mut self) {
         let Undo { slot_count, base_next, base_end, .. } = self.undo;
         (self.slot_count, self.base_next, self.base_end) = (slot_count, base_next, base_end);
         for (slot, entered) in self.undo.steps.drain(..).rev() {
@@ -74,7 +74,7 @@ impl FreeSlots {
 
     /// One above the last slot in use.
     #[must_use]
-    pub const fn slot_count(&self) -> u32 {
+    pub(crate) const fn slot_count(&self) -> u32 {
         self.slot_count
     }
 
@@ -83,7 +83,7 @@ impl FreeSlots {
     ///
     /// # Errors
     /// Those of `base_free`; nothing has changed then.
-    pub fn take<E>(&mut self, base_free: impl Fn(u32) -> Result<Option<u32>, E>) -> Result<Option<Slot>, E> {
+    pub(crate) fn take<E>(&mut self, base_free: impl Fn(u32) -> Result<Option<u32>, E>) -> Result<Option<Slot>, E> {
         let from_base = if self.base_next < self.base_end {
             base_free(self.base_next)?.filter(|&slot| slot < self.base_end)
         } else {
@@ -118,7 +118,7 @@ impl FreeSlots {
     ///
     /// # Errors
     /// Those of `base_is_free`; nothing has changed then.
-    pub fn take_at<E>(&mut self, slot: Slot, base_is_free: impl Fn(u32) -> Result<bool, E>) -> Result<bool, E> {
+    pub(crate) fn take_at<E>(&mut self, slot: Slot, base_is_free: impl Fn(u32) -> Result<bool, E>) -> Result<bool, E> {
         if slot.0 == self.slot_count && slot <= Slot::MAX {
             self.slot_count += 1;
             return Ok(true);
@@ -139,7 +139,7 @@ impl FreeSlots {
     ///
     /// # Errors
     /// Those of `base_is_free`; the slot is freed all the same, and the end is given back at a later call.
-    pub fn free<E>(&mut self, slot: Slot, base_is_free: impl Fn(u32) -> Result<bool, E>) -> Result<(), E> {
+    pub(crate) fn free<E>(&mut self, slot: Slot, base_is_free: impl Fn(u32) -> Result<bool, E>) -> Result<(), E> {
         self.enter(slot.0);
         while let Some(last) = self.slot_count.checked_sub(1) {
             if !self.leave(last) {

@@ -12,7 +12,7 @@ mod value;
 mod value_ref;
 
 pub use big_int::{BigInt, BigIntRef};
-pub use free_slots::FreeSlots;
+pub(crate) use free_slots::FreeSlots;
 pub use id::{DimensionId, Slot};
 pub(crate) use key::is_key_integer;
 pub use key::{Key, KeyError, KeyRef};

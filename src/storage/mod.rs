@@ -17,6 +17,8 @@
 //!   dropped the data and would report success the second time.
 //! - Nothing here knows what the bytes mean.
 
+#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "this is the layer they are kept to")]
+
 mod disk;
 mod error;
 mod lock;

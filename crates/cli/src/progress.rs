@@ -3,7 +3,8 @@
 //! Nothing is shown in the first moments, so that quick work stays quiet.
 
 use crate::output::Output;
-use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -116,12 +117,18 @@ impl Drop for Progress {
 
 fn style(unit: Unit, has_total: bool) -> ProgressStyle {
     let template = match (unit, has_total) {
-        (Unit::Bytes, true) => "{msg} [{bar:30}] {percent:>3}%  {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left",
+        (Unit::Bytes, true) => "{msg} [{bar:20}] {percent:>3}%  {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left",
         (Unit::Bytes, false) => "{msg} {spinner}  {bytes}  {bytes_per_sec}",
-        (Unit::Items(_), true) => "{msg} [{bar:30}] {percent:>3}%  {human_pos} of {human_len}  {per_sec}  {eta} left",
-        (Unit::Items(_), false) => "{msg} {spinner}  {human_pos}  {per_sec}",
+        (Unit::Items(_), true) => "{msg} [{bar:20}] {percent:>3}%  {human_pos} of {human_len}  {rate}  {eta} left",
+        (Unit::Items(_), false) => "{msg} {spinner}  {human_pos}  {rate}",
     };
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+        // A rate without the decimals that indicatif's own has.
+        .with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+            let _ = write!(out, "{}/s", HumanCount(state.per_sec() as u64));
+        })
 }
 
 /// Shows what the library reports, phase after phase.

@@ -183,14 +183,14 @@ fn a_database_that_is_not_there_is_named_by_every_command() {
         &["checkpoint", "no.vdb"],
         &["compact", "no.vdb"],
         &["export", "no.vdb", "x.csv"],
-        &["stats", "file"],
-        &["put", "file", "1", "{}"],
     ] {
         let run = place.run(arguments);
         assert_eq!((run.code, run.stdout.as_str()), (5, ""), "{arguments:?}: {run:?}");
         assert!(run.stderr.starts_with("vdb: ") && run.stderr.contains(arguments[1]), "{arguments:?}: {run:?}");
         assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
     }
+    place.fails(&["stats", "file"], 2, "file is a file, not the directory of a database");
+    place.fails(&["put", "file", "1", "{}"], 2, "file is a file, not the directory of a database");
     assert_eq!(place.names(), ["file"]);
 }
 

@@ -1,5 +1,6 @@
 //! Files are taken apart by a small decoder of their own here; `tests/python` holds them against the original library.
 
+use super::encode::EXT_KIND_SCALAR;
 use super::*;
 use crate::model::{Key, Timestamp, Value, ValueBuf};
 use std::collections::BTreeMap;
