@@ -65,6 +65,15 @@ impl BulkLoader {
         Ok(Self { loader: Loader::new(), staged, target, pushed: 0 })
     }
 
+    /// Makes a dimension before any record uses it. Dimensions are in the order of their first use; this settles it for sparse
+    /// ones, and keeps those that no record uses.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a name that is too long.
+    pub fn dimension(&mut self, name: &str) -> Result<()> {
+        self.loader.dimension(name)
+    }
+
     /// Adds a record.
     ///
     /// # Errors

@@ -218,7 +218,7 @@ impl VectorDb {
     pub fn lookup<'k>(&self, key: impl Into<KeyRef<'k>>, dimension: &str) -> Result<Option<Value>> {
         let state = self.state();
         let Some(view) = state.dimension(dimension) else { return Ok(None) };
-        Ok(view.lookup(key.into())?.map(|value| value.to_value()).transpose()?)
+        view.lookup(key.into())?.map(|value| state.to_value(value)).transpose()
     }
 
     /// The values of many pairs of key and dimension, all as of one commit.
@@ -231,7 +231,7 @@ impl VectorDb {
     ) -> Result<Vec<Option<Value>>> {
         let snapshot = self.snapshot();
         let values = snapshot.batch_lookup(queries)?.into_iter();
-        values.map(|value| Ok(value.map(|value| value.to_value()).transpose()?)).collect()
+        values.map(|value| value.map(|value| snapshot.state().to_value(value)).transpose()).collect()
     }
 
     /// A point with all its attributes. O(dimensions).

@@ -93,6 +93,11 @@ impl Error {
         }
     }
 
+    /// A nested value that was stored and does not decode: its bytes passed their checksum, so a program wrote them wrongly.
+    pub(crate) fn nested(path: &Path, error: NestedError) -> Self {
+        Self::corrupt(path, Invalid::with(0, "nested value", error.to_string()))
+    }
+
     pub(crate) fn invalid_argument(reason: impl Into<String>) -> Self {
         Self::InvalidArgument { reason: reason.into() }
     }
@@ -168,7 +173,7 @@ impl fmt::Display for Error {
             Self::Corrupt { path, offset, section, reason } => {
                 write!(f, "{} is corrupt at byte {offset} ({section}): {reason}", path.display())
             }
-            Self::Locked { path } => write!(f, "{} is open for writing elsewhere; open it read-only", path.display()),
+            Self::Locked { path } => write!(f, "{} is open for writing elsewhere", path.display()),
             Self::NotFound { path } => write!(f, "there is no database at {}", path.display()),
             Self::AlreadyExists { path } => write!(f, "{} exists already", path.display()),
             Self::ReadOnly => f.write_str("the database was opened read-only"),
@@ -213,17 +218,5 @@ impl From<KeyError> for Error {
 impl From<ValueTooLarge> for Error {
     fn from(error: ValueTooLarge) -> Self {
         Self::InvalidArgument { reason: error.to_string() }
-    }
-}
-
-impl From<NestedError> for Error {
-    /// A nested value that was stored and does not decode: its bytes passed their checksum, so a program wrote them wrongly.
-    fn from(error: NestedError) -> Self {
-        Self::Corrupt {
-            path: PathBuf::new(),
-            offset: error.offset as u64,
-            section: "nested value",
-            reason: error.reason.to_owned(),
-        }
     }
 }

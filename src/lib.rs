@@ -78,10 +78,14 @@ pub mod internals {
 /// use vector_datalib::attrs;
 /// let attributes = attrs! { "age" => 25, "name" => "Alice" };
 /// assert_eq!(attributes.len(), 2);
+/// assert!(attrs! {}.is_empty());
 /// ```
 #[macro_export]
 macro_rules! attrs {
-    ($($name:expr => $value:expr),* $(,)?) => {
-        [$(($name, $crate::Value::from($value))),*]
+    () => {
+        ([] as [(&str, $crate::Value); 0])
+    };
+    ($($name:expr => $value:expr),+ $(,)?) => {
+        [$(($name, $crate::Value::from($value))),+]
     };
 }

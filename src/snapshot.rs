@@ -22,6 +22,10 @@ impl Snapshot {
         Self { state: Arc::new(state) }
     }
 
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
     /// The number of the last commit that the snapshot includes, counted from 1; 0 before the first.
     #[must_use]
     pub fn sequence(&self) -> u64 {
@@ -124,7 +128,7 @@ impl Snapshot {
     /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold the answer are damaged.
     pub fn point_at(&self, slot: Slot) -> Result<Option<VectorPoint>> {
         let Some((key, occupied)) = self.state.occupant(slot)? else { return Ok(None) };
-        PointRef { key, occupied, dimensions: self.state.dimensions().into() }.to_point().map(Some)
+        PointRef { state: &self.state, key, occupied, dimensions: self.state.dimensions().into() }.to_point().map(Some)
     }
 
     /// All points, in slot order.
@@ -160,7 +164,12 @@ impl<'s> Iterator for Points<'s> {
             self.next += 1;
             match self.state.occupant(slot) {
                 Ok(Some((key, occupied))) => {
-                    return Some(Ok(PointRef { key, occupied, dimensions: Arc::clone(&self.dimensions) }));
+                    return Some(Ok(PointRef {
+                        state: self.state,
+                        key,
+                        occupied,
+                        dimensions: Arc::clone(&self.dimensions),
+                    }));
                 }
                 Ok(None) => {}
                 Err(error) => return Some(Err(error)),
@@ -173,6 +182,7 @@ impl<'s> Iterator for Points<'s> {
 /// A point that borrows from a [`Snapshot`].
 #[derive(Clone, Debug)]
 pub struct PointRef<'s> {
+    state: &'s State,
     key: KeyRef<'s>,
     occupied: Occupied,
     dimensions: Arc<[DimensionView<'s>]>,
@@ -207,7 +217,7 @@ impl<'s> PointRef<'s> {
         let mut attributes = Vec::new();
         for attribute in self.attributes() {
             let (name, value) = attribute?;
-            attributes.push((name.to_owned(), value.to_value()?));
+            attributes.push((name.to_owned(), self.state.to_value(value)?));
         }
         Ok(VectorPoint::new(self.slot(), self.key.to_key(), attributes))
     }

@@ -90,17 +90,23 @@ impl Cells {
         self.cell(file, segment, index).map(Some)
     }
 
+    /// What a cell holds, as a number.
     #[inline]
-    fn cell<'a>(&self, file: &'a BlockFile, segment: &SegmentView, index: u32) -> Result<ValueRef<'a>> {
+    fn number(&self, file: &BlockFile, segment: &SegmentView, index: u32) -> Result<u64> {
         let width = segment.encoding.width();
         let at = segment.cells + u64::from(index) * width;
-        let number = match segment.encoding {
+        Ok(match segment.encoding {
             Encoding::Constant => 0,
             Encoding::Dictionary8 => u64::from(file.bytes(at, 1)?.first().copied().unwrap_or_default()),
             Encoding::Dictionary16 => u64::from(bytes::u16_at(file.bytes(at, 2)?, 0).unwrap_or_default()),
             Encoding::Text32 | Encoding::Value32 => u64::from(bytes::u32_at(file.bytes(at, 4)?, 0).unwrap_or_default()),
             _ => bytes::u64_at(file.bytes(at, 8)?, 0).unwrap_or_default(),
-        };
+        })
+    }
+
+    #[inline]
+    fn cell<'a>(&self, file: &'a BlockFile, segment: &SegmentView, index: u32) -> Result<ValueRef<'a>> {
+        let number = self.number(file, segment, index)?;
         match segment.encoding {
             Encoding::Constant | Encoding::Dictionary8 | Encoding::Dictionary16 => self.entry(file, number as usize),
             Encoding::PlainI64 => Ok(ValueRef::Int(number.cast_signed().into())),
@@ -115,6 +121,14 @@ impl Cells {
                 value::decode(file.bytes(offset, len)?).map_err(|invalid| file.corrupt(invalid.at(offset)))
             }
         }
+    }
+
+    /// The number of the dictionary entry that a slot refers to.
+    pub(super) fn entry_number(&self, file: &BlockFile, slot: u32) -> Result<Option<u32>> {
+        let Some(segment) = self.segments.get((slot >> SEGMENT_SHIFT) as usize) else { return Ok(None) };
+        let offset = slot & ((1 << SEGMENT_SHIFT) - 1);
+        let Some(index) = segment.cell_index(file, offset)? else { return Ok(None) };
+        self.number(file, segment, index).map(|number| u32::try_from(number).ok())
     }
 
     /// The value of a dictionary entry.

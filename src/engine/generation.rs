@@ -9,6 +9,7 @@ use crate::format::manifest::{FileEntry, MANIFEST_NAME, Manifest, axis_name, col
 use crate::model::{DimensionId, KeyRef};
 use crate::storage::Storage;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A dimension of the base.
@@ -23,6 +24,8 @@ pub(super) struct BaseDimension {
 /// Everything that a manifest names.
 #[derive(Debug)]
 pub(super) struct Generation {
+    /// The directory, for messages.
+    pub(super) path: PathBuf,
     pub(super) manifest: Manifest,
     axis: Option<Arc<BaseAxis>>,
     dimensions: Vec<BaseDimension>,
@@ -60,7 +63,7 @@ impl Generation {
         }
         let by_name = dimensions.iter().enumerate().map(|(index, d)| (Arc::clone(&d.name), index)).collect();
         let by_id = dimensions.iter().enumerate().map(|(index, d)| (d.id, index)).collect();
-        Ok(Self { manifest, axis, dimensions, by_name, by_id })
+        Ok(Self { path: storage.path().to_owned(), manifest, axis, dimensions, by_name, by_id })
     }
 
     pub(super) fn axis(&self) -> Option<&BaseAxis> {

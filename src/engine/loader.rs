@@ -83,6 +83,11 @@ impl Loader {
         Ok(())
     }
 
+    /// Makes a dimension before it is used, so that it has its place among the others.
+    pub(crate) fn dimension(&mut self, name: &str) -> Result<()> {
+        if self.by_name.contains_key(name) { Ok(()) } else { self.define(name).map(|_| ()) }
+    }
+
     fn define(&mut self, name: &str) -> Result<usize> {
         if name.len() > NAME_LEN_MAX {
             return Err(Error::invalid_argument(format!("the name of a dimension has at most {NAME_LEN_MAX} bytes")));
@@ -154,8 +159,11 @@ impl Loader {
         for (index, (name, column)) in columns.into_iter().enumerate() {
             report(index as u64 + 1)?;
             let id = index as u32;
-            let writer = writer(&**storage, &mut manifest, column_name(id, 1), COLUMN_MAGIC, id)?;
-            let file = Some(column.finish(next_slot, writer)?.entry);
+            let mut file = None;
+            if column.len() > 0 {
+                let writer = writer(&**storage, &mut manifest, column_name(id, 1), COLUMN_MAGIC, id)?;
+                file = Some(column.finish(next_slot, writer)?.entry);
+            }
             manifest.dimensions.push(DimensionEntry { id, name: name.into(), file });
         }
         manifest.next_dimension_id = manifest.dimensions.len() as u64;

@@ -4,8 +4,8 @@ use super::base_column::BaseColumn;
 use super::counts::DimensionCounts;
 use super::database::State;
 use super::view::{DimensionName, Origin};
-use crate::error::Result;
-use crate::model::{DimensionId, KeyRef, Slot, ValueRef};
+use crate::error::{Error, Result};
+use crate::model::{DimensionId, KeyRef, Slot, Value, ValueRef};
 
 impl State {
     /// The last commit that this state includes.
@@ -37,6 +37,11 @@ impl State {
     /// The properties of the database, as MessagePack.
     pub(crate) fn properties(&self) -> &[u8] {
         &self.view.generation.manifest.properties
+    }
+
+    /// Copies a value that was read.
+    pub(crate) fn to_value(&self, value: ValueRef<'_>) -> Result<Value> {
+        value.to_value().map_err(|error| Error::nested(&self.view.generation.path, error))
     }
 
     /// The slot of a key.

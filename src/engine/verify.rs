@@ -142,14 +142,14 @@ fn check_axis_count(generation: &Generation) -> Result<()> {
 fn check_column(generation: &Generation, id: DimensionId, run: &mut Run<'_, '_>) -> Result<()> {
     let Some(column) = generation.column(id) else { return Ok(()) };
     let problem = |reason: String| column.file().corrupt(Invalid::with(0, "column", reason));
-    let dictionary_len = match column.resolve() {
-        Ok((descriptor, cells)) => cells.has_dictionary().then_some(descriptor.dictionary_count),
+    let (descriptor, cells) = match column.resolve() {
+        Ok(resolved) => resolved,
         Err(error) => {
             run.check(Err(error));
             return Ok(());
         }
     };
-    let mut used: HashMap<u32, u32> = HashMap::new();
+    let mut used = vec![0u32; descriptor.dictionary_count as usize];
     let (mut values, mut nulls) = (0u64, 0u64);
     let slot_count = u32::try_from(column.file().header().slot_count).unwrap_or(u32::MAX);
     for slot in 0..slot_count {
@@ -172,27 +172,27 @@ fn check_column(generation: &Generation, id: DimensionId, run: &mut Run<'_, '_>)
         if !generation.is_used(slot).unwrap_or(true) {
             run.check(Err(problem(format!("slot {slot} has a value and no key"))));
         }
-        if dictionary_len.is_some() {
-            match column.find(value) {
-                Ok(Some(number)) => *used.entry(number).or_default() += 1,
-                Ok(None) => {
-                    run.check(Err(problem(format!("the value of slot {slot} is not in the dictionary's index"))))
-                }
-                Err(error) => run.check(Err(error)),
-            }
+        if cells.has_dictionary()
+            && let Ok(Some(number)) = cells.entry_number(column.file(), slot)
+            && let Some(count) = used.get_mut(number as usize)
+        {
+            *count += 1;
         }
     }
-    if values != column.value_count() || column.resolve().is_ok_and(|(descriptor, _)| descriptor.null_count != nulls) {
+    if values != column.value_count() || nulls != descriptor.null_count {
         run.check(Err(problem("the number of values or of nulls does not match".to_owned())));
     }
-    for number in 0..dictionary_len.unwrap_or(0) {
-        let counted = used.get(&number).copied().unwrap_or(0);
-        match column.count(number) {
-            Ok(stored) if stored == counted => {}
-            Ok(stored) => run.check(Err(problem(format!(
+    for (number, counted) in (0..).zip(used) {
+        let found = cells.entry(column.file(), number as usize).and_then(|value| column.find(value));
+        match (column.count(number), found) {
+            (Ok(stored), Ok(Some(found))) if stored == counted && found == number => {}
+            (Ok(stored), Ok(_)) if stored != counted => run.check(Err(problem(format!(
                 "dictionary entry {number} is used {counted} times, and counted as {stored}"
             )))),
-            Err(error) => run.check(Err(error)),
+            (Ok(_), Ok(_)) => {
+                run.check(Err(problem(format!("dictionary entry {number} is not found through the index"))));
+            }
+            (Err(error), _) | (_, Err(error)) => run.check(Err(error)),
         }
     }
     Ok(())

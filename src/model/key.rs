@@ -150,6 +150,19 @@ impl From<KeyRef<'_>> for Key {
     }
 }
 
+impl<'a> TryFrom<ValueRef<'a>> for KeyRef<'a> {
+    type Error = KeyError;
+
+    /// Takes a borrowed value as a key, if it can be one.
+    fn try_from(value: ValueRef<'a>) -> Result<Self, KeyError> {
+        let fits = match value {
+            ValueRef::Array(nested) => nested.to_value().is_ok_and(|value| is_key(&value)),
+            _ => true,
+        };
+        Self::checked(value).filter(|_| fits).ok_or(KeyError::Type)
+    }
+}
+
 impl<'a> From<&'a Key> for KeyRef<'a> {
     fn from(key: &'a Key) -> Self {
         key.as_ref()

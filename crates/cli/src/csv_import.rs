@@ -130,6 +130,11 @@ impl Schema {
         if !names.iter().eq(self.columns.iter().map(|(name, _)| name)) {
             return Err(Failure::other(format!("{}: the header line changed while the file was read", records.name())));
         }
+        for (index, name) in names.iter().enumerate() {
+            if self.key != Some(index) {
+                loader.dimension(name)?;
+            }
+        }
         let mut attributes: Vec<(&str, ValueRef<'_>)> = Vec::with_capacity(names.len());
         let mut count = 0;
         while let Some(row) = records.next()? {
@@ -144,7 +149,7 @@ impl Schema {
                 let value = value.ok_or_else(|| row.failure(index, "the cell changed while the file was read"))?;
                 if is_key { key = value } else { record.push((name.as_str(), value)) }
             }
-            push(loader, key, &record)?;
+            loader.push(KeyRef::try_from(key).map_err(|error| Failure::other(error.to_string()))?, record.iter().copied())?;
             attributes = recycle(record);
             count += 1;
             if row.index().is_multiple_of(ROWS_PER_LOOK) {
@@ -159,22 +164,6 @@ impl Schema {
 fn recycle<'b>(mut attributes: Vec<(&str, ValueRef<'_>)>) -> Vec<(&'b str, ValueRef<'b>)> {
     attributes.clear();
     attributes.into_iter().map(|_| ("", ValueRef::Null)).collect()
-}
-
-fn push(loader: &mut BulkLoader, key: ValueRef<'_>, attributes: &[(&str, ValueRef<'_>)]) -> Outcome<()> {
-    let key = match key {
-        ValueRef::Text(text) => KeyRef::from(text),
-        ValueRef::Float(float) => KeyRef::from(float),
-        ValueRef::Bool(bool) => KeyRef::from(bool),
-        ValueRef::Int(int) => match (i64::try_from(int), u64::try_from(int)) {
-            (Ok(int), _) => KeyRef::from(int),
-            (_, Ok(int)) => KeyRef::from(int),
-            _ => return Err(Failure::other("a key is beyond 64 bits")),
-        },
-        _ => return Err(Failure::other("a key is neither text nor number")),
-    };
-    loader.push(key, attributes.iter().copied())?;
-    Ok(())
 }
 
 /// Infers and loads from a source, with progress.

@@ -1,0 +1,8 @@
+//! Tests of the engine as a whole, through the public face and the storage seam. One program, so that they are linked once.
+
+mod layers;
+mod model;
+mod original;
+mod rot;
+mod spec;
+mod support;

@@ -1,0 +1,101 @@
+//! Random operations of every kind, each held against a plain map, and everything compared at each checkpoint, compaction and
+//! reopen.
+//!
+//! A *seed* stands for a number of operations, which are cut into *runs*, each with a new database. A failure prints the run; to see
+//! it again with what it did, set what it printed and VECTOR_TRACE=1. `VECTOR_SEEDS` seeds, from `VECTOR_SEED` on, of
+//! `VECTOR_OPERATIONS` operations each; `VECTOR_RUN` is one run of a seed.
+
+mod canonical;
+mod compare;
+mod place;
+mod plain;
+mod profile;
+mod run;
+
+use crate::support::environment;
+use crate::support::random::Random;
+use place::Place;
+use profile::Profile;
+use run::Run;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// In the ordinary test run; `scripts/model.sh` asks for more.
+const SEEDS: u64 = 4;
+const OPERATIONS: usize = 10_000;
+
+/// Tells how to repeat what failed.
+struct Failure<'a> {
+    test: &'static str,
+    seed: u64,
+    run: u64,
+    step: &'a Cell<usize>,
+}
+
+impl Drop for Failure<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let Self { test, seed, run, step } = self;
+            eprintln!(
+                "operation {} of run {run} of seed {seed} failed; again with its operations:\n\
+                 VECTOR_TRACE=1 VECTOR_SEED={seed} VECTOR_RUN={run} cargo test --test engine {test}",
+                step.get()
+            );
+        }
+    }
+}
+
+/// Runs one seed's operations, or one of its runs.
+fn seed(test: &'static str, seed: u64, operations: usize, profile: fn(&mut Random) -> Profile, place: fn(&mut Random) -> Place) {
+    let only: Option<u64> = environment("VECTOR_RUN");
+    let mut left = operations;
+    for run in only.unwrap_or(0).. {
+        if left == 0 {
+            break;
+        }
+        let mut random = Random::new(seed << 32 | run);
+        let profile = profile(&mut random);
+        let operations = profile.operations.min(left);
+        left = if only.is_some() { 0 } else { left - operations };
+        let step = Cell::new(0);
+        let failure = Failure { test, seed, run, step: &step };
+        let place = place(&mut random);
+        Run::new(random, profile, place).finish(operations, &step);
+        drop(failure);
+    }
+}
+
+/// Runs all seeds, on as many threads as there are processors.
+fn seeds(test: &'static str, operations: usize, profile: fn(&mut Random) -> Profile, place: fn(&mut Random) -> Place) {
+    let first = environment("VECTOR_SEED").unwrap_or(1);
+    let alone = environment::<u64>("VECTOR_SEED").is_some();
+    let count = environment("VECTOR_SEEDS").unwrap_or(if alone { 1 } else { SEEDS });
+    let next = AtomicU64::new(first);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= first + count {
+                        break;
+                    }
+                    seed(test, number, operations, profile, place);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn operations_in_memory_return_what_a_plain_map_returns() {
+    let operations = environment("VECTOR_OPERATIONS").unwrap_or(OPERATIONS);
+    let test = "operations_in_memory_return_what_a_plain_map_returns";
+    seeds(test, operations, Profile::any, |_| Place::memory());
+}
+
+#[test]
+fn operations_on_disk_return_what_a_plain_map_returns() {
+    let operations = environment("VECTOR_OPERATIONS").unwrap_or(OPERATIONS) / 20;
+    let test = "operations_on_disk_return_what_a_plain_map_returns";
+    seeds(test, operations, Profile::any, |random| Place::disk(random.one_in(2)));
+}

@@ -1,0 +1,159 @@
+//! The model: what a database is to hold, as a list of optional points and a map. Written to be obviously right, not fast.
+
+use crate::support::order::Ordered;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use vector_datalib::{Key, Value};
+
+/// A key in the engine's form and as a plain value.
+#[derive(Clone, Debug)]
+pub(crate) struct PlainKey {
+    pub(crate) key: Key,
+    pub(crate) value: Arc<Value>,
+}
+
+impl PlainKey {
+    pub(crate) fn new(value: Value) -> Self {
+        Self { key: Key::try_from(value.clone()).expect("the generator makes keys"), value: Arc::new(value) }
+    }
+
+    pub(crate) fn ordered(&self) -> Ordered<Arc<Value>> {
+        Ordered(Arc::clone(&self.value))
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct PlainPoint {
+    pub(crate) key: PlainKey,
+    /// Values by the number of their dimension.
+    pub(crate) attributes: BTreeMap<usize, Arc<Value>>,
+}
+
+/// All that a reader can see. Clones share the points.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Contents {
+    /// Points by slot; the last is never free.
+    pub(crate) slots: Vec<Option<Arc<PlainPoint>>>,
+    /// In the order of first use.
+    pub(crate) dimensions: Vec<Arc<str>>,
+    /// Commits so far.
+    pub(crate) sequence: u64,
+}
+
+/// What a dimension counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct PlainCounts {
+    pub(crate) points: u64,
+    pub(crate) nulls: u64,
+    pub(crate) distinct: u64,
+}
+
+impl Contents {
+    pub(crate) fn points(&self) -> impl Iterator<Item = (u32, &PlainPoint)> {
+        let slots = self.slots.iter().enumerate();
+        slots.filter_map(|(slot, point)| Some((slot as u32, &**point.as_ref()?)))
+    }
+
+    pub(crate) fn point_count(&self) -> u64 {
+        self.points().count() as u64
+    }
+
+    pub(crate) fn value(&self, slot: usize, dimension: usize) -> Option<&Value> {
+        self.slots.get(slot)?.as_ref()?.attributes.get(&dimension).map(|value| &**value)
+    }
+
+    pub(crate) fn counts(&self, dimension: usize) -> PlainCounts {
+        let values = || self.points().filter_map(|(_, point)| point.attributes.get(&dimension));
+        let distinct: BTreeSet<_> = values().map(|value| Ordered(&**value)).collect();
+        let nulls = values().filter(|value| matches!(***value, Value::Null)).count() as u64;
+        PlainCounts { points: values().count() as u64, nulls, distinct: distinct.len() as u64 }
+    }
+}
+
+/// The contents, and where each key is.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Plain {
+    pub(crate) contents: Contents,
+    places: BTreeMap<Ordered<Arc<Value>>, u32>,
+}
+
+impl Plain {
+    pub(crate) fn place(&self, key: &PlainKey) -> Option<u32> {
+        self.places.get(&key.ordered()).copied()
+    }
+
+    pub(crate) fn lookup(&self, key: &PlainKey, dimension: &str) -> Option<&Value> {
+        let number = self.dimension(dimension)?;
+        self.contents.value(self.place(key)? as usize, number)
+    }
+
+    fn dimension(&self, name: &str) -> Option<usize> {
+        self.contents.dimensions.iter().position(|known| **known == *name)
+    }
+
+    fn define(&mut self, name: &str) -> usize {
+        self.dimension(name).unwrap_or_else(|| {
+            self.contents.dimensions.push(name.into());
+            self.contents.dimensions.len() - 1
+        })
+    }
+
+    pub(crate) fn lowest_free(&self) -> u32 {
+        let slots = &self.contents.slots;
+        slots.iter().position(Option::is_none).unwrap_or(slots.len()) as u32
+    }
+
+    /// Without a position a new key takes the lowest free slot; with one, later points move up.
+    pub(crate) fn upsert(&mut self, key: &PlainKey, position: Option<u32>, attributes: &[(Arc<str>, Value)]) -> u32 {
+        let slot = self.place(key).unwrap_or_else(|| self.insert(key, position));
+        for (name, value) in attributes {
+            let number = self.define(name);
+            let point = self.contents.slots[slot as usize].as_mut().expect("a key is at its place");
+            Arc::make_mut(point).attributes.insert(number, Arc::new(value.clone()));
+        }
+        slot
+    }
+
+    fn insert(&mut self, key: &PlainKey, position: Option<u32>) -> u32 {
+        let point = Some(Arc::new(PlainPoint { key: key.clone(), attributes: BTreeMap::new() }));
+        let slots = &mut self.contents.slots;
+        if let Some(position) = position {
+            slots.insert(position as usize, point);
+            self.find_places();
+            return position;
+        }
+        let slot = slots.iter().position(Option::is_none).unwrap_or_else(|| {
+            slots.push(None);
+            slots.len() - 1
+        });
+        slots[slot] = point;
+        self.places.insert(key.ordered(), slot as u32);
+        slot as u32
+    }
+
+    pub(crate) fn remove_attribute(&mut self, key: &PlainKey, dimension: &str) -> bool {
+        let (Some(slot), Some(number)) = (self.place(key), self.dimension(dimension)) else { return false };
+        let point = self.contents.slots[slot as usize].as_mut().expect("a key is at its place");
+        Arc::make_mut(point).attributes.remove(&number).is_some()
+    }
+
+    pub(crate) fn delete(&mut self, key: &PlainKey) -> bool {
+        let Some(slot) = self.places.remove(&key.ordered()) else { return false };
+        let slots = &mut self.contents.slots;
+        slots[slot as usize] = None;
+        while slots.last().is_some_and(Option::is_none) {
+            slots.pop();
+        }
+        true
+    }
+
+    /// Closes the gaps.
+    pub(crate) fn pack(&mut self) {
+        self.contents.slots.retain(Option::is_some);
+        self.find_places();
+    }
+
+    fn find_places(&mut self) {
+        self.places = self.contents.points().map(|(slot, point)| (point.key.ordered(), slot)).collect();
+    }
+}
