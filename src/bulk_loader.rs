@@ -22,8 +22,8 @@ use std::sync::Arc;
 /// # use vector_datalib::{BulkLoader, ValueRef, VectorDb};
 /// let path = dir.path().join("squares.vdb");
 /// let mut loader = BulkLoader::create(&path)?;
-/// for n in 0..1000 {
-///     loader.push(n, [("squared", ValueRef::Int(n * n))])?;
+/// for n in 0..1000i64 {
+///     loader.push(n, [("squared", ValueRef::Int((n * n).into()))])?;
 /// }
 /// assert_eq!(loader.finish()?.points, 1000);
 /// assert_eq!(VectorDb::open(&path)?.lookup(30, "squared")?, Some(900.into()));

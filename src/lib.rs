@@ -34,6 +34,11 @@
 #[cfg(not(all(unix, target_pointer_width = "64", target_endian = "little")))]
 compile_error!("vector-datalib is tested on 64-bit little-endian Unix only");
 
+/// The program of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod bulk_loader;
 mod db;
 mod dimension;
