@@ -32,11 +32,11 @@ fn write_bases(directory: &Path) {
     made.insert("empty", closed(&[], &[]));
     made.insert("constant", columns(dense(100), |_| Some("always".into())));
     made.insert("dictionary8", {
-        let keys = (0..90).map(|n| Key::from(format!("key {n}")));
+        let keys = (0..300).map(|n| Key::from(format!("key {n}")));
         let gone: Vec<Key> = [3, 4, 70].map(|n| Key::from(format!("key {n}"))).into();
         closed(&points(keys, |n| (n % 3 != 1).then(|| mixed[n % mixed.len()].clone())), &gone)
     });
-    made.insert("dictionary16", columns(dense(1200), |n| Some(format!("value {:03}", n % 300).into())));
+    made.insert("dictionary16", columns(dense(1800), |n| Some(Value::from((n % 260) as u64))));
     made.insert("plain_i64", {
         let gone: Vec<Key> = [0, 5, 63, 64].map(Key::from).into();
         closed(&points(ints(-10..120), |n| Some(Value::from(n as i64 * 1_000_003 - 7))), &gone)

@@ -261,9 +261,14 @@ impl Database {
         let _maintenance = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(writer) = &self.writer else { return Ok(()) };
         let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-        match writer.check() {
+        match self.check(&mut writer) {
             Err(Error::Closed) => return Ok(()),
-            checked => checked?,
+            // Nothing is marked as clean; whoever opens the database next recovers.
+            Err(error) => {
+                writer.lock = None;
+                return Err(error);
+            }
+            Ok(()) => {}
         }
         let result = self.seal(&mut writer);
         if let Err(error) = &result {

@@ -137,6 +137,8 @@ impl LogReader {
         // The next log first: once it is there, this one does not grow any more.
         let next = storage.read(&wal_name(self.number + 1))?;
         let next_header = next.as_deref().and_then(|bytes| Header::decode(bytes).ok());
+        // A copy of another log says nothing of this one.
+        let next_header = next_header.filter(|header| self.is_log(header, self.number + 1));
         let sealed = self.seal.filter(|seal| seal.number == self.number);
         let Some(bytes) = storage.read(&name)? else {
             if sealed.is_some() || next.is_some() {
@@ -190,10 +192,14 @@ impl LogReader {
         Ok(Some(Tail::End { dropped }))
     }
 
+    fn is_log(&self, header: &Header, number: u64) -> bool {
+        header.database_id == self.database_id && header.number == number
+    }
+
     fn read_header(&self, bytes: &[u8]) -> Result<Header, Invalid> {
         let header = Header::decode(bytes)?;
         let invalid = |offset, reason| Err(Invalid::new(offset, "log header", reason));
-        if header.database_id != self.database_id || header.number != self.number {
+        if !self.is_log(&header, self.number) {
             return invalid(24, "this is a log of another database, or another log");
         }
         if header.last_sequence != self.sequence || header.previous_number != self.number.saturating_sub(1) {

@@ -52,8 +52,7 @@ pub(super) fn now() -> i64 {
 }
 
 impl Writer {
-    /// Refuses to write after a failure, or after closing.
-    pub(super) fn check(&self) -> Result<()> {
+    fn check(&self) -> Result<()> {
         match (&self.poisoned, &self.lock) {
             (Some(reason), _) => Err(Error::Poisoned { reason: reason.clone() }),
             (None, None) => Err(Error::Closed),
@@ -88,9 +87,17 @@ impl Database {
     pub(super) fn writer(&self) -> Result<MutexGuard<'_, Writer>> {
         let Some(writer) = &self.writer else { return Err(Error::ReadOnly) };
         // A panic while the mutex was held can only be a bug in this crate; what it left is checked by `check`.
-        let writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.check()?;
+        let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check(&mut writer)?;
         Ok(writer)
+    }
+
+    /// Refuses to write after a failure, also one that a thread had while it made the log durable, or after closing.
+    pub(super) fn check(&self, writer: &mut Writer) -> Result<()> {
+        if writer.poisoned.is_none() {
+            writer.poisoned.clone_from(&self.sync_state().poisoned);
+        }
+        writer.check()
     }
 
     /// Resolves a batch. On failure nothing has changed.

@@ -3,6 +3,8 @@
 mod layers;
 mod model;
 mod original;
+mod processes;
+mod readers;
 mod rot;
 mod spec;
 mod support;

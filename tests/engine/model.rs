@@ -7,6 +7,7 @@
 
 mod canonical;
 mod compare;
+mod large;
 mod place;
 mod plain;
 mod profile;
@@ -14,8 +15,9 @@ mod run;
 
 use crate::support::environment;
 use crate::support::random::Random;
+use large::Keys;
 use place::Place;
-use profile::Profile;
+use profile::{Kind, Profile};
 use run::Run;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,7 +62,9 @@ fn seed(test: &'static str, seed: u64, operations: usize, profile: fn(&mut Rando
         let step = Cell::new(0);
         let failure = Failure { test, seed, run, step: &step };
         let place = place(&mut random);
-        Run::new(random, profile, place).finish(operations, &step);
+        let mut run = Run::new(random, profile, place);
+        run.operations(operations, &step);
+        run.finish();
         drop(failure);
     }
 }
@@ -98,4 +102,42 @@ fn operations_on_disk_return_what_a_plain_map_returns() {
     let operations = environment("VECTOR_OPERATIONS").unwrap_or(OPERATIONS) / 20;
     let test = "operations_on_disk_return_what_a_plain_map_returns";
     seeds(test, operations, Profile::any, |random| Place::disk(random.one_in(2)));
+}
+
+/// A load of more than one segment, then changes between one checkpoint, compaction and reopen after the other.
+fn load_and_change(test: &'static str, keys: Keys) {
+    let seed = environment("VECTOR_SEED").unwrap_or(1);
+    let step = Cell::new(0);
+    let failure = Failure { test, seed, run: 0, step: &step };
+    let mut random = Random::new(seed);
+    let place = Place::disk(true);
+    let count = large::SEGMENT_LEN + random.within(2000..20_000);
+    let (db, plain, profile) = large::load(&mut random, &place, keys, count);
+    large::check_layouts(&db);
+    let changes = environment("VECTOR_OPERATIONS").map_or(400, |operations: usize| operations / 20);
+    let mut run = Run::resume(random, profile, place, db, plain);
+    for kind in [Kind::Hold, Kind::Save, Kind::Reader, Kind::Crash, Kind::Compact, Kind::Refresh, Kind::Position, Kind::Pack] {
+        for _ in 0..changes {
+            run.operation(Kind::Change, &step);
+        }
+        run.operation(kind, &step);
+    }
+    run.operation(Kind::Export, &step);
+    run.finish();
+    drop(failure);
+}
+
+#[test]
+fn many_points_with_consecutive_keys_stay_as_a_plain_map_has_them() {
+    load_and_change("many_points_with_consecutive_keys_stay_as_a_plain_map_has_them", Keys::Dense);
+}
+
+#[test]
+fn many_points_with_text_keys_stay_as_a_plain_map_has_them() {
+    load_and_change("many_points_with_text_keys_stay_as_a_plain_map_has_them", Keys::Texts);
+}
+
+#[test]
+fn many_points_with_keys_of_all_types_stay_as_a_plain_map_has_them() {
+    load_and_change("many_points_with_keys_of_all_types_stay_as_a_plain_map_has_them", Keys::Mixed);
 }

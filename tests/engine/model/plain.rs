@@ -70,14 +70,19 @@ impl Contents {
     }
 }
 
-/// The contents, and where each key is.
+/// The contents, where each key is, and which slots are free.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Plain {
     pub(crate) contents: Contents,
     places: BTreeMap<Ordered<Arc<Value>>, u32>,
+    free: BTreeSet<u32>,
 }
 
 impl Plain {
+    pub(crate) fn point_count(&self) -> u64 {
+        self.places.len() as u64
+    }
+
     pub(crate) fn place(&self, key: &PlainKey) -> Option<u32> {
         self.places.get(&key.ordered()).copied()
     }
@@ -99,8 +104,7 @@ impl Plain {
     }
 
     pub(crate) fn lowest_free(&self) -> u32 {
-        let slots = &self.contents.slots;
-        slots.iter().position(Option::is_none).unwrap_or(slots.len()) as u32
+        self.free.first().copied().unwrap_or(self.contents.slots.len() as u32)
     }
 
     /// Without a position a new key takes the lowest free slot; with one, later points move up.
@@ -116,19 +120,18 @@ impl Plain {
 
     fn insert(&mut self, key: &PlainKey, position: Option<u32>) -> u32 {
         let point = Some(Arc::new(PlainPoint { key: key.clone(), attributes: BTreeMap::new() }));
-        let slots = &mut self.contents.slots;
         if let Some(position) = position {
-            slots.insert(position as usize, point);
+            self.contents.slots.insert(position as usize, point);
             self.find_places();
             return position;
         }
-        let slot = slots.iter().position(Option::is_none).unwrap_or_else(|| {
-            slots.push(None);
-            slots.len() - 1
-        });
-        slots[slot] = point;
-        self.places.insert(key.ordered(), slot as u32);
-        slot as u32
+        let slot = self.lowest_free();
+        if !self.free.remove(&slot) {
+            self.contents.slots.push(None);
+        }
+        self.contents.slots[slot as usize] = point;
+        self.places.insert(key.ordered(), slot);
+        slot
     }
 
     pub(crate) fn remove_attribute(&mut self, key: &PlainKey, dimension: &str) -> bool {
@@ -141,8 +144,10 @@ impl Plain {
         let Some(slot) = self.places.remove(&key.ordered()) else { return false };
         let slots = &mut self.contents.slots;
         slots[slot as usize] = None;
+        self.free.insert(slot);
         while slots.last().is_some_and(Option::is_none) {
             slots.pop();
+            self.free.remove(&(slots.len() as u32));
         }
         true
     }
@@ -155,5 +160,7 @@ impl Plain {
 
     fn find_places(&mut self) {
         self.places = self.contents.points().map(|(slot, point)| (point.key.ordered(), slot)).collect();
+        let slots = self.contents.slots.iter().enumerate();
+        self.free = slots.filter(|(_, point)| point.is_none()).map(|(slot, _)| slot as u32).collect();
     }
 }

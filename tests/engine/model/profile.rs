@@ -37,6 +37,13 @@ pub(crate) struct PlainDimension {
     pub(crate) sparsity: usize,
 }
 
+impl PlainDimension {
+    /// A value; now and then one of another kind, so that the column changes its encoding.
+    pub(crate) fn value(&self, random: &mut Random) -> Value {
+        if random.one_in(100) { values::value(random, 0) } else { self.flavor.value(random) }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Profile {
     pub(crate) operations: usize,
@@ -72,6 +79,12 @@ impl Profile {
         let operations = random.within(2000..6000);
         let (keys, dimensions) = (random.within(500..3000), random.within(1..13));
         Self::new(random, operations, keys, dimensions, 200, 40)
+    }
+
+    /// For a database that was loaded in bulk.
+    pub(crate) fn large(random: &mut Random, keys: Vec<PlainKey>, dimensions: Vec<PlainDimension>) -> Self {
+        let any = Self::new(random, 0, 2, 1, 1000, 40);
+        Self { keys, dimensions, dense: None, ..any }
     }
 
     pub(crate) fn any(random: &mut Random) -> Self {

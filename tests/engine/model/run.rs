@@ -6,6 +6,7 @@ use super::place::Place;
 use super::plain::{Contents, Plain, PlainKey};
 use super::profile::{Kind, Profile};
 use crate::support::random::Random;
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use vector_datalib::{
@@ -41,8 +42,8 @@ pub(crate) struct Run {
     /// One of so many changes is a deletion, for a while.
     deletion: usize,
     trace: bool,
-    /// The operation that is under way.
-    pub(crate) step: usize,
+    /// The operation that is under way, counted from 1.
+    step: usize,
 }
 
 /// The attributes of a record.
@@ -78,15 +79,16 @@ impl Run {
         }
     }
 
-    /// Runs to the end and compares everything once more.
-    pub(crate) fn finish(mut self, operations: usize, step: &std::cell::Cell<usize>) {
-        while self.step < operations {
-            step.set(self.step);
+    /// Random operations; `step` is the number of the one that is under way.
+    pub(crate) fn operations(&mut self, count: usize, step: &Cell<usize>) {
+        for _ in 0..count {
             let kind = self.profile.kind(&mut self.random);
-            self.operation(kind);
-            self.step += 1;
+            self.operation(kind, step);
         }
-        step.set(self.step);
+    }
+
+    /// Compares everything once more.
+    pub(crate) fn finish(mut self) {
         self.check();
         self.held.iter().for_each(Held::check);
         self.reopen();
@@ -98,7 +100,9 @@ impl Run {
         }
     }
 
-    fn operation(&mut self, kind: Kind) {
+    pub(crate) fn operation(&mut self, kind: Kind, step: &Cell<usize>) {
+        self.step += 1;
+        step.set(self.step);
         if kind != Kind::Change && kind != Kind::Read {
             self.trace(|| format!("{kind:?}"));
         }
@@ -157,13 +161,13 @@ impl Run {
         let first = random.below(dimensions.len());
         for dimension in dimensions[first..].iter().chain(&dimensions[..first]) {
             if random.one_in(dimension.sparsity) {
-                attributes.push((Arc::clone(&dimension.name), dimension.flavor.value(random)));
+                attributes.push((Arc::clone(&dimension.name), dimension.value(random)));
             }
         }
         if random.one_in(10) {
             // A name that comes twice: the last value counts.
             let dimension = random.pick(dimensions);
-            attributes.push((Arc::clone(&dimension.name), dimension.flavor.value(random)));
+            attributes.push((Arc::clone(&dimension.name), dimension.value(random)));
         }
         attributes
     }
@@ -188,7 +192,7 @@ impl Run {
     /// What every operation must leave right, cheap enough to be asked each time.
     fn check_progress(&mut self) {
         let contents = &self.plain.contents;
-        assert_eq!(self.db.len(), contents.points().count() as u64, "number of points");
+        assert_eq!(self.db.len(), self.plain.point_count(), "number of points");
         let snapshot = self.db.snapshot();
         assert_eq!(snapshot.slot_count(), contents.slots.len() as u64, "number of slots");
         assert_eq!(snapshot.sequence(), contents.sequence, "commits");

@@ -188,9 +188,14 @@ fn follow(db: &VectorDb, done: &AtomicBool, seen: &AtomicU64) {
     }
 }
 
+fn say(answer: &str) {
+    // On a line of its own: the test harness has begun one.
+    println!("\n{ANSWER}{answer}");
+}
+
 /// Tells the parent, whatever it waits for, and ends.
 fn fail(problem: &str) -> ! {
-    println!("{ANSWER}FAILED: {problem}");
+    say(&format!("FAILED: {problem}"));
     std::process::exit(1);
 }
 
@@ -221,7 +226,7 @@ fn child_process() {
                     format!("error: {kind}: {error}")
                 }),
             };
-            println!("{ANSWER}{answer}");
+            say(&answer);
         }
         done.store(true, Ordering::Relaxed);
     });

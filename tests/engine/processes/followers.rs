@@ -1,7 +1,8 @@
 //! A second process reads while the first one writes: after `refresh` it sees every acknowledged commit.
 
 use super::child::{Child, digest, digest_of};
-use super::setting::{is_root, open_directory, skipped};
+use super::setting::{is_root, open_directory};
+use crate::support::{environment, random::Random, skip};
 use std::collections::BTreeMap;
 use std::path::Path;
 use vector_datalib::{CompactOptions, Durability, Options, Value, VectorDb, attrs};
@@ -17,24 +18,13 @@ fn start(path: &Path, dir: &Path) -> Child {
     if is_root() {
         return Child::start_as_nobody(path, dir);
     }
-    skipped("reading as another user", "not root; a process of the same user reads instead");
+    skip("not root: a process of the same user reads, not one of another");
     Child::start(path)
-}
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
 }
 
 /// One random change, made to the database and to the map.
 fn change(db: &VectorDb, model: &mut Model, random: &mut Random, round: u64) {
-    let key = random.below(50);
+    let key = random.below(50) as u64;
     let text = || "x".repeat(round as usize % 70) + &round.to_string();
     let mut set = |key: u64, name: &str, value: Value| {
         model.entry(key).or_default().insert(name.to_owned(), value);
@@ -60,7 +50,7 @@ fn change(db: &VectorDb, model: &mut Model, random: &mut Random, round: u64) {
             assert_eq!(db.remove_attribute(key, "n").unwrap(), removed);
         }
         16 => {
-            let position = random.below(db.snapshot().slot_count() + 1) as u32;
+            let position = random.below(db.snapshot().slot_count() as usize + 1) as u32;
             db.insert_at(key, position, attrs! { "n" => round }).unwrap();
             set(key, "n", round.into());
         }
@@ -73,9 +63,10 @@ fn change(db: &VectorDb, model: &mut Model, random: &mut Random, round: u64) {
 fn every_acknowledged_commit_is_seen_after_refresh() {
     let dir = open_directory();
     let path = dir.path().join("a.vdb");
-    let seed = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64 | 1;
-    println!("seed {seed}");
-    let (mut random, mut model) = (Random(seed), Model::new());
+    let seed =
+        environment("VECTOR_SEED").unwrap_or_else(|| std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64);
+    println!("seed {seed} (VECTOR_SEED={seed} repeats it)");
+    let (mut random, mut model) = (Random::new(seed), Model::new());
     let db = VectorDb::create(&path).unwrap();
     let mut child = start(&path, dir.path());
     let state = |db: &VectorDb, model: &Model| format!("{} {}", db.snapshot().sequence(), digest_of_model(model));

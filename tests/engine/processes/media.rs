@@ -1,6 +1,7 @@
 //! A disk that is really full.
 
-use super::setting::{Mount, copy_as_after_a_crash, is_root, open_directory, skipped};
+use super::setting::{Mount, copy_as_after_a_crash, is_root, open_directory};
+use crate::support::skip;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -34,7 +35,7 @@ fn assert_survives(db: &VectorDb, expected: &BTreeMap<u64, String>, state: &str)
 fn a_full_disk(durability: Durability) {
     let dir = open_directory();
     let Some(_mount) = Mount::new(&["-t", "tmpfs", "-o", "size=2m", "tmpfs"], &dir.path().join("disk")) else {
-        return skipped("a full disk", "mounting is not allowed here");
+        return skip("mounting is not allowed here");
     };
     let disk = dir.path().join("disk");
     let path = disk.join("a.vdb");
@@ -106,7 +107,7 @@ fn a_full_disk(durability: Durability) {
 #[test]
 fn a_full_disk_undoes_the_write_and_loses_nothing() {
     if !is_root() {
-        return skipped("a full disk", "not root");
+        return skip("not root");
     }
     a_full_disk(Durability::Immediate);
     a_full_disk(Durability::Eventual);

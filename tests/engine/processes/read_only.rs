@@ -1,7 +1,8 @@
 //! A directory that cannot be written opens for reading, without any write, and its log is replayed in memory.
 
 use super::child::{Child, digest_of};
-use super::setting::{Mount, copy_as_after_a_crash, inventory, is_root, open_directory, skipped};
+use super::setting::{Mount, copy_as_after_a_crash, inventory, is_root, open_directory};
+use crate::support::skip;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -25,7 +26,7 @@ fn crashed_database(path: &Path) -> String {
 #[test]
 fn a_directory_without_write_permission_opens_and_nothing_is_written() {
     if !is_root() {
-        return skipped("reading a directory of another user", "not root");
+        return skip("not root");
     }
     let dir = open_directory();
     let path = dir.path().join("a.vdb");
@@ -52,7 +53,7 @@ fn a_directory_without_write_permission_opens_and_nothing_is_written() {
 #[test]
 fn a_read_only_medium_opens_and_its_log_is_replayed_in_memory() {
     if !is_root() {
-        return skipped("opening on a read-only mount", "not root");
+        return skip("not root");
     }
     let dir = open_directory();
     let source = dir.path().join("source");
@@ -60,7 +61,7 @@ fn a_read_only_medium_opens_and_its_log_is_replayed_in_memory() {
     let at = dir.path().join("mounted");
     let mount = Mount::new(&["--bind", source.to_str().unwrap()], &at).filter(|mount| mount.remount("remount,ro,bind"));
     let Some(_mount) = mount else {
-        return skipped("opening on a read-only mount", "mounting is not allowed here");
+        return skip("mounting is not allowed here");
     };
     let path = at.join("a.vdb");
     assert!(fs::write(path.join("x"), "x").is_err(), "the medium is read-only");

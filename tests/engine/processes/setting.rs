@@ -1,7 +1,6 @@
 //! What these tests need of the system: other users, directories that they may enter, mounts. Without it a test says so and ends.
 
 use std::fs::{self, Permissions};
-use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,12 +12,6 @@ pub(super) const NOBODY: u32 = 65534;
 /// Whether this process may become another user and mount.
 pub(super) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
-}
-
-/// Says that a test, or a part of one, is skipped, even where the output of tests that pass is hidden.
-pub(super) fn skipped(what: &str, why: &str) {
-    // Not with `eprintln!`, which the test harness keeps to itself.
-    writeln!(std::io::stderr(), "\nSKIPPED: {what}: {why}").unwrap();
 }
 
 /// A temporary directory that all users may enter.

@@ -5,9 +5,10 @@ use std::hint::black_box;
 use vector_datalib::{Key, KeyRef, Slot, Snapshot, Timestamp, Value, ValueRef, VectorDb};
 
 const POINTS: u64 = 3000;
-const DIMENSIONS: [&str; 9] = ["dictionary", "constant", "plain", "float", "text", "bytes", "nested", "sparse", "mixed"];
+const DIMENSIONS: [&str; 9] =
+    ["dictionary", "constant", "plain", "float", "text", "bytes", "nested", "sparse", "mixed"];
 
-/// Every fourth key is of another type; each type has its own kind of index entry and comparison.
+/// Keys of five types in turn, all in one axis.
 fn key(n: u64) -> Key {
     let composite = |n: u64| Value::Array(vec![n.into(), format!("part {n}").into(), Value::from(n as f64)]);
     match n % 5 {
@@ -100,8 +101,7 @@ fn lookups_allocate_nothing_after_the_first_touch() {
 
     // Changed, added, deleted, reused and removed over a base.
     db.batch_upsert((0..POINTS / 3).map(|n| (key(n), attributes(n, 1)))).unwrap();
-    db.batch_delete((0..100).map(|n| key(n).to_value()).map(|value| Key::try_from(value).unwrap()).collect::<Vec<_>>().iter())
-        .unwrap();
+    db.batch_delete(&keys(0..100)).unwrap();
     db.batch_upsert((POINTS..POINTS + 50).map(|n| (key(n), attributes(n, 0)))).unwrap();
     for n in 100..150 {
         assert!(db.remove_attribute(&key(n), "plain").unwrap());

@@ -1,6 +1,7 @@
 //! While one thread commits, checkpoints, compacts and moves slots without pause, four readers hold snapshots: no answer of
 //! theirs ever changes, every new one is whole, and none goes back in time.
 
+use crate::support::{environment, random::Random};
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,25 +16,6 @@ const OPENING_BALANCE: i64 = 1000;
 const HELD: usize = 6;
 const DURATION: Duration = Duration::from_secs(3);
 
-/// A small random generator: tests print its seed and can be run again with it.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-}
-
-fn seed() -> u64 {
-    let given = std::env::var("VECTOR_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = given.unwrap_or_else(|| std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64 | 1);
-    println!("seed {seed} (VECTOR_TEST_SEED={seed} repeats it)");
-    seed
-}
-
 /// Reads everything in several ways, checks what each commit keeps true, and returns a digest of all answers.
 fn full_read(snapshot: &Snapshot) -> u64 {
     let mut digest = DefaultHasher::new();
@@ -43,7 +25,8 @@ fn full_read(snapshot: &Snapshot) -> u64 {
     let balance = balance.unwrap();
     let mut sum = 0;
     for account in 0..ACCOUNTS {
-        let of = |dimension: vector_datalib::Dimension<'_>| dimension.lookup(account).unwrap().unwrap().as_i64().unwrap();
+        let of =
+            |dimension: vector_datalib::Dimension<'_>| dimension.lookup(account).unwrap().unwrap().as_i64().unwrap();
         assert_eq!(of(left), of(right), "account {account} at commit {}", snapshot.sequence());
         assert_eq!(snapshot.lookup(account, "name").unwrap().unwrap().as_str(), Some(&*format!("account {account}")));
         sum += of(balance);
@@ -83,7 +66,11 @@ fn read_on(db: &VectorDb, done: &AtomicBool, acknowledged: &AtomicU64) -> u64 {
     while !done.load(Ordering::Relaxed) {
         let at_least = acknowledged.load(Ordering::Acquire);
         let fresh = db.snapshot();
-        assert!(fresh.sequence() >= at_least, "commit {at_least} was acknowledged, and {} is the last", fresh.sequence());
+        assert!(
+            fresh.sequence() >= at_least,
+            "commit {at_least} was acknowledged, and {} is the last",
+            fresh.sequence()
+        );
         assert!(fresh.sequence() >= last, "went back from commit {last} to {}", fresh.sequence());
         distinct += u64::from(fresh.sequence() > last);
         last = fresh.sequence();
@@ -102,12 +89,12 @@ fn read_on(db: &VectorDb, done: &AtomicBool, acknowledged: &AtomicU64) -> u64 {
     reads
 }
 
-/// One change, after which the caller reads its own write; returns the number of the last commit.
-fn change(db: &VectorDb, random: &mut Random, round: u64) {
+/// One change, after which the thread that made it reads it.
+fn change(db: &VectorDb, random: &mut Random, round: usize) {
     match random.below(100) {
         0..60 => {
-            let (from, to) = (random.below(ACCOUNTS), random.below(ACCOUNTS - 1));
-            let to = if to >= from { to + 1 } else { to };
+            let (from, to) = (random.below(ACCOUNTS as usize), random.below(ACCOUNTS as usize - 1));
+            let (from, to) = (from as u64, if to >= from { to + 1 } else { to } as u64);
             let before = db.snapshot();
             let balance = |account| before.lookup(account, "balance").unwrap().unwrap().as_i64().unwrap();
             let (amount, mark) = (random.below(50) as i64, round as i64);
@@ -121,8 +108,9 @@ fn change(db: &VectorDb, random: &mut Random, round: u64) {
         60..78 => {
             let name = format!("extra {}", random.below(40));
             let keys = [format!("{name} a"), format!("{name} b")];
-            db.batch_upsert(keys.each_ref().map(|key| (&**key, attrs! { "pair" => round, "text" => &*name }))).unwrap();
-            assert_eq!(db.lookup(&keys[1], "pair").unwrap(), Some(round.into()), "its own write");
+            db.batch_upsert(keys.each_ref().map(|key| (&**key, attrs! { "pair" => round as u64, "text" => &*name })))
+                .unwrap();
+            assert_eq!(db.lookup(&keys[1], "pair").unwrap(), Some((round as u64).into()), "its own write");
         }
         78..92 => {
             let name = format!("extra {}", random.below(40));
@@ -134,10 +122,10 @@ fn change(db: &VectorDb, random: &mut Random, round: u64) {
         96 => db.compact(&CompactOptions::new()).unwrap(),
         97 => db.compact(&CompactOptions::new().reassign_slots(true)).unwrap(),
         _ => {
-            let position = random.below(db.snapshot().slot_count() + 1) as u32;
+            let position = random.below(db.snapshot().slot_count() as usize + 1) as u32;
             let key = format!("filler {}", random.below(20));
             let known = db.contains(&key).unwrap();
-            let slot = db.insert_at(key.clone(), position, attrs! { "pair" => round }).unwrap();
+            let slot = db.insert_at(key.clone(), position, attrs! { "pair" => round as u64 }).unwrap();
             assert!(known || slot == Slot(position));
             assert_eq!(db.snapshot().slot(&key).unwrap(), Some(slot), "its own write");
         }
@@ -154,7 +142,10 @@ fn readers_hold_on(durability: Durability) {
     }))
     .unwrap();
     let (done, acknowledged) = (AtomicBool::new(false), AtomicU64::new(0));
-    let mut random = Random(seed());
+    let seed =
+        environment("VECTOR_SEED").unwrap_or_else(|| std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64);
+    println!("seed {seed} (VECTOR_SEED={seed} makes the same changes again)");
+    let mut random = Random::new(seed);
     let (rounds, reads) = thread::scope(|scope| {
         let readers: Vec<_> = (0..READERS).map(|_| scope.spawn(|| read_on(&db, &done, &acknowledged))).collect();
         // However this ends, the readers do too.

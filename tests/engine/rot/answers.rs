@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use vector_datalib::{Error, Key, Slot, Snapshot, Stats, Value, VectorDb};
 
 /// What a sound database answers.
+#[derive(Clone)]
 pub struct Answers {
     pub sequence: u64,
     len: u64,

@@ -41,7 +41,7 @@ impl Fixture {
 }
 
 pub fn all() -> Vec<Fixture> {
-    vec![mixed(), dense(), many_values(), long_values(), many_slots(), unclean()]
+    vec![mixed(), dense(), many_values(), long_values(), many_slots(), unclean("unclean log", true), unclean("unclean log without a base", false)]
 }
 
 fn create(durability: Durability) -> (MemoryStorage, VectorDb) {
@@ -51,7 +51,7 @@ fn create(durability: Durability) -> (MemoryStorage, VectorDb) {
 }
 
 /// One of every type.
-fn one_of_each(n: usize) -> Value {
+pub fn one_of_each(n: usize) -> Value {
     let time = Timestamp::new(1_700_000_000 + n as i64, n as u32).unwrap();
     match n % 13 {
         0 => Value::Null,
@@ -178,12 +178,16 @@ fn many_slots() -> Fixture {
 }
 
 /// A log that was not closed: two files, the second with commits that no mark vouches for.
-fn unclean() -> Fixture {
+fn unclean(name: &'static str, saved: bool) -> Fixture {
     let (storage, db) = create(Durability::Immediate);
     let base = (0..6_i64).map(|n| (n * 10, attrs! { "a" => n, "b" => format!("base {n}") }));
-    db.batch_upsert(base).unwrap();
-    db.save().unwrap();
     let mut history = vec![Answers::of_snapshot(&db.snapshot(), 1)];
+    db.batch_upsert(base).unwrap();
+    history.push(Answers::of_snapshot(&db.snapshot(), 1));
+    if saved {
+        db.save().unwrap();
+        history.remove(0);
+    }
     let mut step = |db: &VectorDb, n: usize| {
         match n % 5 {
             0 => drop(db.upsert(format!("logged {n}"), attrs! { "a" => n as i64, "c" => "ä" }).unwrap()),
@@ -210,5 +214,5 @@ fn unclean() -> Fixture {
     let mut files = fourth.files();
     // A log grows by 64 KiB of zeros: a few of them show as much.
     log::trim(&mut files);
-    Fixture { name: "unclean log", files, history, unclean: true, whole_every: 1 }
+    Fixture { name, files, history, unclean: true, whole_every: 1 }
 }

@@ -2,7 +2,8 @@
 
 use super::fixture::Files;
 
-const HEADER_LEN: usize = 128;
+/// The first record follows.
+pub const HEADER_LEN: usize = 128;
 
 /// A range of a log whose bytes, as long as they are what was written, say that commits up to `sequence` were durable.
 pub struct Voucher {

@@ -1,6 +1,8 @@
 //! What can happen to the bytes of a file.
 
 use super::fixture::Files;
+use super::log;
+use crate::support::environment;
 use std::fmt;
 
 /// One thing that happened.
@@ -32,6 +34,8 @@ impl fmt::Debug for Mutation {
 
 /// The unit in which media lose data.
 const PAGE_LEN: usize = 4096;
+/// The unit of checksums.
+const BLOCK_LEN: usize = 65_536;
 
 impl Mutation {
     pub fn file(&self) -> &str {
@@ -58,14 +62,18 @@ impl Mutation {
     }
 
     /// Every byte changed in two ways, every length, some garbage, every page zero, every file in the place of every other.
+    /// In files of more than a block each byte is changed in one of the two ways, unless `ROT_THOROUGH` asks for both.
     pub fn all_of(files: &Files) -> Vec<Self> {
+        let thorough = environment::<u8>("ROT_THOROUGH").is_some();
         let mut mutations = Vec::new();
         for (name, content) in files {
             let file = || name.clone();
             for at in 0..content.len() {
                 // The bit goes up and down with the position, so that all eight are met in every field.
-                mutations.push(Self::Flip { file: file(), at, mask: 1 << ((at ^ (at >> 3)) % 8) });
-                mutations.push(Self::Flip { file: file(), at, mask: 0xFF });
+                let masks = [1 << ((at ^ (at >> 3)) % 8), 0xFF];
+                let all = thorough || content.len() <= BLOCK_LEN;
+                let masks = if all { &masks[..] } else { &masks[at % 2..][..1] };
+                mutations.extend(masks.iter().map(|&mask| Self::Flip { file: file(), at, mask }));
                 mutations.push(Self::Cut { file: file(), len: at });
             }
             for bytes in [vec![0], vec![0; 8], vec![0; PAGE_LEN], vec![0xA5; 3], vec![0xA5; PAGE_LEN]] {
@@ -80,6 +88,11 @@ impl Mutation {
             }
             for (other, bytes) in files.iter().filter(|(_, bytes)| *bytes != content) {
                 mutations.push(Self::Replace { file: file(), by: other.clone(), bytes: bytes.clone() });
+                // What a log is before its first record.
+                if log::number(other).is_some() && log::number(name).is_some() {
+                    let bytes = bytes.get(..log::HEADER_LEN).unwrap_or(bytes).to_vec();
+                    mutations.push(Self::Replace { file: file(), by: format!("the header of {other}"), bytes });
+                }
             }
         }
         mutations

@@ -132,6 +132,10 @@ pub(crate) fn value(random: &mut Random, depth: usize) -> Value {
 /// Values as one column has them: what decides its encoding.
 #[derive(Clone, Debug)]
 pub(crate) enum Flavor {
+    /// Always this one.
+    Exactly(Value),
+    /// What a function makes of random bits.
+    Numbered(fn(u64) -> Value),
     /// One of these.
     Few(Vec<Value>),
     /// Integers from 0 up to this.
@@ -165,11 +169,9 @@ impl Flavor {
     }
 
     pub(crate) fn value(&self, random: &mut Random) -> Value {
-        // Now and then something else, so that a column changes its encoding.
-        if random.one_in(100) {
-            return value(random, 0);
-        }
         match self {
+            Self::Exactly(value) => value.clone(),
+            Self::Numbered(make) => make(random.next()),
             Self::Few(values) => random.pick(values).clone(),
             Self::Below(count) => Value::from(random.below(*count) as u64),
             Self::Signed => Value::from(random.next() as i64),

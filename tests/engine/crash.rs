@@ -1,0 +1,5 @@
+//! Crashes: processes killed, disks full or broken, power lost. What was acknowledged is there, and nothing half done.
+
+mod disk;
+mod power;
+mod script;

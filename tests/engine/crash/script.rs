@@ -1,0 +1,122 @@
+//! A small workload with every kind of write, and the state after any selection of its steps.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use vector_datalib::internals::{MemoryStorage, Storage};
+use vector_datalib::{CompactOptions, Durability, Error, Key, Options, Value, VectorDb, attrs};
+
+/// Everything that a database says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Contents {
+    dimensions: Vec<String>,
+    points: Vec<(u32, Key, Vec<(String, Value)>)>,
+    slot_count: u64,
+}
+
+pub fn contents(db: &VectorDb) -> Result<Contents, Error> {
+    let snapshot = db.snapshot();
+    let mut points = Vec::new();
+    for point in &snapshot {
+        let point = point?.to_point()?;
+        // The index and the slot agree on every key.
+        assert_eq!(snapshot.slot(point.key())?, Some(point.coordinate()));
+        points.push((point.coordinate().0, point.key().clone(), point.into_attributes()));
+    }
+    assert_eq!(points.len() as u64, snapshot.len());
+    Ok(Contents {
+        dimensions: snapshot.dimensions().map(str::to_owned).collect(),
+        points,
+        slot_count: snapshot.slot_count(),
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    Upsert(i64),
+    Update(i64),
+    Batch(i64),
+    Delete(i64),
+    BatchDelete(i64),
+    Remove(i64),
+    InsertAt(i64),
+    /// Larger than what the log has in stock.
+    Large(i64),
+    Save,
+    Compact,
+    Pack,
+    Reopen,
+    /// Not part of a script: what is done to see that a database works.
+    Probe,
+}
+
+pub const SCRIPT: &[Step] = {
+    use Step::*;
+    &[
+        Upsert(1), Batch(10), Update(1), Delete(11), Save, Upsert(2), BatchDelete(10), Remove(1), Save, Large(3), Reopen, Upsert(4),
+        Batch(20), Save, Delete(21), InsertAt(5), Update(20), Compact, Upsert(6), Delete(20), Pack, Batch(30), Reopen, Delete(30),
+        Reopen, Save, Update(6), Update(7),
+    ]
+};
+
+/// The step of a number: the script's, then the probe.
+pub fn step(index: usize) -> Step {
+    SCRIPT.get(index).copied().unwrap_or(Step::Probe)
+}
+
+/// The number of the probe.
+pub const PROBE: usize = SCRIPT.len();
+
+impl Step {
+    /// Whether everything before is durable when it returns, whatever the durability of commits.
+    pub fn is_barrier(self) -> bool {
+        matches!(self, Self::Save | Self::Compact | Self::Pack | Self::InsertAt(_) | Self::Reopen)
+    }
+
+    /// Does it. `Reopen` is the caller's.
+    pub fn run(self, db: &VectorDb) -> Result<(), Error> {
+        let large = |n: i64| "x".repeat(90_000 + n as usize);
+        match self {
+            Self::Upsert(n) => db.upsert(n, attrs! { "a" => n, "b" => format!("text {n}") }).map(drop),
+            Self::Update(n) => db.upsert(n, attrs! { "a" => -n, "c" => vec![Value::from(n), Value::Null] }).map(drop),
+            Self::Batch(n) => {
+                let records = (n..n + 4).map(|n| (n, attrs! { "a" => n, "d" => n as f64 }));
+                db.batch_upsert(records).map(drop)
+            }
+            Self::Delete(n) => db.delete(n).map(drop),
+            Self::BatchDelete(n) => db.batch_delete([n, n + 2, n + 77]).map(drop),
+            Self::Remove(n) => db.remove_attribute(n, "b").map(drop),
+            Self::InsertAt(n) => db.insert_at(n, 1, attrs! { "e" => n }).map(drop),
+            Self::Large(n) => db.upsert(n, attrs! { "b" => large(n) }).map(drop),
+            Self::Save => db.save(),
+            Self::Compact => db.compact(&CompactOptions::new()),
+            Self::Pack => db.compact(&CompactOptions::new().reassign_slots(true)),
+            Self::Reopen => Ok(()),
+            Self::Probe => db.upsert("probe", attrs! { "probe" => true }).map(drop),
+        }
+    }
+}
+
+pub fn open(storage: &(impl Storage + Clone), durability: Durability) -> Result<VectorDb, Error> {
+    Options::new().durability(durability).open_in(Arc::new(storage.clone()))
+}
+
+pub fn create(storage: &(impl Storage + Clone), durability: Durability) -> Result<VectorDb, Error> {
+    Options::new().durability(durability).create_in(Arc::new(storage.clone()))
+}
+
+/// The states after selections of steps, worked out without faults.
+#[derive(Default)]
+pub struct Reference {
+    known: HashMap<Vec<usize>, Contents>,
+}
+
+impl Reference {
+    pub fn after(&mut self, steps: &[usize]) -> &Contents {
+        self.known.entry(steps.to_vec()).or_insert_with(|| {
+            let storage = MemoryStorage::new();
+            let db = create(&storage, Durability::Eventual).unwrap();
+            steps.iter().for_each(|&index| step(index).run(&db).unwrap());
+            contents(&db).unwrap()
+        })
+    }
+}
