@@ -16,7 +16,7 @@ pub struct Progress {
     pub unit: &'static str,
 }
 
-/// Called now and then by long operations; [`ControlFlow::Break`] cancels, which leaves everything as it was.
+/// Called now and then by long operations. It must not write through the handle that calls it, which may be holding back writes; [`ControlFlow::Break`] cancels, which leaves everything as it was.
 pub type ProgressFn<'f> = dyn FnMut(Progress) -> ControlFlow<()> + 'f;
 
 /// For callers that do not care.

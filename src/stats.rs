@@ -58,8 +58,9 @@ pub struct DimensionStats {
 
 pub(crate) fn stats(database: &Database, state: &State) -> Result<Stats> {
     let mut details = Vec::new();
+    let changes = state.changes();
     for dimension in state.dimensions() {
-        let counts = dimension.counts()?;
+        let counts = dimension.counts_since(&changes)?;
         details.push(DimensionStats {
             name: dimension.name().to_owned(),
             distinct_values: counts.distinct,

@@ -121,6 +121,9 @@ impl BaseAxis {
             let Some(bucket) = Bucket::new(self.file.bytes(offset, BUCKET_LEN as u64)?) else { break };
             for slot in bucket.matches(fingerprint(hash)) {
                 if self.stored_key(resolved, slot)? == Some(key.value()) {
+                    if self.is_tombstone(resolved, slot)? {
+                        return Err(self.corrupt_index("an entry that leads to a free slot"));
+                    }
                     return Ok(Some(slot));
                 }
             }
@@ -132,7 +135,12 @@ impl BaseAxis {
                 at = 0;
             }
         }
-        Ok(None)
+        Err(self.corrupt_index("a chain longer than the longest"))
+    }
+
+    #[cold]
+    fn corrupt_index(&self, reason: &'static str) -> crate::error::Error {
+        self.file.corrupt(Invalid::new(self.file.section(SECTION_INDEX).offset, "index", reason))
     }
 
     /// The key that a slot of an indexed axis holds, tombstones not considered.

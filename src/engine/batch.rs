@@ -40,10 +40,18 @@ pub(crate) enum Outcome {
 
 /// Checks and encodes the attributes of a step.
 pub(crate) fn attributes<N: AsRef<str>>(pairs: impl IntoIterator<Item = (N, Option<Value>)>) -> Result<Attributes> {
+    encoded_attributes(pairs.into_iter().map(|(name, value)| Ok((name, value.map(ValueBuf::try_from).transpose()?))))
+}
+
+/// Checks the attributes of a step whose values are encoded.
+pub(super) fn encoded_attributes<N: AsRef<str>>(
+    pairs: impl IntoIterator<Item = Result<(N, Option<ValueBuf>)>>,
+) -> Result<Attributes> {
     let mut attributes: Attributes = Vec::new();
     // Points with many attributes are looked through by hash, those with few as they are.
     let mut places: HashMap<Box<str>, usize> = HashMap::new();
-    for (name, value) in pairs {
+    for pair in pairs {
+        let (name, value) = pair?;
         let name = name.as_ref();
         if name.len() > NAME_LEN_MAX {
             return Err(Error::invalid_argument(format!(
@@ -51,7 +59,6 @@ pub(crate) fn attributes<N: AsRef<str>>(pairs: impl IntoIterator<Item = (N, Opti
                 name.len()
             )));
         }
-        let value = value.map(ValueBuf::try_from).transpose()?;
         // The last one wins, as in a map.
         let known = if attributes.len() <= FEW {
             attributes.iter().position(|(other, _)| **other == *name)

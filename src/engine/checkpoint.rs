@@ -80,7 +80,7 @@ impl Database {
         }
         self.sync_all(writer)?;
         self.publish(writer.sequence);
-        self.end_log(writer);
+        self.end_log(writer)?;
         let active = Arc::new(Overlay::new(writer.sequence, self.hash_seed()));
         self.view.store(Arc::new(View {
             generation: Arc::clone(&view.generation),
@@ -90,13 +90,18 @@ impl Database {
         Ok(true)
     }
 
-    /// Lets the next commit start a new log.
-    fn end_log(&self, writer: &mut Writer) {
-        if let Some(log) = writer.log.take() {
+    /// Lets the next commit start a new log. The old one is made durable to its very end, marks included: the new one's header
+    /// will say how long it is.
+    fn end_log(&self, writer: &mut Writer) -> Result<()> {
+        if let Some(mut log) = writer.log.take() {
+            if let Err(error) = log.trim() {
+                return Err(self.poison(writer, &error));
+            }
             writer.log_end = log.end();
             self.sync_state().file = None;
         }
         writer.active_wal_first = writer.log_end.number + 1;
+        Ok(())
     }
 
     /// Puts a manifest in place whose files are durable, and reads from them. `moved`: slots are not what they were, and
@@ -180,7 +185,7 @@ impl Database {
         }
         let rebuild = Rebuild { storage: &*self.storage, view, moment, everything: true, order: Some(order) };
         let mut manifest = rebuild.write(progress)?;
-        self.end_log(writer);
+        self.end_log(writer)?;
         manifest.wal_first = writer.active_wal_first;
         self.install(writer, manifest, true)?;
         writer.sequence = sequence;

@@ -314,6 +314,11 @@ impl ColumnBuilder {
         self.present.count()
     }
 
+    /// Whether a slot has a value.
+    pub(super) fn contains(&self, slot: u32) -> bool {
+        self.present.contains(slot)
+    }
+
     /// Writes the file.
     pub(super) fn finish(self, slot_count: u32, mut writer: BlockWriter<'_>) -> Result<BuiltColumn> {
         let Self { hash_seed, present, null_count, store } = self;

@@ -1,6 +1,7 @@
 //! How many values a dimension has, and how many distinct ones: the base's counts, settled with what was committed since.
 
 use super::database::State;
+use super::view::Changes;
 use crate::error::Result;
 use crate::format::value;
 use crate::model::{DimensionId, ValueRef};
@@ -25,8 +26,13 @@ pub(crate) struct DimensionCounts {
 }
 
 impl State {
+    /// What was changed since the base was written; to be passed to [`counts`](Self::counts).
+    pub(crate) fn changes(&self) -> Changes {
+        self.view.changes()
+    }
+
     /// Counts a dimension. Costs what was changed since the last checkpoint, not the size of the base.
-    pub(crate) fn counts(&self, id: DimensionId) -> Result<DimensionCounts> {
+    pub(crate) fn counts(&self, id: DimensionId, since: &Changes) -> Result<DimensionCounts> {
         let base = self.view.generation.column(id);
         let mut counts = DimensionCounts {
             points: 0,
@@ -49,7 +55,7 @@ impl State {
         }
         let mut changes: HashMap<Vec<u8>, i64> = HashMap::new();
         let mut changed = false;
-        for slot in self.view.changes().of(id) {
+        for slot in since.of(id, base.is_some()) {
             let old = base.map_or(Ok(None), |column| column.get(slot))?;
             let new = self.view.cell(id, slot, self.moment.stamp)?;
             if old == new {
@@ -79,7 +85,7 @@ impl State {
             };
             let appears = before == 0 && change > 0;
             let disappears = before > 0 && before + change == 0;
-            counts.distinct = counts.distinct + u64::from(appears) - u64::from(disappears);
+            counts.distinct = (counts.distinct + u64::from(appears)).saturating_sub(u64::from(disappears));
         }
         Ok(counts)
     }

@@ -3,6 +3,7 @@
 use super::block_file::OpenError;
 use super::generation::Generation;
 use super::log_reader::{LogReader, LogReport};
+use super::log_writer::LogEnd;
 use super::overlay::Overlay;
 use super::plan::Allocation;
 use super::replay::Replay;
@@ -11,10 +12,11 @@ use super::writer::{SyncState, Writer, now};
 use crate::error::{Error, Result};
 use crate::format::Invalid;
 use crate::format::manifest::{MANIFEST_NAME, MANIFEST_TEMPORARY, Manifest, NO_COMMIT_TIME, Seal, is_base_name};
-use crate::format::wal::wal_number;
+use crate::format::wal::{wal_name, wal_number};
 use crate::model::FreeSlots;
 use crate::storage::{ReplaceError, Storage, StorageLock};
 use arc_swap::ArcSwap;
+use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -107,12 +109,8 @@ impl Database {
         if names.iter().any(|name| name == MANIFEST_NAME) {
             return Err(Error::AlreadyExists { path });
         }
-        let ours = |name: &String| {
-            name == crate::storage::LOCK_NAME
-                || name == MANIFEST_TEMPORARY
-                || is_base_name(name)
-                || wal_number(name).is_some()
-        };
+        // What a crash in this very function leaves. Base files and logs without a manifest are what is left of a database.
+        let ours = |name: &String| name == crate::storage::LOCK_NAME || name == MANIFEST_TEMPORARY;
         if let Some(other) = names.iter().find(|name| !ours(name)) {
             return Err(Error::invalid_argument(format!(
                 "{} is not empty (it holds {other}); a database needs a directory of its own",
@@ -144,8 +142,7 @@ impl Database {
         })?;
         let end = opened.log.end();
         if opened.report.unclean && end.len > 0 {
-            // What was found is about to be shown and built upon: it must not be lost any more.
-            storage.open_write(&crate::format::wal::wal_name(end.number))?.sync_data()?;
+            make_durable(&*storage, end)?;
         }
         remove_left_overs(&*storage, &opened.view.generation, &opened.log)?;
         let writer = Writer {
@@ -242,8 +239,10 @@ impl Database {
     /// Reads what was logged since; false when the files were replaced, so that all must be opened again.
     fn read_tail(&self, reader: &mut Reader, view: &View) -> Result<bool> {
         let current = &view.generation.manifest;
-        let same =
-            |manifest: &Manifest| manifest.generation == current.generation && manifest.wal_first == current.wal_first;
+        let same = |manifest: &Manifest| {
+            (manifest.database_id, manifest.generation, manifest.wal_first)
+                == (current.database_id, current.generation, current.wal_first)
+        };
         if !Generation::read_manifest(&*self.storage)?.is_some_and(|manifest| same(&manifest)) {
             return Ok(false);
         }
@@ -392,17 +391,39 @@ fn open_current(storage: &dyn Storage, previous: Option<&Generation>) -> Result<
     })
 }
 
+/// Makes the good part of a log durable: what was found there is about to be shown and built upon, and must not be lost any
+/// more. It is written again in its place, since after a failed fsync the kernel may hold it in memory, take it for clean, and
+/// have nothing to do when asked to sync.
+fn make_durable(storage: &dyn Storage, end: LogEnd) -> Result<()> {
+    let name = wal_name(end.number);
+    let bytes = storage.read(&name)?.unwrap_or_default();
+    let file = storage.open_write(&name)?;
+    file.write_at(0, bytes.get(..end.len as usize).unwrap_or(&bytes))?;
+    Ok(file.sync_data()?)
+}
+
 /// Removes what a crash left: files of ours that nothing names.
 fn remove_left_overs(storage: &dyn Storage, generation: &Generation, log: &LogReader) -> Result<()> {
-    let files = generation.files();
-    let logs = generation.manifest.wal_first..=log.end().number;
-    for name in storage.list()? {
-        let stray = name == MANIFEST_TEMPORARY
-            || (is_base_name(&name) && !files.iter().any(|(file, _)| *file == name))
-            || wal_number(&name).is_some_and(|number| !logs.contains(&number));
-        if stray {
-            storage.remove(&name)?;
-        }
+    let files: HashSet<String> = generation.files().into_iter().map(|(name, _)| name).collect();
+    let names = storage.list()?;
+    if names.iter().filter_map(|name| wal_number(name)).any(|number| number > log.end().number) {
+        let invalid = Invalid::new(0, "log", "the file is missing, and later logs are there");
+        return Err(Error::corrupt(&storage.path().join(wal_name(log.end().number + 1)), invalid));
+    }
+    let first = generation.manifest.wal_first;
+    let stray = |name: &&String| {
+        *name == MANIFEST_TEMPORARY
+            || (is_base_name(name) && !files.contains(*name))
+            || wal_number(name).is_some_and(|number| number < first)
+    };
+    let strays: Vec<&String> = names.iter().filter(stray).collect();
+    if strays.is_empty() {
+        return Ok(());
+    }
+    // The manifest that was read may not be the durable one yet: its predecessor must not be robbed of its files.
+    storage.sync_directory()?;
+    for name in strays {
+        storage.remove(name)?;
     }
     Ok(())
 }

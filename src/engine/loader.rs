@@ -1,7 +1,7 @@
 //! Building a new database from records, without the log.
 
 use super::axis_builder::AxisBuilder;
-use super::batch::Step;
+use super::batch::{Step, encoded_attributes};
 use super::block_writer::{BlockWriter, FileSpec};
 use super::column_builder::ColumnBuilder;
 use super::database::{Database, Durability, EngineOptions, new_manifest, replace_manifest};
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::format::block_file::{AXIS_MAGIC, COLUMN_MAGIC, Identity, NO_DIMENSION};
 use crate::format::manifest::{DimensionEntry, Manifest, axis_name, column_name};
 use crate::format::value;
-use crate::model::{KeyRef, NAME_LEN_MAX, Slot, ValueRef};
+use crate::model::{KeyRef, NAME_LEN_MAX, Slot, VALUE_LEN_MAX, ValueRef, ValueTooLarge};
 use crate::progress::{Progress, ProgressFn};
 use crate::storage::{ReplaceError, Storage};
 use hashbrown::HashTable;
@@ -33,7 +33,10 @@ pub(crate) struct Loader {
     slots: Option<HashTable<u32>>,
     columns: Vec<(Box<str>, ColumnBuilder)>,
     by_name: HashMap<Box<str>, usize>,
+    /// Changes of points that are there already, to be committed at the end.
     repeated: Vec<Step>,
+    /// Records whose key came before.
+    merged: u64,
     scratch: Vec<u8>,
 }
 
@@ -48,6 +51,7 @@ impl Loader {
             columns: Vec::new(),
             by_name: HashMap::new(),
             repeated: Vec::new(),
+            merged: 0,
             scratch: Vec::new(),
         }
     }
@@ -58,11 +62,17 @@ impl Loader {
         key: KeyRef<'_>,
         attributes: impl IntoIterator<Item = (&'a str, ValueRef<'a>)>,
     ) -> Result<()> {
+        let attributes: Vec<_> = attributes.into_iter().map(|(name, value)| (name, value.canonical())).collect();
+        let too_long = |value: ValueRef<'_>| value::payload_len(value) > VALUE_LEN_MAX;
+        if too_long(key.value()) || attributes.iter().any(|&(_, value)| too_long(value)) {
+            return Err(ValueTooLarge.into());
+        }
+        for (name, _) in &attributes {
+            self.dimension(name)?;
+        }
         if self.is_repeated(key) {
-            let pairs = attributes.into_iter().map(|(name, value)| Ok((name.into(), Some(value.to_buf()))));
-            let attributes = pairs.collect::<Result<_>>()?;
-            self.repeated.push(Step::Upsert { key: key.to_key(), attributes, position: None });
-            return Ok(());
+            self.merged += 1;
+            return self.change(key, attributes);
         }
         if self.next_slot > Slot::MAX.0 {
             return Err(Error::TooManyPoints);
@@ -71,31 +81,39 @@ impl Loader {
         self.axis.push(slot, key)?;
         self.next_slot += 1;
         self.remember(key, slot);
+        let mut again = Vec::new();
         for (name, value) in attributes {
-            let index = match self.by_name.get(name) {
-                Some(&index) => index,
-                None => self.define(name)?,
-            };
-            if let Some((_, column)) = self.columns.get_mut(index) {
-                column.push(slot, value, &mut self.scratch)?;
+            let index = self.by_name.get(name).copied().unwrap_or(usize::MAX);
+            match self.columns.get_mut(index) {
+                Some((_, column)) if !column.contains(slot) => column.push(slot, value, &mut self.scratch)?,
+                // A name that comes twice: the last value counts.
+                _ => again.push((name, value)),
             }
         }
+        if again.is_empty() { Ok(()) } else { self.change(key, again) }
+    }
+
+    /// Puts off the change of a point that is there already.
+    fn change(&mut self, key: KeyRef<'_>, attributes: Vec<(&str, ValueRef<'_>)>) -> Result<()> {
+        let pairs = attributes.into_iter().map(|(name, value)| Ok((name, Some(value.to_buf()))));
+        let attributes = encoded_attributes(pairs)?;
+        self.repeated.push(Step::Upsert { key: key.to_key(), attributes, position: None });
         Ok(())
     }
 
     /// Makes a dimension before it is used, so that it has its place among the others.
     pub(crate) fn dimension(&mut self, name: &str) -> Result<()> {
-        if self.by_name.contains_key(name) { Ok(()) } else { self.define(name).map(|_| ()) }
+        if self.by_name.contains_key(name) { Ok(()) } else { self.define(name) }
     }
 
-    fn define(&mut self, name: &str) -> Result<usize> {
+    fn define(&mut self, name: &str) -> Result<()> {
         if name.len() > NAME_LEN_MAX {
             return Err(Error::invalid_argument(format!("the name of a dimension has at most {NAME_LEN_MAX} bytes")));
         }
         let index = self.columns.len();
         self.columns.push((name.into(), ColumnBuilder::new(self.manifest.hash_seed)));
         self.by_name.insert(name.into(), index);
-        Ok(index)
+        Ok(())
     }
 
     fn is_repeated(&mut self, key: KeyRef<'_>) -> bool {
@@ -131,8 +149,7 @@ impl Loader {
 
     /// Writes the database into an empty directory. Returns the number of points and of records that were merged.
     pub(crate) fn finish(self, storage: &Arc<dyn Storage>, progress: &mut ProgressFn<'_>) -> Result<(u64, u64)> {
-        let Self { mut manifest, axis, columns, repeated, next_slot, .. } = self;
-        let merged = repeated.len() as u64;
+        let Self { mut manifest, axis, columns, repeated, merged, next_slot, .. } = self;
         manifest.generation = 1;
         if next_slot > 0 {
             manifest.last_sequence = 1;

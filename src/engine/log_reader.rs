@@ -4,7 +4,7 @@ use super::log_writer::LogEnd;
 use crate::error::{Error, Result};
 use crate::format::Invalid;
 use crate::format::manifest::{Manifest, Seal};
-use crate::format::wal::{HEADER_LEN, Header, Kind, RECORD_ALIGNMENT, Record, decode_record, wal_name};
+use crate::format::wal::{HEADER_LEN, Header, Kind, RECORD_ALIGNMENT, Record, decode_record, plausible_len, wal_name};
 use crate::storage::Storage;
 
 /// What reading the log found.
@@ -252,14 +252,24 @@ impl LogReader {
     }
 }
 
+/// How many times its length a log may be checksummed in the search for a record.
+const CHECKSUM_FACTOR: u64 = 16;
+
 /// Whether a good record behind `offset` was written when commit `sequence`, which should be there, was durable.
+///
+/// Only what can be such a record by its fields is checksummed, and no more than a bounded number of bytes: a torn record may hold
+/// anything. Where the bound is reached, the log is called corrupt rather than shortened.
 fn vouched_for(bytes: &[u8], header: &Header, offset: u64, sequence: u64) -> bool {
     let step = RECORD_ALIGNMENT as usize;
+    let mut budget = (bytes.len() as u64).saturating_mul(CHECKSUM_FACTOR);
     let mut at = offset as usize + step;
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-        let zero = rest.first_chunk::<4>().is_none_or(|len| *len == [0; 4]);
-        if !zero && decode_record(rest, header, at as u64).is_ok_and(|record| record.synced_through >= sequence) {
-            return true;
+        if let Some(len) = plausible_len(rest, sequence) {
+            let Some(left) = budget.checked_sub(len) else { return true };
+            budget = left;
+            if decode_record(rest, header, at as u64).is_ok_and(|record| record.synced_through >= sequence) {
+                return true;
+            }
         }
         at += step;
     }

@@ -62,10 +62,8 @@ impl LogWriter {
         };
         let name = wal_name(number);
         let file: Arc<dyn StorageFile> = storage.create(&name)?.into();
-        let written = file
-            .write_at(0, &header.encode())
-            .and_then(|()| file.write_at(HEADER_LEN, &vec![0; STEP_MIN as usize]))
-            .map_err(Error::from);
+        // Nothing but the header until that is durable: a log whose header is bad and that has more was damaged later.
+        let written = file.write_at(0, &header.encode()).map_err(Error::from);
         if let Err(error) = written {
             // Without its header the file is no log: taking it away undoes everything.
             return match storage.remove(&name) {
@@ -75,7 +73,7 @@ impl LogWriter {
         }
         let durable = file.sync_data().and_then(|()| storage.sync_directory());
         durable.map_err(|error| AppendError::Unknown(error.into()))?;
-        Ok(Self { file, header, len: HEADER_LEN, allocated: HEADER_LEN + STEP_MIN })
+        Ok(Self { file, header, len: HEADER_LEN, allocated: HEADER_LEN })
     }
 
     /// Where the next record goes.
@@ -106,14 +104,25 @@ impl LogWriter {
         let end = self.len + bytes.len() as u64;
         self.allocate(end)?;
         if let Err(error) = self.file.write_at(self.len, bytes) {
-            // Whatever part of the record is there must not be taken for one.
-            return match self.file.write_at(self.len, &[0; 8]) {
-                Ok(()) => Err(AppendError::Undone(error.into())),
-                Err(_) => Err(AppendError::Unknown(error.into())),
-            };
+            // Whatever part of a commit is there must not be taken for one. A mark is true whether or not it is there.
+            let undone = matches!(kind, Kind::Mark) || self.undo();
+            return Err(if undone { AppendError::Undone(error.into()) } else { AppendError::Unknown(error.into()) });
         }
         self.len = end;
         Ok(())
+    }
+
+    /// Takes away the start of what a failed write left behind the last record. False when that failed too.
+    fn undo(&mut self) -> bool {
+        if self.file.write_at(self.len, &[0; 8]).is_ok() {
+            return true;
+        }
+        // A full disk that has no room for eight other bytes can still cut the file.
+        let cut = self.file.set_len(self.len).is_ok();
+        if cut {
+            self.allocated = self.len;
+        }
+        cut
     }
 
     /// Appends a mark: all commits up to `synced_through` are durable.

@@ -6,7 +6,7 @@ use super::overlay::Overlay;
 use super::view::View;
 use crate::error::{Error, Result};
 use crate::format::{value, wal};
-use crate::model::{DimensionId, FreeSlots, Key, ValueBuf};
+use crate::model::{DimensionId, FreeSlots, Key, VALUE_LEN_MAX, ValueBuf, ValueTooLarge};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -99,6 +99,9 @@ impl<'a> Planner<'a> {
     }
 
     fn step(&mut self, step: Step) -> Result<Outcome> {
+        if value::payload_len(step.key().as_ref().value()) > VALUE_LEN_MAX {
+            return Err(ValueTooLarge.into());
+        }
         let found = self.slot_of(step.key())?;
         match (step, found) {
             (Step::Upsert { attributes, .. }, Some(slot)) => {

@@ -87,7 +87,7 @@ impl<'a> Rebuild<'a> {
         }
         manifest.dimensions = kept;
         for (index, dimension) in rebuilt {
-            let changed = bitmap(changes.of(dimension.id).into_iter());
+            let changed = bitmap(changes.of(dimension.id, true));
             let file = self.write_column(&mut manifest, dimension, &changed, slot_count, written, &mut meter)?;
             if let Some(entry) = manifest.dimensions.get_mut(index) {
                 entry.file = file;

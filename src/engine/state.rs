@@ -3,7 +3,7 @@
 use super::base_column::BaseColumn;
 use super::counts::DimensionCounts;
 use super::database::State;
-use super::view::{DimensionName, Origin};
+use super::view::{Changes, DimensionName, Origin};
 use crate::error::{Error, Result};
 use crate::model::{DimensionId, KeyRef, Slot, Value, ValueRef};
 
@@ -118,9 +118,14 @@ impl<'a> DimensionView<'a> {
         view.cell_of(self.id, self.column, occupied.slot.0, occupied.origin, moment.stamp)
     }
 
+    /// The same, where what was changed is known.
+    pub(crate) fn counts_since(self, since: &Changes) -> Result<DimensionCounts> {
+        self.state.counts(self.id, since)
+    }
+
     /// How many values there are.
     pub(crate) fn counts(self) -> Result<DimensionCounts> {
-        self.state.counts(self.id)
+        self.state.counts(self.id, &self.state.changes())
     }
 }
 

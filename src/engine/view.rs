@@ -186,7 +186,7 @@ impl View {
 
 /// Slots and cells that may differ from the base.
 #[derive(Default, Debug)]
-pub(super) struct Changes {
+pub(crate) struct Changes {
     /// Slots whose occupant changed.
     pub(super) slots: BTreeSet<u32>,
     /// Slots whose cell was set or removed, by dimension.
@@ -194,12 +194,11 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// Whether a slot's cell in a dimension may differ from the base.
-    pub(super) fn of(&self, id: DimensionId) -> BTreeSet<u32> {
-        let mut slots = self.slots.clone();
-        if let Some(cells) = self.cells.get(&id) {
-            slots.extend(cells);
-        }
-        slots
+    /// The slots whose value in a dimension may differ from the base; without a base file only cells that were set count.
+    pub(super) fn of(&self, id: DimensionId, has_base: bool) -> impl Iterator<Item = u32> {
+        let cells = self.cells.get(&id);
+        let occupants = has_base.then_some(&self.slots).into_iter().flatten();
+        let others = cells.into_iter().flatten().filter(move |&slot| !(has_base && self.slots.contains(slot)));
+        occupants.chain(others).copied()
     }
 }

@@ -90,8 +90,10 @@ impl Axis {
         };
         let buckets_fit = match layout {
             Layout::Dense { .. } => index_len == 0,
-            Layout::Indexed { bucket_count, .. } => {
+            Layout::Indexed { bucket_count, chain_len_max, .. } => {
                 bucket_count > 0
+                    && chain_len_max > 0
+                    && u64::from(chain_len_max) <= bucket_count
                     && bucket_count <= u64::from(u32::MAX)
                     && bucket_count.checked_mul(BUCKET_LEN as u64) == Some(index_len)
             }

@@ -20,6 +20,8 @@ const CHECKSUM_LEN: usize = 8;
 const KIND_AXIS: u32 = 1;
 const KIND_DIMENSION: u32 = 2;
 const NO_DIMENSION: u32 = u32::MAX;
+/// Counters stay below this, so that counting on never overflows.
+const COUNTER_END: u64 = 1 << 63;
 /// `last_commit_time` before the first commit.
 pub(crate) const NO_COMMIT_TIME: i64 = i64::MIN;
 
@@ -248,6 +250,20 @@ impl Manifest {
         if point_count > slot_count || (axis.is_some() != (slot_count > 0)) {
             return Err(invalid(120, "the counts do not agree"));
         }
+        let counters =
+            [header.generation, header.last_sequence, header.next_file_id, header.wal_first, header.sealed_sequence];
+        let files = axis.iter().chain(dimensions.iter().filter_map(|dimension| dimension.file.as_ref()));
+        let next_file_id = header.next_file_id.to_native();
+        let next_dimension_id = header.next_dimension_id.to_native();
+        let counters_fit = counters.iter().all(|counter| counter.to_native() < COUNTER_END)
+            && header.wal_first != 0
+            && next_file_id > 0
+            && files.map(|file| file.file_id).all(|id| id < next_file_id)
+            && next_dimension_id < u64::from(NO_DIMENSION)
+            && dimensions.iter().all(|dimension| u64::from(dimension.id) < next_dimension_id);
+        if !counters_fit {
+            return Err(invalid(40, "a counter that is not above the numbers in use, or out of range"));
+        }
         let seal = Seal {
             number: header.sealed_number.to_native(),
             len: header.sealed_len.to_native(),
@@ -261,8 +277,8 @@ impl Manifest {
             created_at: header.created_at.to_native(),
             wal_first: header.wal_first.to_native(),
             seal: (seal.number != 0).then_some(seal),
-            next_file_id: header.next_file_id.to_native(),
-            next_dimension_id: header.next_dimension_id.to_native(),
+            next_file_id,
+            next_dimension_id,
             slot_count,
             point_count,
             hash_seed: header.hash_seed.to_native(),

@@ -1,7 +1,7 @@
 //! Tagged values and the hash of keys (chapter `format-spec/values.md`).
 
 use super::Invalid;
-use crate::model::{BigIntRef, ExtRef, Nested, Timestamp, ValueRef};
+use crate::model::{BigIntRef, ExtRef, Nested, Timestamp, ValueRef, nested};
 use twox_hash::XxHash3_64;
 
 /// Type tags.
@@ -162,7 +162,11 @@ pub(crate) fn decode_payload(tag: u8, payload: &[u8]) -> Result<ValueRef<'_>, In
         }
         TAG_EXT => {
             let (code, data) = payload.split_first_chunk::<1>().ok_or(wrong_len)?;
-            ValueRef::Ext(ExtRef { code: i8::from_le_bytes(*code), data })
+            let code = i8::from_le_bytes(*code);
+            if nested::timestamp_of(code, data).is_some() {
+                return Err(Invalid::new(0, SECTION, "a timestamp that is not in its one form"));
+            }
+            ValueRef::Ext(ExtRef { code, data })
         }
         TAG_ARRAY => ValueRef::Array(Nested::trusted(payload)),
         TAG_MAP => ValueRef::Map(Nested::trusted(payload)),
@@ -202,7 +206,16 @@ pub(crate) fn hash(value: ValueRef<'_>, seed: u64) -> u64 {
         Payload::Inline(bytes, len) => XxHash3_64::oneshot_with_seed(seed, bytes.get(..len).unwrap_or_default()),
         Payload::Borrowed(bytes) => XxHash3_64::oneshot_with_seed(seed, bytes),
         Payload::Ext(code, data) => {
-            let mut joined = Vec::with_capacity(data.len().saturating_add(1));
+            // Short ones, as all that make sense as keys are, without allocating.
+            let mut short = [0u8; 64];
+            let len = data.len().saturating_add(1);
+            if let Some(buffer) = short.get_mut(..len) {
+                for (to, from) in buffer.iter_mut().zip(code.to_le_bytes().iter().chain(data)) {
+                    *to = *from;
+                }
+                return XxHash3_64::oneshot_with_seed(seed, buffer);
+            }
+            let mut joined = Vec::with_capacity(len);
             joined.extend(code.to_le_bytes());
             joined.extend_from_slice(data);
             XxHash3_64::oneshot_with_seed(seed, &joined)

@@ -155,6 +155,7 @@ impl<'a> TryFrom<ValueRef<'a>> for KeyRef<'a> {
 
     /// Takes a borrowed value as a key, if it can be one.
     fn try_from(value: ValueRef<'a>) -> Result<Self, KeyError> {
+        let value = value.canonical();
         let fits = match value {
             ValueRef::Array(nested) => nested.to_value().is_ok_and(|value| is_key(&value)),
             _ => true,

@@ -73,7 +73,7 @@ impl fmt::Debug for Nested<'_> {
 }
 
 /// The timestamp that an ext value stands for, if it is one.
-pub(super) fn timestamp_of(code: i8, data: &[u8]) -> Option<Timestamp> {
+pub(crate) fn timestamp_of(code: i8, data: &[u8]) -> Option<Timestamp> {
     if code != EXT_TIMESTAMP {
         return None;
     }

@@ -82,6 +82,14 @@ impl fmt::Display for ValueTooLarge {
 impl std::error::Error for ValueTooLarge {}
 
 impl<'a> ValueRef<'a> {
+    /// The same value in its one form: an ext value that is a timestamp becomes one.
+    pub(crate) fn canonical(self) -> Self {
+        match self {
+            Self::Ext(ext) => nested::timestamp_of(ext.code, ext.data).map_or(self, Self::Timestamp),
+            _ => self,
+        }
+    }
+
     /// Copies the value into a tree.
     ///
     /// # Errors

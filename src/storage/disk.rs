@@ -236,7 +236,7 @@ fn sync_directory(path: &Path) -> Result<(), StorageError> {
 
 /// Creates the directory at the absolute `path` and those above it that are missing, from the top
 /// down, each made durable before the next.
-fn create_directories(path: &Path) -> Result<(), StorageError> {
+pub(super) fn create_directories(path: &Path) -> Result<(), StorageError> {
     let mut missing = Vec::new();
     let mut existing = None;
     for ancestor in path.ancestors() {

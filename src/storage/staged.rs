@@ -81,7 +81,8 @@ impl StagedDirectory {
     /// Starts a directory that will be at `target`, making the folders above it.
     pub fn create(target: &Path) -> Result<Self, StorageError> {
         let error = |source| StorageError::new(target, "create", source);
-        std::fs::create_dir_all(parent(target)).map_err(error)?;
+        let above = std::path::absolute(parent(target)).map_err(error)?;
+        super::disk::create_directories(&above)?;
         let directory = Builder::new()
             .prefix(&prefix(target))
             .suffix(".loading")

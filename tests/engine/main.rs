@@ -3,7 +3,6 @@
 mod layers;
 mod model;
 mod original;
-mod processes;
 mod readers;
 mod rot;
 mod spec;

@@ -40,7 +40,7 @@ pub struct Fault {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FaultKind {
-    /// There is no space: met by what needs some.
+    /// There is no space: met by what needs some, on a disk that puts also what is written again in another place.
     NoSpace,
     /// The medium refuses: met by everything.
     Broken,
@@ -102,6 +102,15 @@ struct State {
     fault: Option<Fault>,
     off: bool,
     is_locked: bool,
+}
+
+impl NameChange {
+    fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Link(name, _) | Self::Unlink(name) => vec![name],
+            Self::Move(from, to) => vec![from, to],
+        }
+    }
 }
 
 fn apply(bytes: &mut Vec<u8>, change: &Change) {
@@ -248,7 +257,7 @@ impl Disk {
         }
         let Some(fault) = &mut state.fault else { return Ok(state) };
         let kind = fault.kind;
-        let needs_space = matches!(operation, Operation::Create | Operation::Write | Operation::SetLen | Operation::Rename);
+        let needs_space = matches!(operation, Operation::Create | Operation::Write);
         if number < fault.from || fault.count == 0 || (kind == FaultKind::NoSpace && !needs_space) {
             return Ok(state);
         }
@@ -348,12 +357,11 @@ impl Storage for Disk {
         match self.enter(Operation::SyncDirectory, "") {
             Ok(mut state) => {
                 let State { durable_names, pending_names, .. } = &mut *state;
-                pending_names.retain(|pending| {
-                    if !pending.given_up {
-                        apply_name(durable_names, &pending.change);
-                    }
-                    pending.given_up
-                });
+                let (older, durable): (Vec<_>, Vec<_>) = pending_names.drain(..).partition(|pending| pending.given_up);
+                durable.iter().for_each(|pending| apply_name(durable_names, &pending.change));
+                // What was given up and is done again is no longer given up.
+                let again = |name: &&str| durable.iter().any(|pending| pending.change.names().contains(name));
+                pending_names.extend(older.into_iter().filter(|pending| !pending.change.names().iter().any(again)));
                 Ok(())
             }
             Err((mut state, error)) => {

@@ -85,7 +85,7 @@ impl Step {
             Self::Delete(n) => db.delete(n).map(drop),
             Self::BatchDelete(n) => db.batch_delete([n, n + 2, n + 77]).map(drop),
             Self::Remove(n) => db.remove_attribute(n, "b").map(drop),
-            Self::InsertAt(n) => db.insert_at(n, 1, attrs! { "e" => n }).map(drop),
+            Self::InsertAt(n) => db.insert_at(n, 0, attrs! { "e" => n }).map(drop),
             Self::Large(n) => db.upsert(n, attrs! { "b" => large(n) }).map(drop),
             Self::Save => db.save(),
             Self::Compact => db.compact(&CompactOptions::new()),

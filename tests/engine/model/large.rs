@@ -96,7 +96,7 @@ pub(crate) fn load(random: &mut Random, place: &Place, keys: Keys, count: usize)
             attributes.push(("rare".into(), value(random, 0)));
         }
         if random.one_in(1000) {
-            attributes.push(("constant".into(), Value::from("another")));
+            attributes.push(("dictionary8".into(), Value::from("another")));
         }
         plain.upsert(&key, None, &attributes);
         let values: Vec<_> = attributes.iter().map(|(_, value)| ValueBuf::try_from(value.clone()).unwrap()).collect();

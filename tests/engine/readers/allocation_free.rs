@@ -126,7 +126,8 @@ fn lookups_allocate_nothing_after_the_first_touch() {
 /// Keys that are consecutive integers have no index, and keys of one type have an axis of that type.
 #[test]
 fn lookups_by_each_kind_of_axis_allocate_nothing() {
-    let kinds: [(&str, fn(u64) -> Key); 5] = [
+    type MakeKey = fn(u64) -> Key;
+    let kinds: [(&str, MakeKey); 5] = [
         ("dense", |n| Key::from(n + 10)),
         ("int64", |n| Key::from((n as i64 - 500) * 31)),
         ("uint64", |n| Key::from(u64::MAX - n * n)),

@@ -101,7 +101,8 @@ fn reads_complete(db: &VectorDb, held: &Snapshot, state: &str) {
             let snapshot = db.snapshot();
             assert_eq!(snapshot.sequence(), held.sequence());
             assert_answers(&snapshot);
-            assert_eq!(snapshot.iter().map(|point| point.unwrap().to_point().unwrap()).count() as u64, POINTS);
+            let points: Vec<_> = snapshot.iter().map(|point| point.unwrap().to_point().unwrap()).collect();
+            assert_eq!(points.len() as u64, POINTS);
             assert_eq!(snapshot.key(Slot(1)).unwrap(), Some(3.into()));
             assert!(db.contains(0).unwrap() && !db.contains(1).unwrap());
             assert_eq!(db.lookup(3, "n").unwrap(), Some(1_000_001.into()));

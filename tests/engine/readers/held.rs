@@ -142,8 +142,7 @@ fn readers_hold_on(durability: Durability) {
     }))
     .unwrap();
     let (done, acknowledged) = (AtomicBool::new(false), AtomicU64::new(0));
-    let seed =
-        environment("VECTOR_SEED").unwrap_or_else(|| std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64);
+    let seed = environment("VECTOR_SEED").unwrap_or_else(|| std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64);
     println!("seed {seed} (VECTOR_SEED={seed} makes the same changes again)");
     let mut random = Random::new(seed);
     let (rounds, reads) = thread::scope(|scope| {

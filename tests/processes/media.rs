@@ -1,7 +1,6 @@
 //! A disk that is really full.
 
-use super::setting::{Mount, copy_as_after_a_crash, is_root, open_directory};
-use crate::support::skip;
+use super::setting::{Mount, alone, copy_as_after_a_crash, is_root, open_directory, skip};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -106,6 +105,7 @@ fn a_full_disk(durability: Durability) {
 
 #[test]
 fn a_full_disk_undoes_the_write_and_loses_nothing() {
+    let _alone = alone();
     if !is_root() {
         return skip("not root");
     }

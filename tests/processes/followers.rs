@@ -1,8 +1,8 @@
 //! A second process reads while the first one writes: after `refresh` it sees every acknowledged commit.
 
 use super::child::{Child, digest, digest_of};
-use super::setting::{is_root, open_directory};
-use crate::support::{environment, random::Random, skip};
+use super::setting::{alone, is_root, open_directory, open_directory_in_memory, seed, skip};
+use crate::random::Random;
 use std::collections::BTreeMap;
 use std::path::Path;
 use vector_datalib::{CompactOptions, Durability, Options, Value, VectorDb, attrs};
@@ -61,12 +61,10 @@ fn change(db: &VectorDb, model: &mut Model, random: &mut Random, round: u64) {
 
 #[test]
 fn every_acknowledged_commit_is_seen_after_refresh() {
+    let _alone = alone();
     let dir = open_directory();
     let path = dir.path().join("a.vdb");
-    let seed =
-        environment("VECTOR_SEED").unwrap_or_else(|| std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64);
-    println!("seed {seed} (VECTOR_SEED={seed} repeats it)");
-    let (mut random, mut model) = (Random::new(seed), Model::new());
+    let (mut random, mut model) = (Random::new(seed()), Model::new());
     let db = VectorDb::create(&path).unwrap();
     let mut child = start(&path, dir.path());
     let state = |db: &VectorDb, model: &Model| format!("{} {}", db.snapshot().sequence(), digest_of_model(model));
@@ -78,7 +76,8 @@ fn every_acknowledged_commit_is_seen_after_refresh() {
             assert_eq!(child.ask("refresh"), state(&db, &model), "round {round}");
         }
         if round == 200 {
-            assert_eq!(child.ask("hold"), child.ask("refresh"));
+            let now = child.ask("refresh");
+            assert_eq!(child.ask("hold"), now);
         }
     }
     assert_eq!(child.ask("verify"), "[]");
@@ -101,9 +100,10 @@ fn every_acknowledged_commit_is_seen_after_refresh() {
 
 #[test]
 fn a_thousand_generations_are_replaced_under_a_reader() {
+    let _alone = alone();
     const GENERATIONS: u64 = 1000;
     const POINTS: u64 = 20;
-    let dir = open_directory();
+    let dir = open_directory_in_memory();
     let path = dir.path().join("a.vdb");
     let db = Options::new().durability(Durability::Eventual).create(&path).unwrap();
     let commit = |n: u64| {

@@ -1,6 +1,7 @@
 //! A second writer is refused at once, by whatever path and from wherever it comes, and the lock ends with its holder.
 
 use super::child::Child;
+use super::setting::alone;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use vector_datalib::{VectorDb, attrs};
 
 #[test]
 fn a_second_writer_is_refused_at_once() {
+    let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.vdb");
     let link = dir.path().join("link.vdb");
@@ -44,6 +46,7 @@ fn a_second_writer_is_refused_at_once() {
 
 #[test]
 fn the_lock_of_a_killed_writer_is_free() {
+    let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.vdb");
     VectorDb::create(&path).unwrap().close().unwrap();
@@ -56,6 +59,7 @@ fn the_lock_of_a_killed_writer_is_free() {
 
 #[test]
 fn a_program_started_by_the_writer_does_not_keep_the_lock() {
+    let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.vdb");
     let db = VectorDb::create(&path).unwrap();

@@ -1,8 +1,7 @@
 //! A directory that cannot be written opens for reading, without any write, and its log is replayed in memory.
 
 use super::child::{Child, digest_of};
-use super::setting::{Mount, copy_as_after_a_crash, inventory, is_root, open_directory};
-use crate::support::skip;
+use super::setting::{Mount, alone, copy_as_after_a_crash, inventory, is_root, open_directory, skip};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -25,6 +24,7 @@ fn crashed_database(path: &Path) -> String {
 
 #[test]
 fn a_directory_without_write_permission_opens_and_nothing_is_written() {
+    let _alone = alone();
     if !is_root() {
         return skip("not root");
     }
@@ -52,6 +52,7 @@ fn a_directory_without_write_permission_opens_and_nothing_is_written() {
 
 #[test]
 fn a_read_only_medium_opens_and_its_log_is_replayed_in_memory() {
+    let _alone = alone();
     if !is_root() {
         return skip("not root");
     }
