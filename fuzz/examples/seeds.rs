@@ -257,9 +257,11 @@ fn write_corpus(directory: &Path) {
             // One patch of nothing, in the second part.
             write("column_file", &name, &[&[flags, number, index, 2, 0, 0, 0]]);
         }
+        let choice = (0u8..).zip(wal::BASES).find(|(_, base)| *base == number);
         for (name, log) in files.iter().filter(|(name, _)| name.starts_with("wal-")) {
-            write("wal", &format!("{name}-whole"), &[&[wal::FLAG_WHOLE, number], log]);
-            write("wal", &format!("{name}-records"), &[&[wal::FLAG_HEADER, number], &log[128..]]);
+            let (choice, _) = choice.expect("a base with a log is one whose logs are made up");
+            write("wal", &format!("{name}-whole"), &[&[wal::FLAG_WHOLE, choice], log]);
+            write("wal", &format!("{name}-records"), &[&[wal::FLAG_HEADER, choice], &log[128..]]);
         }
     }
     // Choices come from a xorshift generator, so that a seed is the same wherever it is written.
@@ -274,7 +276,7 @@ fn write_corpus(directory: &Path) {
         std::iter::repeat_with(next).take(len).collect()
     };
     for number in 0..16u8 {
-        let flags = if number % 4 == 3 { wal::FLAG_SEAL } else { 0 };
+        let flags = if number % 4 == 3 { wal::FLAG_SEAL } else { wal::FLAG_READER };
         write("wal", &format!("random-{number}"), &[&[flags, number], &random(160)]);
         write("operations", &format!("random-{number}"), &[&[number % 2], &random(40 << (number % 4))]);
         write("values", &format!("random-{number}"), &[&[0], &random(30 << (number % 4))]);

@@ -220,22 +220,31 @@ fn build_index(store: &Store, present: &PresentSlots, slot_count: u32, hash_seed
     loop {
         let seed = hash_seed.wrapping_add(tries);
         let mut buckets = vec![BucketBuilder::EMPTY; bucket_count as usize];
-        let mut chain_len_max = 1u32;
         for slot in (0..slot_count).filter(|&slot| present.contains(slot)) {
             let hash = value::hash(store.key(slot), seed);
             let mut at = home(hash, bucket_count);
-            let mut chain_len = 1;
             while buckets.get_mut(at as usize).is_some_and(|bucket| !bucket.insert(fingerprint(hash), slot)) {
                 at = (at + 1) % bucket_count;
-                chain_len += 1;
             }
-            chain_len_max = chain_len_max.max(chain_len);
         }
+        let chain_len_max = longest_chain(&buckets);
         tries += 1;
         if chain_len_max <= CHAIN_LEN_LIMIT || tries == SEED_TRIES {
             return (buckets, Layout::Indexed { bucket_count, hash_seed: seed, chain_len_max });
         }
     }
+}
+
+/// The most buckets that a lookup visits, of a missing key too: it starts anywhere and goes on while they overflow. Some bucket
+/// does not, as not all are full.
+fn longest_chain(buckets: &[BucketBuilder]) -> u32 {
+    let (mut longest, mut run) = (0, 0);
+    // Twice, for runs that go on from the last bucket at the first.
+    for bucket in buckets.iter().chain(buckets) {
+        run = if bucket.overflows() { run + 1 } else { 0 };
+        longest = longest.max(run);
+    }
+    (longest + 1).min(buckets.len() as u32)
 }
 
 fn write_index(buckets: &[BucketBuilder], writer: &mut BlockWriter<'_>) -> Result<()> {

@@ -141,7 +141,7 @@ impl Database {
             OpenError::Gone => missing_file(&*storage),
         })?;
         let end = opened.log.end();
-        if opened.report.unclean && end.len > 0 {
+        if opened.report.unclean {
             make_durable(&*storage, end)?;
         }
         remove_left_overs(&*storage, &opened.view.generation, &opened.log)?;
@@ -395,11 +395,14 @@ fn open_current(storage: &dyn Storage, previous: Option<&Generation>) -> Result<
 /// more. It is written again in its place, since after a failed fsync the kernel may hold it in memory, take it for clean, and
 /// have nothing to do when asked to sync.
 fn make_durable(storage: &dyn Storage, end: LogEnd) -> Result<()> {
-    let name = wal_name(end.number);
-    let bytes = storage.read(&name)?.unwrap_or_default();
-    let file = storage.open_write(&name)?;
-    file.write_at(0, bytes.get(..end.len as usize).unwrap_or(&bytes))?;
-    Ok(file.sync_data()?)
+    if end.len > 0 {
+        let name = wal_name(end.number);
+        let bytes = storage.read(&name)?.unwrap_or_default();
+        let file = storage.open_write(&name)?;
+        file.write_at(0, bytes.get(..end.len as usize).unwrap_or(&bytes))?;
+        file.sync_data()?;
+    }
+    Ok(storage.sync_directory()?)
 }
 
 /// Removes what a crash left: files of ours that nothing names.

@@ -264,7 +264,7 @@ fn vouched_for(bytes: &[u8], header: &Header, offset: u64, sequence: u64) -> boo
     let mut budget = (bytes.len() as u64).saturating_mul(CHECKSUM_FACTOR);
     let mut at = offset as usize + step;
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-        if let Some(len) = plausible_len(rest, sequence) {
+        if let Some(len) = plausible_len(rest, sequence, bytes.len() as u64) {
             let Some(left) = budget.checked_sub(len) else { return true };
             budget = left;
             if decode_record(rest, header, at as u64).is_ok_and(|record| record.synced_through >= sequence) {

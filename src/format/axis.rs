@@ -207,6 +207,11 @@ impl BucketBuilder {
         }
     }
 
+    /// Whether a key passed it.
+    pub(crate) fn overflows(&self) -> bool {
+        self.fingerprints.first().is_some_and(|first| first & OVERFLOW_FLAG != 0)
+    }
+
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         out.extend(self.fingerprints.iter().chain(&self.slots).flat_map(|number| number.to_le_bytes()));
     }

@@ -209,8 +209,9 @@ pub(crate) fn decode_record<'a>(bytes: &'a [u8], header: &Header, offset: u64) -
     })
 }
 
-/// The length of what may be, by its fields alone, a record that was written when commit `sequence` was durable.
-pub(crate) fn plausible_len(bytes: &[u8], sequence: u64) -> Option<u64> {
+/// The length of what may be, by its fields alone, a record that was written when commit `sequence` was durable, in a log of
+/// `log_len` bytes.
+pub(crate) fn plausible_len(bytes: &[u8], sequence: u64, log_len: u64) -> Option<u64> {
     let head: &[u8; RECORD_HEADER_LEN] = bytes.first_chunk()?;
     let len = u32_at(head, 0)? as usize;
     let (own, synced) = (u64_at(head, 8)?, u64_at(head, 24)?);
@@ -221,7 +222,7 @@ pub(crate) fn plausible_len(bytes: &[u8], sequence: u64) -> Option<u64> {
         _ => false,
     };
     // A log has no more commits than there is room for.
-    let near = own.checked_sub(sequence).is_some_and(|ahead| ahead <= bytes.len() as u64);
+    let near = own.checked_sub(sequence).is_some_and(|ahead| ahead <= log_len);
     let fits = len >= RECORD_HEADER_LEN && len <= bytes.len();
     (kind_fits && near && fits && synced >= sequence && synced <= own).then_some(len as u64)
 }

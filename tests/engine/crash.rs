@@ -2,5 +2,6 @@
 
 mod disk;
 mod faults;
+mod kill;
 mod power;
 mod script;

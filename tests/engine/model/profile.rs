@@ -83,7 +83,7 @@ impl Profile {
 
     /// For a database that was loaded in bulk.
     pub(crate) fn large(random: &mut Random, keys: Vec<PlainKey>, dimensions: Vec<PlainDimension>) -> Self {
-        let any = Self::new(random, 0, 2, 1, 1000, 40);
+        let any = Self::new(random, 0, 2, 1, 30, 40);
         Self { keys, dimensions, dense: None, ..any }
     }
 
