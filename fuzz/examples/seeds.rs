@@ -253,7 +253,7 @@ fn write_corpus(directory: &Path) {
             if content.len() <= SEED_LEN_MAX {
                 write("column_file", &format!("{name}-whole"), &[&[column_file::FLAG_WHOLE, number, index], content]);
             }
-            let flags = if index == 0 { column_file::FLAG_CHANGE } else { column_file::FLAG_EXPORT };
+            let flags = if index == 0 { column_file::FLAG_CHANGE } else { column_file::FLAG_WHOLLY };
             // One patch of nothing, in the second part.
             write("column_file", &name, &[&[flags, number, index, 2, 0, 0, 0]]);
         }
@@ -276,7 +276,7 @@ fn write_corpus(directory: &Path) {
         std::iter::repeat_with(next).take(len).collect()
     };
     for number in 0..16u8 {
-        let flags = if number % 4 == 3 { wal::FLAG_SEAL } else { wal::FLAG_READER };
+        let flags = [0, 0, wal::FLAGS_READER, wal::FLAG_SEAL][usize::from(number) % 4];
         write("wal", &format!("random-{number}"), &[&[flags, number], &random(160)]);
         write("operations", &format!("random-{number}"), &[&[number % 2], &random(40 << (number % 4))]);
         write("values", &format!("random-{number}"), &[&[0], &random(30 << (number % 4))]);

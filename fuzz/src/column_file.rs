@@ -13,8 +13,8 @@ pub const FLAG_WHOLE: u8 = 1;
 pub const FLAG_GEOMETRY: u8 = 2;
 /// Change the database, too.
 pub const FLAG_CHANGE: u8 = 4;
-/// Export it, too.
-pub const FLAG_EXPORT: u8 = 8;
+/// Export it, too, and verify it even when that takes long.
+pub const FLAG_WHOLLY: u8 = 8;
 
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
@@ -46,8 +46,11 @@ pub fn run(data: &[u8]) {
     if flags & FLAG_CHANGE == 0 {
         let Some(db) = probe::value_or_corrupt(probe::open_read_only(files)) else { return };
         probe::read_everything(&db);
-        probe::verify(&db);
-        if flags & FLAG_EXPORT != 0 && probe::is_small(&db) {
+        let wholly = flags & FLAG_WHOLLY != 0;
+        if wholly || probe::is_small(&db) {
+            probe::verify(&db);
+        }
+        if wholly && probe::is_small(&db) {
             probe::export(&db);
         }
     } else {

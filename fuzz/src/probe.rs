@@ -9,6 +9,8 @@ use vector_datalib::{CompactOptions, Error, Key, Options, Result, Slot, Snapshot
 
 /// A database with more slots than this is looked at in places only: a few bytes can state billions of slots.
 const SLOTS_MAX: u64 = 4096;
+/// And so many slots are read in every way.
+const SAMPLES_MAX: u64 = 128;
 
 /// What a database holds. A nested value that does not decode is `None`.
 #[derive(Clone, PartialEq, Debug)]
@@ -44,7 +46,7 @@ pub fn is_small(db: &VectorDb) -> bool {
 pub fn contents(db: &VectorDb) -> Result<Contents> {
     let snapshot = db.snapshot();
     let mut points = Vec::new();
-    for slot in slots(&snapshot) {
+    for slot in slots(&snapshot, SLOTS_MAX) {
         let Some(key) = snapshot.key(slot)? else { continue };
         let mut attributes = Attributes::new();
         for name in snapshot.dimensions() {
@@ -64,20 +66,21 @@ pub fn contents(db: &VectorDb) -> Result<Contents> {
     })
 }
 
-/// The slots that are looked at: all, or some at the start, the end and the seams of segments.
-fn slots(snapshot: &Snapshot) -> impl Iterator<Item = Slot> {
+/// The slots that are looked at: all when there are at most `count_max`, else some at the start, the end and the seams of segments.
+fn slots(snapshot: &Snapshot, count_max: u64) -> impl Iterator<Item = Slot> {
+    const SEGMENT_LEN: u64 = 65_536;
     let count = snapshot.slot_count();
-    let wanted = move |slot: &u64| *slot < SLOTS_MAX / 8 || count - *slot <= SLOTS_MAX / 8 || (*slot + 2) % 65_536 < 4;
-    let all = 0..if count <= SLOTS_MAX { count } else { 0 };
-    let start = 0..if count <= SLOTS_MAX { 0 } else { count.min(1 << 18) };
-    let end = if count <= 1 << 18 { 0..0 } else { count - SLOTS_MAX / 8..count };
-    all.chain(start.filter(wanted)).chain(end).map(|slot| Slot(slot as u32))
+    let all = 0..if count <= count_max { count } else { count_max / 2 };
+    let seams = (1..4).flat_map(|segment| segment * SEGMENT_LEN - 2..segment * SEGMENT_LEN + 2);
+    let end = count.saturating_sub(count_max / 2)..count;
+    let some = seams.chain(end).filter(move |slot| count > count_max && *slot < count);
+    all.chain(some).map(|slot| Slot(slot as u32))
 }
 
 /// Reads a database whose bytes may be anything in every way: each answer is some value or "corrupt".
 pub fn read_everything(db: &VectorDb) {
     let snapshot = db.snapshot();
-    for slot in slots(&snapshot).chain([Slot(snapshot.slot_count().min(u64::from(u32::MAX)) as u32), Slot::MAX]) {
+    for slot in slots(&snapshot, SAMPLES_MAX).chain([Slot(snapshot.slot_count().min(u64::from(u32::MAX)) as u32), Slot::MAX]) {
         let key = value_or_corrupt(snapshot.key(slot)).flatten();
         for name in snapshot.dimensions() {
             let dimension = snapshot.dimension(name).expect("it was listed");
@@ -105,7 +108,7 @@ pub fn read_everything(db: &VectorDb) {
     }
     value_or_corrupt(db.stats());
     if snapshot.slot_count() <= SLOTS_MAX {
-        for point in &snapshot {
+        for point in snapshot.iter().take(SAMPLES_MAX as usize) {
             let Some(point) = value_or_corrupt(point) else { continue };
             value_or_corrupt(point.to_point());
         }
@@ -145,16 +148,16 @@ pub fn change_everything(db: &VectorDb) {
     let names: Vec<String> = snapshot.dimensions().map(str::to_owned).chain(["new".to_owned()]).collect();
     let mut failures = Vec::new();
     let mut tried = |result: Result<()>| failures.extend(result.err());
+    tried(db.batch_delete(keys.iter().skip(1)).map(drop));
     for (number, name) in names.iter().enumerate() {
         tried(db.upsert(format!("fresh {number}"), [(name, "changed")]).map(drop));
         if let Some(key) = keys.first() {
             tried(db.upsert(key.clone(), [(name, Value::Null)]).map(drop));
         }
     }
-    if let Some(key) = keys.get(1) {
+    if let Some(key) = keys.first() {
         tried(db.remove_attribute(key, &names[0]).map(drop));
     }
-    tried(db.batch_delete(keys.iter().skip(1)).map(drop));
     tried(db.save());
     tried(db.insert_at("put between", 0, [("new", 1)]).map(drop));
     tried(db.compact(&CompactOptions::new()));

@@ -14,8 +14,9 @@ pub const FLAG_WHOLE: u8 = 1;
 pub const FLAG_HEADER: u8 = 2;
 /// The manifest seals the last log.
 pub const FLAG_SEAL: u8 = 4;
-/// Also what cannot be opened for writing is opened for reading, which tries again and again in case a writer is at work.
-pub const FLAG_READER: u8 = 8;
+/// With all of these, what cannot be opened for writing is also opened for reading: rarely, since a reader waits and tries again
+/// in case a writer is at work.
+pub const FLAGS_READER: u8 = 0xF8;
 
 /// The bases whose logs are made up: small ones, with each kind of axis.
 pub const BASES: [u8; 6] = [0, 2, 4, 6, 8, 15];
@@ -34,7 +35,7 @@ pub fn run(data: &[u8]) {
         logs.describe(&mut input, &files);
     }
     logs.finish(flags & FLAG_SEAL != 0, &mut files);
-    check(files, flags & FLAG_READER != 0);
+    check(files, flags & FLAGS_READER == FLAGS_READER);
 }
 
 /// Opening gives the same, whoever opens and however often.

@@ -338,7 +338,7 @@ fn allocation(view: &View, writer: &Writer) -> Result<Allocation> {
             point_count += 1;
         } else {
             free.free(Slot(occupant.slot), is_free)?;
-            point_count -= 1;
+            point_count = view.generation.one_point_less(point_count)?;
         }
     }
     let next_dimension = u32::try_from(manifest.next_dimension_id).unwrap_or(u32::MAX - 1);

@@ -4,6 +4,7 @@ use super::base_axis::BaseAxis;
 use super::base_column::BaseColumn;
 use super::block_file::{BlockFile, OpenError};
 use crate::error::{Error, Result};
+use crate::format::Invalid;
 use crate::format::block_file::{AXIS_MAGIC, COLUMN_MAGIC, NO_DIMENSION};
 use crate::format::manifest::{FileEntry, MANIFEST_NAME, Manifest, axis_name, column_name};
 use crate::model::{DimensionId, KeyRef};
@@ -97,6 +98,15 @@ impl Generation {
 
     pub(super) fn is_used(&self, slot: u32) -> Result<bool> {
         self.axis.as_ref().map_or(Ok(false), |axis| axis.is_used(slot))
+    }
+
+    /// The number of points after one was deleted. Only an axis with fewer tombstones than it states has more keys than points.
+    pub(super) fn one_point_less(&self, point_count: u32) -> Result<u32> {
+        point_count.checked_sub(1).ok_or_else(|| {
+            let invalid = Invalid::new(16, "tombstones", "there are fewer than the axis states");
+            let name = self.manifest.axis.map_or_else(|| MANIFEST_NAME.to_owned(), |entry| axis_name(entry.generation));
+            Error::corrupt(&self.path.join(name), invalid)
+        })
     }
 
     pub(super) fn next_free(&self, from: u32) -> Result<Option<u32>> {

@@ -138,8 +138,8 @@ impl<'a> Planner<'a> {
             (Step::Delete { key }, Some(slot)) => {
                 let view = self.view;
                 let is_free = |slot| view.generation.is_used(slot).map(|used| !used);
+                self.allocation.point_count = view.generation.one_point_less(self.allocation.point_count)?;
                 self.allocation.free.free(crate::model::Slot(slot), is_free)?;
-                self.allocation.point_count -= 1;
                 self.remember(&key, None);
                 self.operations.push(Operation::Delete { slot, key });
                 Ok(Outcome::At(slot))

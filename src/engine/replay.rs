@@ -83,8 +83,8 @@ impl<'a> Replay<'a> {
                     return Err(invalid("a deleted key that is not at its slot"));
                 }
                 let view = self.view;
+                self.allocation.point_count = view.generation.one_point_less(self.allocation.point_count)?;
                 self.allocation.free.free(Slot(slot), |slot| view.generation.is_used(slot).map(|used| !used))?;
-                self.allocation.point_count -= 1;
                 self.overlay.add_occupant(self.stamp, slot, key.to_key(), false)?;
             }
         }

@@ -3,7 +3,8 @@
 //!
 //! The model: a write is durable after `sync_data` of its file, a name after `sync_directory`. Until then a loss of power keeps any
 //! part of it, in units of 512 bytes and in any order; ranges that were added to a file and lost read as zeros or as anything.
-//! A sync that fails has made durable what it pleases, and a later one that succeeds says nothing of what the failed one covered.
+//! A sync of a file that fails has made durable what it pleases, and a later one that succeeds says nothing of what the failed one
+//! covered.
 
 use crate::support::random::Random;
 use std::collections::BTreeMap;
@@ -17,7 +18,7 @@ const SECTOR_LEN: usize = 512;
 
 /// What is done to the disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Operation {
+pub(crate) enum Operation {
     Create,
     Open,
     Write,
@@ -30,16 +31,16 @@ pub enum Operation {
 
 /// Operations that fail.
 #[derive(Clone, Copy, Debug)]
-pub struct Fault {
+pub(crate) struct Fault {
     /// The first one, counted from 0 from when the fault is set.
-    pub from: u64,
+    pub(crate) from: u64,
     /// How many of those that `kind` can meet.
-    pub count: u64,
-    pub kind: FaultKind,
+    pub(crate) count: u64,
+    pub(crate) kind: FaultKind,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FaultKind {
+pub(crate) enum FaultKind {
     /// There is no space: met by what needs some, on a disk that puts also what is written again in another place.
     NoSpace,
     /// The medium refuses: met by everything.
@@ -50,7 +51,7 @@ pub enum FaultKind {
 
 /// What a loss of power leaves of what was not durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Survival {
+pub(crate) enum Survival {
     Nothing,
     Everything,
     /// Of each file a number of first changes.
@@ -60,7 +61,7 @@ pub enum Survival {
 }
 
 impl Survival {
-    pub const ALL: [Self; 4] = [Self::Nothing, Self::Everything, Self::Prefix, Self::Some];
+    pub(crate) const ALL: [Self; 4] = [Self::Nothing, Self::Everything, Self::Prefix, Self::Some];
 }
 
 #[derive(Clone, Debug)]
@@ -78,8 +79,8 @@ enum NameChange {
 
 /// A change that is not durable. `given_up`: a sync that covered it failed, so that no later one will write it.
 #[derive(Clone, Debug)]
-struct Pending<T> {
-    change: T,
+struct Pending {
+    change: Change,
     given_up: bool,
 }
 
@@ -87,7 +88,7 @@ struct Pending<T> {
 struct Content {
     now: Vec<u8>,
     durable: Vec<u8>,
-    pending: Vec<Pending<Change>>,
+    pending: Vec<Pending>,
 }
 
 type Names = BTreeMap<String, usize>;
@@ -97,20 +98,11 @@ struct State {
     contents: Vec<Content>,
     names: Names,
     durable_names: Names,
-    pending_names: Vec<Pending<NameChange>>,
+    pending_names: Vec<NameChange>,
     operations: u64,
     fault: Option<Fault>,
     off: bool,
     is_locked: bool,
-}
-
-impl NameChange {
-    fn names(&self) -> Vec<&str> {
-        match self {
-            Self::Link(name, _) | Self::Unlink(name) => vec![name],
-            Self::Move(from, to) => vec![from, to],
-        }
-    }
 }
 
 fn apply(bytes: &mut Vec<u8>, change: &Change) {
@@ -199,7 +191,7 @@ impl Content {
 
 /// A handle to the disk. Clones share it.
 #[derive(Clone, Default, Debug)]
-pub struct Disk {
+pub(crate) struct Disk {
     state: Arc<Mutex<State>>,
 }
 
@@ -213,18 +205,18 @@ impl Disk {
     }
 
     /// Operations so far.
-    pub fn operations(&self) -> u64 {
+    pub(crate) fn operations(&self) -> u64 {
         self.state().operations
     }
 
     /// Makes operations fail from now on; `None`: none.
-    pub fn set_fault(&self, fault: Option<Fault>) {
+    pub(crate) fn set_fault(&self, fault: Option<Fault>) {
         let mut state = self.state();
         state.fault = fault.map(|fault| Fault { from: state.operations + fault.from, ..fault });
     }
 
     /// What is there when the power is back: another disk, of which everything is durable.
-    pub fn after_power_loss(&self, survival: Survival, random: &mut Random) -> Self {
+    pub(crate) fn after_power_loss(&self, survival: Survival, random: &mut Random) -> Self {
         let state = self.state();
         let mut names = state.durable_names.clone();
         let count = match survival {
@@ -232,9 +224,9 @@ impl Disk {
             Survival::Everything | Survival::Some => state.pending_names.len(),
             Survival::Prefix => random.below(state.pending_names.len() + 1),
         };
-        for pending in &state.pending_names[..count] {
+        for change in &state.pending_names[..count] {
             if survival != Survival::Some || random.one_in(2) {
-                apply_name(&mut names, &pending.change);
+                apply_name(&mut names, change);
             }
         }
         let contents = state.contents.iter().map(|content| {
@@ -247,7 +239,11 @@ impl Disk {
     }
 
     /// Counts an operation, and fails it if it is to fail. With the power, what was being written may be there all the same.
-    fn enter(&self, operation: Operation, name: &str) -> Result<MutexGuard<'_, State>, (MutexGuard<'_, State>, StorageError)> {
+    fn enter(
+        &self,
+        operation: Operation,
+        name: &str,
+    ) -> Result<MutexGuard<'_, State>, (MutexGuard<'_, State>, StorageError)> {
         let mut state = self.state();
         let number = state.operations;
         state.operations += 1;
@@ -271,12 +267,12 @@ impl Disk {
         match self.enter(operation, name) {
             Ok(mut state) => {
                 apply_name(&mut state.names, &change);
-                state.pending_names.push(Pending { change, given_up: false });
+                state.pending_names.push(change);
                 Ok(())
             }
             Err((mut state, error)) => {
                 if state.off {
-                    state.pending_names.push(Pending { change, given_up: false });
+                    state.pending_names.push(change);
                 }
                 Err(error)
             }
@@ -357,19 +353,11 @@ impl Storage for Disk {
         match self.enter(Operation::SyncDirectory, "") {
             Ok(mut state) => {
                 let State { durable_names, pending_names, .. } = &mut *state;
-                let (older, durable): (Vec<_>, Vec<_>) = pending_names.drain(..).partition(|pending| pending.given_up);
-                durable.iter().for_each(|pending| apply_name(durable_names, &pending.change));
-                // What was given up and is done again is no longer given up.
-                let again = |name: &&str| durable.iter().any(|pending| pending.change.names().contains(name));
-                pending_names.extend(older.into_iter().filter(|pending| !pending.change.names().iter().any(again)));
+                pending_names.drain(..).for_each(|change| apply_name(durable_names, &change));
                 Ok(())
             }
-            Err((mut state, error)) => {
-                if !state.off {
-                    state.pending_names.iter_mut().for_each(|pending| pending.given_up = true);
-                }
-                Err(error)
-            }
+            // Names are metadata, which file systems keep in a journal: what one sync did not write the next one does, or none.
+            Err((_, error)) => Err(error),
         }
     }
 
@@ -414,11 +402,12 @@ impl DiskFile {
                 Ok(())
             }
             Err((mut state, error)) => {
+                // A write that fails may have written a part, or all.
+                let all = state.operations.is_multiple_of(2);
                 let content = &mut state.contents[self.content];
-                // A write that fails may have written a part.
                 match change {
                     Change::Write { offset, mut bytes } => {
-                        bytes.truncate(bytes.len() / 2);
+                        bytes.truncate(if all { bytes.len() } else { bytes.len() / 2 });
                         content.change(Change::Write { offset, bytes });
                     }
                     Change::SetLen(_) => {}

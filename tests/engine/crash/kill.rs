@@ -41,7 +41,7 @@ struct Calls {
 
 impl Calls {
     fn new(seed: u64, thread: usize) -> Self {
-        let inserts = seed % 3 == 0;
+        let inserts = seed.is_multiple_of(3);
         Self { random: Random::new(seed.wrapping_mul(1_000_003) + thread as u64), thread, inserts }
     }
 
@@ -116,7 +116,7 @@ impl Call {
 }
 
 fn thread_count(seed: u64) -> usize {
-    if seed % 2 == 0 { 1 } else { 4 }
+    if seed.is_multiple_of(2) { 1 } else { 4 }
 }
 
 /// Not a test: what the killed process runs.
@@ -246,7 +246,10 @@ fn check(found: &Points, before: &mut Points, seed: u64, said: &Said, torn: &mut
         next.clone().apply(&mut with_next);
         let found = of_thread(found, thread);
         if found != expected {
-            assert!(found == with_next, "seed {seed}: thread {thread} was acknowledged {acknowledged} calls, next {next:?}");
+            assert!(
+                found == with_next,
+                "seed {seed}: thread {thread} was acknowledged {acknowledged} calls, next {next:?}"
+            );
             *torn += 1;
         }
         after.retain(|key, _| !key.starts_with(&format!("thread {thread} ")));

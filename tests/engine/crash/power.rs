@@ -61,7 +61,13 @@ fn recover(disk: &Disk, allowed: &[Vec<usize>], reference: &mut Reference) -> Re
 }
 
 /// Recovers, sees that a commit is kept, then does the same with the power going at an operation of that.
-fn check(ended: &Ended, survival: Survival, random: &mut Random, reference: &mut Reference, count: &mut Count) -> Result<(), String> {
+fn check(
+    ended: &Ended,
+    survival: Survival,
+    random: &mut Random,
+    reference: &mut Reference,
+    count: &mut Count,
+) -> Result<(), String> {
     let until = (ended.done + usize::from(ended.off)).min(SCRIPT.len());
     let allowed: Vec<Vec<usize>> = (ended.durable..=until).map(|steps| (0..steps).collect()).collect();
     let image = ended.disk.after_power_loss(survival, random);
@@ -80,7 +86,11 @@ fn check(ended: &Ended, survival: Survival, random: &mut Random, reference: &mut
     with_probe.extend(allowed.iter().map(|steps| steps.iter().copied().chain([PROBE]).collect()));
     for _ in 0..2 {
         let twice = again.after_power_loss(Survival::Nothing, random);
-        twice.set_fault(Some(Fault { from: random.below(operations as usize + 1) as u64, count: 1, kind: FaultKind::PowerLoss }));
+        twice.set_fault(Some(Fault {
+            from: random.below(operations as usize + 1) as u64,
+            count: 1,
+            kind: FaultKind::PowerLoss,
+        }));
         let probed = open(&twice, Durability::Immediate).and_then(|db| step(PROBE).run(&db).and_then(|()| db.close()));
         let allowed = if probed.is_ok() { &with_probe[allowed.len()..] } else { &with_probe[..] };
         let survival = Survival::ALL[random.below(4)];
@@ -104,7 +114,9 @@ fn lose_power_everywhere(durability: Durability) {
                 let result = check(&ended, survival, &mut Random::new(seed), &mut reference, &mut count);
                 if let Err(reason) = result {
                     let done = ended.done;
-                    count.wrong.push(format!("operation {operations}, {done} steps done, {survival:?}, seed {seed}: {reason}"));
+                    count.wrong.push(format!(
+                        "operation {operations}, {done} steps done, {survival:?}, seed {seed}: {reason}"
+                    ));
                 }
             }
         }

@@ -3,24 +3,24 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use vector_datalib::internals::{MemoryStorage, Storage};
-use vector_datalib::{CompactOptions, Durability, Error, Key, Options, Value, VectorDb, attrs};
+use vector_datalib::{CompactOptions, Durability, Error, Options, Value, VectorDb, VectorPoint, attrs};
 
 /// Everything that a database says.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Contents {
+pub(crate) struct Contents {
     dimensions: Vec<String>,
-    points: Vec<(u32, Key, Vec<(String, Value)>)>,
+    points: Vec<VectorPoint>,
     slot_count: u64,
 }
 
-pub fn contents(db: &VectorDb) -> Result<Contents, Error> {
+pub(crate) fn contents(db: &VectorDb) -> Result<Contents, Error> {
     let snapshot = db.snapshot();
     let mut points = Vec::new();
     for point in &snapshot {
         let point = point?.to_point()?;
         // The index and the slot agree on every key.
         assert_eq!(snapshot.slot(point.key())?, Some(point.coordinate()));
-        points.push((point.coordinate().0, point.key().clone(), point.into_attributes()));
+        points.push(point);
     }
     assert_eq!(points.len() as u64, snapshot.len());
     Ok(Contents {
@@ -31,7 +31,7 @@ pub fn contents(db: &VectorDb) -> Result<Contents, Error> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Step {
+pub(crate) enum Step {
     Upsert(i64),
     Update(i64),
     Batch(i64),
@@ -49,31 +49,56 @@ pub enum Step {
     Probe,
 }
 
-pub const SCRIPT: &[Step] = {
+pub(crate) const SCRIPT: &[Step] = {
     use Step::*;
     &[
-        Upsert(1), Batch(10), Update(1), Delete(11), Save, Upsert(2), BatchDelete(10), Remove(1), Save, Large(3), Reopen, Upsert(4),
-        Batch(20), Save, Delete(21), InsertAt(5), Update(20), Compact, Upsert(6), Delete(20), Pack, Batch(30), Reopen, Delete(30),
-        Reopen, Save, Update(6), Update(7),
+        Upsert(1),
+        Batch(10),
+        Update(1),
+        Delete(11),
+        Save,
+        Upsert(2),
+        BatchDelete(10),
+        Remove(1),
+        Save,
+        Large(3),
+        Reopen,
+        Upsert(4),
+        Batch(20),
+        Save,
+        Delete(21),
+        InsertAt(5),
+        Update(20),
+        Compact,
+        Upsert(6),
+        Delete(20),
+        Pack,
+        Batch(30),
+        Reopen,
+        Delete(30),
+        Reopen,
+        Save,
+        Update(6),
+        Update(7),
     ]
 };
 
 /// The step of a number: the script's, then the probe.
-pub fn step(index: usize) -> Step {
+pub(crate) fn step(index: usize) -> Step {
     SCRIPT.get(index).copied().unwrap_or(Step::Probe)
 }
 
 /// The number of the probe.
-pub const PROBE: usize = SCRIPT.len();
+pub(crate) const PROBE: usize = SCRIPT.len();
 
 impl Step {
     /// Whether everything before is durable when it returns, whatever the durability of commits.
-    pub fn is_barrier(self) -> bool {
+    pub(crate) fn is_barrier(self) -> bool {
         matches!(self, Self::Save | Self::Compact | Self::Pack | Self::InsertAt(_) | Self::Reopen)
     }
 
     /// Does it. `Reopen` is the caller's.
-    pub fn run(self, db: &VectorDb) -> Result<(), Error> {
+    pub(crate) fn run(self, db: &VectorDb) -> Result<(), Error> {
         let large = |n: i64| "x".repeat(90_000 + n as usize);
         match self {
             Self::Upsert(n) => db.upsert(n, attrs! { "a" => n, "b" => format!("text {n}") }).map(drop),
@@ -96,22 +121,22 @@ impl Step {
     }
 }
 
-pub fn open(storage: &(impl Storage + Clone), durability: Durability) -> Result<VectorDb, Error> {
+pub(crate) fn open(storage: &(impl Storage + Clone), durability: Durability) -> Result<VectorDb, Error> {
     Options::new().durability(durability).open_in(Arc::new(storage.clone()))
 }
 
-pub fn create(storage: &(impl Storage + Clone), durability: Durability) -> Result<VectorDb, Error> {
+pub(crate) fn create(storage: &(impl Storage + Clone), durability: Durability) -> Result<VectorDb, Error> {
     Options::new().durability(durability).create_in(Arc::new(storage.clone()))
 }
 
 /// The states after selections of steps, worked out without faults.
 #[derive(Default)]
-pub struct Reference {
+pub(crate) struct Reference {
     known: HashMap<Vec<usize>, Contents>,
 }
 
 impl Reference {
-    pub fn after(&mut self, steps: &[usize]) -> &Contents {
+    pub(crate) fn after(&mut self, steps: &[usize]) -> &Contents {
         self.known.entry(steps.to_vec()).or_insert_with(|| {
             let storage = MemoryStorage::new();
             let db = create(&storage, Durability::Eventual).unwrap();

@@ -1,8 +1,9 @@
 //! The model: what a database is to hold, as a list of optional points and a map. Written to be obviously right, not fast.
 
 use crate::support::order::Ordered;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 use vector_datalib::{Key, Value};
 
 /// A key in the engine's form and as a plain value.
@@ -62,11 +63,45 @@ impl Contents {
         self.slots.get(slot)?.as_ref()?.attributes.get(&dimension).map(|value| &**value)
     }
 
+    fn counts(&self) -> Vec<PlainCounts> {
+        let none = PlainCounts { points: 0, nulls: 0, distinct: 0 };
+        let mut counts = vec![none; self.dimensions.len()];
+        let mut distinct = vec![HashSet::new(); self.dimensions.len()];
+        for (_, point) in self.points() {
+            for (&number, value) in &point.attributes {
+                counts[number].points += 1;
+                counts[number].nulls += u64::from(matches!(**value, Value::Null));
+                counts[number].distinct += u64::from(distinct[number].insert(Ordered(&**value)));
+            }
+        }
+        counts
+    }
+}
+
+/// Contents that do not change any more, counted once.
+#[derive(Debug)]
+pub(crate) struct Moment {
+    contents: Contents,
+    counts: OnceLock<Vec<PlainCounts>>,
+}
+
+impl Moment {
     pub(crate) fn counts(&self, dimension: usize) -> PlainCounts {
-        let values = || self.points().filter_map(|(_, point)| point.attributes.get(&dimension));
-        let distinct: BTreeSet<_> = values().map(|value| Ordered(&**value)).collect();
-        let nulls = values().filter(|value| matches!(***value, Value::Null)).count() as u64;
-        PlainCounts { points: values().count() as u64, nulls, distinct: distinct.len() as u64 }
+        self.counts.get_or_init(|| self.contents.counts())[dimension]
+    }
+}
+
+impl From<Contents> for Moment {
+    fn from(contents: Contents) -> Self {
+        Self { contents, counts: OnceLock::new() }
+    }
+}
+
+impl Deref for Moment {
+    type Target = Contents;
+
+    fn deref(&self) -> &Contents {
+        &self.contents
     }
 }
 
@@ -76,6 +111,8 @@ pub(crate) struct Plain {
     pub(crate) contents: Contents,
     places: BTreeMap<Ordered<Arc<Value>>, u32>,
     free: BTreeSet<u32>,
+    /// What was handed out last, if nothing has changed since.
+    moment: Option<Arc<Moment>>,
 }
 
 impl Plain {
@@ -107,8 +144,18 @@ impl Plain {
         self.free.first().copied().unwrap_or(self.contents.slots.len() as u32)
     }
 
+    /// What a reader sees now.
+    pub(crate) fn moment(&mut self) -> Arc<Moment> {
+        let contents = &self.contents;
+        let last = self.moment.take().filter(|moment| moment.sequence == contents.sequence);
+        let moment = last.unwrap_or_else(|| Arc::new(contents.clone().into()));
+        self.moment = Some(Arc::clone(&moment));
+        moment
+    }
+
     /// Without a position a new key takes the lowest free slot; with one, later points move up.
     pub(crate) fn upsert(&mut self, key: &PlainKey, position: Option<u32>, attributes: &[(Arc<str>, Value)]) -> u32 {
+        self.moment = None;
         let slot = self.place(key).unwrap_or_else(|| self.insert(key, position));
         for (name, value) in attributes {
             let number = self.define(name);
@@ -135,12 +182,14 @@ impl Plain {
     }
 
     pub(crate) fn remove_attribute(&mut self, key: &PlainKey, dimension: &str) -> bool {
+        self.moment = None;
         let (Some(slot), Some(number)) = (self.place(key), self.dimension(dimension)) else { return false };
         let point = self.contents.slots[slot as usize].as_mut().expect("a key is at its place");
         Arc::make_mut(point).attributes.remove(&number).is_some()
     }
 
     pub(crate) fn delete(&mut self, key: &PlainKey) -> bool {
+        self.moment = None;
         let Some(slot) = self.places.remove(&key.ordered()) else { return false };
         let slots = &mut self.contents.slots;
         slots[slot as usize] = None;
@@ -154,6 +203,7 @@ impl Plain {
 
     /// Closes the gaps.
     pub(crate) fn pack(&mut self) {
+        self.moment = None;
         self.contents.slots.retain(Option::is_some);
         self.find_places();
     }

@@ -3,7 +3,7 @@
 use super::canonical::check_file;
 use super::compare::{Held, check_owned, check_point, check_samples, check_snapshot, check_stats};
 use super::place::Place;
-use super::plain::{Contents, Plain, PlainKey};
+use super::plain::{Moment, Plain, PlainKey};
 use super::profile::{Kind, Profile};
 use crate::support::random::Random;
 use std::cell::Cell;
@@ -16,11 +16,14 @@ use vector_datalib::{
 /// Held snapshots, and open readers, at a time.
 const HELD_MAX: usize = 4;
 
+/// Dimensions of a run, at most.
+const DIMENSIONS_MAX: usize = 20;
+
 /// A read-only handle and what it shows until it is refreshed.
 #[derive(Debug)]
 struct Reader {
     db: VectorDb,
-    contents: Arc<Contents>,
+    contents: Arc<Moment>,
 }
 
 #[derive(Debug)]
@@ -39,6 +42,8 @@ pub(crate) struct Run {
     /// The commits at the last orderly close.
     sealed: u64,
     created_at: String,
+    /// The time of the last commit, as it was given for so many commits.
+    last_modified: (u64, String),
     /// One of so many changes is a deletion, for a while.
     deletion: usize,
     trace: bool,
@@ -58,8 +63,8 @@ impl Run {
 
     /// Goes on with a database that holds what the model says, all of it in base files.
     pub(crate) fn resume(random: Random, profile: Profile, place: Place, db: VectorDb, plain: Plain) -> Self {
-        let checkpointed = Some(plain.contents.sequence);
-        let created_at = db.stats().unwrap().metadata.created_at;
+        let sequence = plain.contents.sequence;
+        let metadata = db.stats().unwrap().metadata;
         let trace = std::env::var_os("VECTOR_TRACE").is_some();
         Self {
             random,
@@ -69,10 +74,11 @@ impl Run {
             plain,
             held: Vec::new(),
             readers: Vec::new(),
-            checkpointed,
+            checkpointed: Some(sequence),
             pending: false,
             sealed: 0,
-            created_at,
+            created_at: metadata.created_at,
+            last_modified: (sequence, metadata.last_modified),
             deletion: 3,
             trace,
             step: 0,
@@ -168,6 +174,10 @@ impl Run {
             // A name that comes twice: the last value counts.
             let dimension = random.pick(dimensions);
             attributes.push((Arc::clone(&dimension.name), dimension.value(random)));
+        }
+        let known = self.plain.contents.dimensions.len();
+        if known < DIMENSIONS_MAX && random.one_in(40 * (known + 1)) {
+            attributes.push((format!("new {known}").into(), self.profile.dimensions[0].value(random)));
         }
         attributes
     }
@@ -363,12 +373,8 @@ impl Run {
         }
     }
 
-    fn current(&self) -> Arc<Contents> {
-        Arc::new(self.plain.contents.clone())
-    }
-
     fn hold(&mut self) {
-        let held = Held { snapshot: self.db.snapshot(), contents: self.current() };
+        let held = Held { snapshot: self.db.snapshot(), contents: self.plain.moment() };
         self.keep(held);
     }
 
@@ -393,8 +399,8 @@ impl Run {
         if let Some(checkpointed) = self.checkpointed {
             assert_eq!(db.open_report().records_replayed, self.plain.contents.sequence - checkpointed);
         }
-        check_snapshot(&db.snapshot(), &self.plain.contents);
-        let reader = Reader { db, contents: self.current() };
+        let reader = Reader { db, contents: self.plain.moment() };
+        check_snapshot(&reader.db.snapshot(), &reader.contents);
         if self.readers.len() < HELD_MAX {
             self.readers.push(reader);
         } else {
@@ -404,7 +410,7 @@ impl Run {
     }
 
     fn refresh(&mut self) {
-        let current = self.current();
+        let current = self.plain.moment();
         let Self { readers, random, held, .. } = self;
         if readers.is_empty() {
             return;
@@ -428,7 +434,7 @@ impl Run {
 
     /// Compares everything.
     fn check(&mut self) {
-        let contents = &self.plain.contents;
+        let contents = &*self.plain.moment();
         check_snapshot(&self.db.snapshot(), contents);
         check_samples(&self.db, contents, &mut self.random);
         assert!(self.db.dimensions().iter().map(String::as_str).eq(contents.dimensions.iter().map(|name| &**name)));
@@ -438,6 +444,8 @@ impl Run {
         assert!(!settled || stats.wal_bytes == 0, "a log of {} bytes after a checkpoint", stats.wal_bytes);
         assert_eq!(stats.file_size_bytes, self.place.files_len(), "files that nothing names, or that are missing");
         assert_eq!(stats.metadata.created_at, self.created_at);
+        let (sequence, last_modified) = std::mem::replace(&mut self.last_modified, (contents.sequence, stats.metadata.last_modified));
+        assert!(sequence != contents.sequence || self.last_modified.1 == last_modified, "nothing was committed");
     }
 
     fn check_sound(&mut self) {
@@ -466,10 +474,10 @@ impl Run {
             for _ in 0..if busy { self.random.below(4) } else { 0 } {
                 self.change();
             }
-            if busy && self.random.one_in(4) {
+            if busy && self.random.one_in(4 + self.plain.contents.slots.len() / 1000) {
                 self.hold();
                 self.check_held();
-                check_stats(&self.db.stats().unwrap(), &self.plain.contents, false);
+                check_stats(&self.db.stats().unwrap(), &self.plain.moment(), false);
             }
             ControlFlow::Continue(())
         });
@@ -522,7 +530,7 @@ impl Run {
 
     /// Closes the database, or only drops its handle, and opens it again.
     fn reopen(&mut self) {
-        let before = self.db.stats().unwrap();
+        self.check();
         assert!(self.place.open(&self.options()).unwrap_err().is_locked());
         if self.random.one_in(2) {
             let clone = self.db.clone();
@@ -541,10 +549,10 @@ impl Run {
             self.db = self.place.open(&self.options()).unwrap();
         }
         self.sealed = self.plain.contents.sequence;
-        self.check_opened(before.metadata.last_modified);
+        self.check_opened();
     }
 
-    fn check_opened(&mut self, last_modified: String) {
+    fn check_opened(&mut self) {
         let report = self.db.open_report();
         let sequence = self.plain.contents.sequence;
         if let Some(checkpointed) = self.checkpointed {
@@ -554,22 +562,21 @@ impl Run {
         assert_eq!(report.bytes_dropped, 0);
         self.pending = false;
         self.checkpointed = Some(sequence - report.records_replayed);
-        assert_eq!(self.db.stats().unwrap().metadata.last_modified, last_modified);
         self.check_sound();
     }
 
     /// Opens a copy of the files that was made while the writer was at work; sometimes goes on with the copy.
     fn crash(&mut self) {
-        let last_modified = self.db.stats().unwrap().metadata.last_modified;
+        self.check();
         let copy = self.place.copy();
         let db = copy.open(&self.options()).unwrap();
-        check_snapshot(&db.snapshot(), &self.plain.contents);
+        check_snapshot(&db.snapshot(), &self.plain.moment());
         check_samples(&db, &self.plain.contents, &mut self.random);
         if self.random.one_in(2) {
             self.readers.clear();
             self.db = db;
             self.place = copy;
-            self.check_opened(last_modified);
+            self.check_opened();
         }
     }
 

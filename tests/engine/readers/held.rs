@@ -166,7 +166,7 @@ fn readers_hold_on(durability: Durability) {
     let last = full_read(&db.snapshot());
     assert!(db.verify().unwrap().is_sound(), "{:?}", db.verify().unwrap().problems);
     db.close().unwrap();
-    assert_eq!(full_read(&VectorDb::open(&path).unwrap().snapshot()), last);
+    assert_eq!(full_read(&VectorDb::open_read_only(&path).unwrap().snapshot()), last);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use vector_datalib::{Error, Key, Slot, Snapshot, Stats, Value, VectorDb};
 
 /// What a sound database answers.
 #[derive(Clone)]
-pub struct Answers {
-    pub sequence: u64,
+pub(crate) struct Answers {
+    pub(crate) sequence: u64,
     len: u64,
     slot_count: u64,
     keys: Vec<Option<Key>>,
@@ -20,7 +20,7 @@ pub struct Answers {
 
 /// How much to ask beyond every key and every slot.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Depth {
+pub(crate) enum Depth {
     /// Nothing.
     Lookups,
     /// Statistics, the points one after the other, and a verification.
@@ -31,15 +31,15 @@ pub enum Depth {
 
 /// What came back.
 #[derive(Default)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// Answers that were `Corrupt`.
-    pub corrupt: u64,
+    pub(crate) corrupt: u64,
     /// Answers that were right.
-    pub right: u64,
+    pub(crate) right: u64,
     /// The first answer that was neither.
-    pub wrong: Option<String>,
+    pub(crate) wrong: Option<String>,
     /// Whether `verify` found something bad, if it was asked.
-    pub unsound: Option<bool>,
+    pub(crate) unsound: Option<bool>,
 }
 
 impl Verdict {
@@ -78,11 +78,10 @@ fn same_stats(a: &Stats, b: &Stats) -> bool {
 
 impl Answers {
     /// Takes them from a snapshot of a sound database. `stride`: only every so many slots are asked one by one.
-    pub fn of_snapshot(snapshot: &Snapshot, stride: usize) -> Self {
+    pub(crate) fn of_snapshot(snapshot: &Snapshot, stride: usize) -> Self {
         let slot_count = snapshot.slot_count() as u32;
         let slots = || (0..slot_count).map(Slot);
-        let keys: Vec<Option<Key>> =
-            slots().map(|slot| snapshot.key(slot).unwrap().map(|key| key.to_key())).collect();
+        let keys: Vec<Option<Key>> = slots().map(|slot| snapshot.key(slot).unwrap().map(|key| key.to_key())).collect();
         let dimensions = snapshot.dimensions().map(|name| {
             let dimension = snapshot.dimension(name).unwrap();
             let values = slots().map(|slot| dimension.get(slot).unwrap().map(|value| value.to_value().unwrap()));
@@ -106,12 +105,12 @@ impl Answers {
     }
 
     /// Takes them from a sound database.
-    pub fn of_database(db: &VectorDb, stride: usize) -> Self {
+    pub(crate) fn of_database(db: &VectorDb, stride: usize) -> Self {
         let stats = Some(db.stats().unwrap());
         Self { stats, export: Some(export(db).unwrap()), ..Self::of_snapshot(&db.snapshot(), stride) }
     }
 
-    pub fn stats(&self) -> &Stats {
+    pub(crate) fn stats(&self) -> &Stats {
         self.stats.as_ref().unwrap()
     }
 
@@ -120,7 +119,7 @@ impl Answers {
     }
 
     /// Asks a database everything.
-    pub fn ask(&self, db: &VectorDb, depth: Depth) -> Verdict {
+    pub(crate) fn ask(&self, db: &VectorDb, depth: Depth) -> Verdict {
         let mut verdict = Verdict::default();
         let snapshot = db.snapshot();
         verdict.expect(snapshot.len() == self.len, || format!("len is {}, not {}", snapshot.len(), self.len));

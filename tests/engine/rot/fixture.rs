@@ -8,26 +8,26 @@ use vector_datalib::internals::MemoryStorage;
 use vector_datalib::{Durability, Key, Options, Timestamp, Value, VectorDb, attrs};
 
 /// The files of a directory.
-pub type Files = BTreeMap<String, Vec<u8>>;
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
 /// A database to damage.
-pub struct Fixture {
-    pub name: &'static str,
-    pub files: Files,
+pub(crate) struct Fixture {
+    pub(crate) name: &'static str,
+    pub(crate) files: Files,
     /// Its answers; of an unclean one, those after each commit that only the log has, the oldest first.
-    pub history: Vec<Answers>,
+    pub(crate) history: Vec<Answers>,
     /// Whether the log was not closed.
-    pub unclean: bool,
+    pub(crate) unclean: bool,
     /// Of so many mutations one asks for the points one after the other, statistics and a verification.
-    pub whole_every: usize,
+    pub(crate) whole_every: usize,
 }
 
 impl Fixture {
-    pub fn last(&self) -> &Answers {
+    pub(crate) fn last(&self) -> &Answers {
         self.history.last().unwrap()
     }
 
-    pub fn byte_count(&self) -> usize {
+    pub(crate) fn byte_count(&self) -> usize {
         self.files.values().map(Vec::len).sum()
     }
 
@@ -40,8 +40,16 @@ impl Fixture {
     }
 }
 
-pub fn all() -> Vec<Fixture> {
-    vec![mixed(), dense(), many_values(), long_values(), many_slots(), unclean("unclean log", true), unclean("unclean log without a base", false)]
+pub(crate) fn all() -> Vec<Fixture> {
+    vec![
+        mixed(),
+        dense(),
+        many_values(),
+        long_values(),
+        many_slots(),
+        unclean("unclean log", true),
+        unclean("unclean log without a base", false),
+    ]
 }
 
 fn create(durability: Durability) -> (MemoryStorage, VectorDb) {
@@ -51,11 +59,11 @@ fn create(durability: Durability) -> (MemoryStorage, VectorDb) {
 }
 
 /// One of every type.
-pub fn one_of_each(n: usize) -> Value {
+pub(crate) fn one_of_each(n: usize) -> Value {
     let time = Timestamp::new(1_700_000_000 + n as i64, n as u32).unwrap();
     match n % 13 {
         0 => Value::Null,
-        1 => Value::from(n % 2 == 0),
+        1 => Value::from(n.is_multiple_of(2)),
         2 => Value::from(-(n as i64)),
         3 => Value::from(u64::MAX - n as u64),
         4 => Value::big_int(true, &[n as u8 + 1; 9]),
@@ -118,7 +126,7 @@ fn mixed() -> Fixture {
     db.batch_delete(&deleted).unwrap();
     db.save().unwrap();
     db.upsert("after the checkpoint", attrs! { "text" => "logged", "new" => 5 }).unwrap();
-    db.upsert(&*mixed_key(10).to_value().as_str().unwrap(), attrs! { "integers" => 12 }).unwrap();
+    db.upsert(mixed_key(10), attrs! { "integers" => 12 }).unwrap();
     db.remove_attribute(&mixed_key(11), "text").unwrap();
     db.delete(&mixed_key(12)).unwrap();
     Fixture::closed("mixed", db, &storage, 1, 1)
@@ -191,7 +199,9 @@ fn unclean(name: &'static str, saved: bool) -> Fixture {
     let mut step = |db: &VectorDb, n: usize| {
         match n % 5 {
             0 => drop(db.upsert(format!("logged {n}"), attrs! { "a" => n as i64, "c" => "ä" }).unwrap()),
-            1 => drop(db.batch_upsert([(10, attrs! { "b" => "x" }), (1000 + n as i64, attrs! { "b" => "y" })]).unwrap()),
+            1 => {
+                drop(db.batch_upsert([(10, attrs! { "b" => "x" }), (1000 + n as i64, attrs! { "b" => "y" })]).unwrap())
+            }
             2 => assert!(db.delete(n as i64 / 5 * 10 + 20).unwrap()),
             3 => assert!(db.remove_attribute(n as i64 / 5 * 10 + 30, "a").unwrap()),
             _ => drop(db.upsert(0, attrs! { "a" => one_of_each(n) }).unwrap()),

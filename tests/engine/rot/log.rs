@@ -3,10 +3,10 @@
 use super::fixture::Files;
 
 /// The first record follows.
-pub const HEADER_LEN: usize = 128;
+pub(crate) const HEADER_LEN: usize = 128;
 
 /// A range of a log whose bytes, as long as they are what was written, say that commits up to `sequence` were durable.
-pub struct Voucher {
+pub(crate) struct Voucher {
     file: String,
     from: usize,
     to: usize,
@@ -18,12 +18,12 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 }
 
 /// The number of a log.
-pub fn number(name: &str) -> Option<u64> {
+pub(crate) fn number(name: &str) -> Option<u64> {
     name.strip_prefix("wal-")?.strip_suffix(".log")?.parse().ok()
 }
 
 /// The vouchers of all logs: their headers, and their records.
-pub fn vouchers(files: &Files) -> Vec<Voucher> {
+pub(crate) fn vouchers(files: &Files) -> Vec<Voucher> {
     let mut vouchers = Vec::new();
     for (name, bytes) in files.iter().filter(|(name, _)| number(name).is_some()) {
         let mut add = |from, to, sequence| vouchers.push(Voucher { file: name.clone(), from, to, sequence });
@@ -42,7 +42,7 @@ pub fn vouchers(files: &Files) -> Vec<Voucher> {
 }
 
 /// The last commit that a directory still says was durable, where it has the bytes of `original`.
-pub fn vouched(vouchers: &[Voucher], original: &Files, files: &Files) -> u64 {
+pub(crate) fn vouched(vouchers: &[Voucher], original: &Files, files: &Files) -> u64 {
     let range = |files: &Files, voucher: &Voucher| -> Option<Vec<u8>> {
         files.get(&voucher.file)?.get(voucher.from..voucher.to).map(<[u8]>::to_vec)
     };
@@ -51,7 +51,7 @@ pub fn vouched(vouchers: &[Voucher], original: &Files, files: &Files) -> u64 {
 }
 
 /// Cuts off the zeros behind the records, but for a few.
-pub fn trim(files: &mut Files) {
+pub(crate) fn trim(files: &mut Files) {
     const REST_LEN: usize = 512;
     for (_, bytes) in files.iter_mut().filter(|(name, _)| number(name).is_some()) {
         let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);

@@ -7,7 +7,7 @@ use std::fmt;
 
 /// One thing that happened.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Mutation {
+pub(crate) enum Mutation {
     /// Bits of one byte are not what they were.
     Flip { file: String, at: usize, mask: u8 },
     /// The file ends early.
@@ -38,7 +38,7 @@ const PAGE_LEN: usize = 4096;
 const BLOCK_LEN: usize = 65_536;
 
 impl Mutation {
-    pub fn file(&self) -> &str {
+    pub(crate) fn file(&self) -> &str {
         match self {
             Self::Flip { file, .. }
             | Self::Cut { file, .. }
@@ -49,7 +49,7 @@ impl Mutation {
     }
 
     /// The bytes of the file, mutated.
-    pub fn apply(&self, content: &[u8]) -> Vec<u8> {
+    pub(crate) fn apply(&self, content: &[u8]) -> Vec<u8> {
         let mut content = content.to_vec();
         match self {
             Self::Flip { at, mask, .. } => content[*at] ^= mask,
@@ -63,7 +63,7 @@ impl Mutation {
 
     /// Every byte changed in two ways, every length, some garbage, every page zero, every file in the place of every other.
     /// In files of more than a block each byte is changed in one of the two ways, unless `ROT_THOROUGH` asks for both.
-    pub fn all_of(files: &Files) -> Vec<Self> {
+    pub(crate) fn all_of(files: &Files) -> Vec<Self> {
         let thorough = environment::<u8>("ROT_THOROUGH").is_some();
         let mut mutations = Vec::new();
         for (name, content) in files {

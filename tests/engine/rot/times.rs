@@ -94,7 +94,7 @@ fn kind(name: &str) -> &str {
 }
 
 /// Each directory with each file replaced by each older file of its kind.
-pub fn fixtures() -> Vec<(Fixture, Vec<Mutation>)> {
+pub(crate) fn fixtures() -> Vec<(Fixture, Vec<Mutation>)> {
     let Story { times, history, .. } = Story::tell();
     let mut all = Vec::new();
     for (index, time) in times.iter().enumerate() {

@@ -2,6 +2,7 @@
 //! engine's own comparisons are not asked.
 
 use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use vector_datalib::{Value, ValueRef};
 
@@ -28,6 +29,29 @@ impl<V: Deref<Target = Value>> PartialEq for Ordered<V> {
 }
 
 impl<V: Deref<Target = Value>> Eq for Ordered<V> {}
+
+impl<V: Deref<Target = Value>> Hash for Ordered<V> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash(&self.0, state);
+    }
+}
+
+fn hash<H: Hasher>(value: &Value, state: &mut H) {
+    type_of(value).hash(state);
+    match value {
+        // Rare: all are of one hash.
+        Value::Null | Value::BigInt(_) => {}
+        Value::Bool(bool) => bool.hash(state),
+        Value::Int(int) => int.hash(state),
+        Value::Float(float) => float.to_bits().hash(state),
+        Value::Text(text) => text.hash(state),
+        Value::Bytes(bytes) => bytes.hash(state),
+        Value::Timestamp(time) => (time.seconds(), time.nanoseconds()).hash(state),
+        Value::Ext(ext) => (ext.code(), ext.data()).hash(state),
+        Value::Array(values) => values.iter().for_each(|value| hash(value, state)),
+        Value::Map(pairs) => flat(pairs).into_iter().for_each(|value| hash(value, state)),
+    }
+}
 
 fn type_of(value: &Value) -> u8 {
     match value {

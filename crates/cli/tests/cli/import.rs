@@ -122,7 +122,7 @@ fn null_texts_are_missing_and_the_empty_cell_is_one_by_default() {
         import("1", &[]),
         [r#"{"a":"1","b":"NA","c":"x"}}"#, r#"{"a":"NA","b":"-"}}"#, r#"{"b":"2","c":"NA"}}"#]
     );
-    assert_eq!(import("2", &["NA"]), [r#"{"a":"1","c":"x"}}"#, r#"{"c":"","b":"-"}}"#, r#"{"a":"","b":"2"}}"#]);
+    assert_eq!(import("2", &["NA"]), [r#"{"a":"1","c":"x"}}"#, r#"{"b":"-","c":""}}"#, r#"{"a":"","b":"2"}}"#]);
     assert_eq!(import("3", &["NA", "", "-"]), [r#"{"a":1,"c":"x"}}"#, "{}}", r#"{"b":2}}"#]);
 }
 
