@@ -34,11 +34,7 @@ pub fn sections(file: &[u8]) -> Vec<Section> {
     let count = (u32_at(file, 80) as usize).min(SECTION_COUNT_MAX);
     let section = |index: usize| {
         let at = SECTIONS_OFFSET + index * SECTION_LEN;
-        Section {
-            kind: u32_at(file, at),
-            offset: u64_at(file, at + 8) as usize,
-            len: u64_at(file, at + 16) as usize,
-        }
+        Section { kind: u32_at(file, at), offset: u64_at(file, at + 8) as usize, len: u64_at(file, at + 16) as usize }
     };
     (0..count).map(section).collect()
 }

@@ -27,8 +27,7 @@ pub fn run(data: &[u8]) {
     let options = Options::new().durability(durability);
     let storage = MemoryStorage::new();
     let db = options.create_in(Arc::new(storage.clone())).expect("an empty directory");
-    let mut run =
-        Run { options, storage, db: Some(db), reader: None, model: Model::default(), snapshots: Vec::new() };
+    let mut run = Run { options, storage, db: Some(db), reader: None, model: Model::default(), snapshots: Vec::new() };
     let mut count = 0;
     while !input.is_empty() && count < OPERATION_COUNT_MAX {
         run.operation(&mut input);

@@ -80,7 +80,9 @@ fn slots(snapshot: &Snapshot, count_max: u64) -> impl Iterator<Item = Slot> {
 /// Reads a database whose bytes may be anything in every way: each answer is some value or "corrupt".
 pub fn read_everything(db: &VectorDb) {
     let snapshot = db.snapshot();
-    for slot in slots(&snapshot, SAMPLES_MAX).chain([Slot(snapshot.slot_count().min(u64::from(u32::MAX)) as u32), Slot::MAX]) {
+    for slot in
+        slots(&snapshot, SAMPLES_MAX).chain([Slot(snapshot.slot_count().min(u64::from(u32::MAX)) as u32), Slot::MAX])
+    {
         let key = value_or_corrupt(snapshot.key(slot)).flatten();
         for name in snapshot.dimensions() {
             let dimension = snapshot.dimension(name).expect("it was listed");

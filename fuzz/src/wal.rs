@@ -105,15 +105,7 @@ impl Logs {
             last_sequence: sequence,
         };
         let log = header.encode();
-        Self {
-            header,
-            log,
-            sequence,
-            synced: sequence,
-            finished: Vec::new(),
-            slots: Vec::new(),
-            dimension_count: 0,
-        }
+        Self { header, log, sequence, synced: sequence, finished: Vec::new(), slots: Vec::new(), dimension_count: 0 }
     }
 
     fn describe(&mut self, input: &mut Input<'_>, files: &Files) {
@@ -307,4 +299,3 @@ fn tagged(value: ValueRef<'_>) -> Vec<u8> {
     };
     [vec![tag], payload].concat()
 }
-

@@ -56,6 +56,8 @@ impl Writer {
         match (&self.poisoned, &self.lock) {
             (Some(reason), _) => Err(Error::Poisoned { reason: reason.clone() }),
             (None, None) => Err(Error::Closed),
+            // A forked child has its parent's handle, and must not write beside it.
+            (None, Some(lock)) if !lock.is_ours() => Err(Error::Closed),
             (None, Some(_)) => Ok(()),
         }
     }

@@ -165,17 +165,12 @@ impl<'a> Bucket<'a> {
         let (fingerprints, slots) = self.0.split_at(32);
         let (fingerprints, _) = fingerprints.as_chunks::<4>();
         let (slots, _) = slots.as_chunks::<4>();
-        // All places compared without a branch: one that depends on the place of the match cannot be predicted, and would keep
-        // the processor from starting on the next lookup while this one waits for memory.
-        let mut hits = fingerprints.iter().rev().fold(0u32, |hits, found| {
-            (hits << 1) | u32::from(u32::from_le_bytes(*found) & FINGERPRINT_MASK == fingerprint)
-        });
-        std::iter::from_fn(move || {
-            let slot = slots.get(hits.trailing_zeros() as usize)?;
-            hits &= hits.wrapping_sub(1);
-            Some(u32::from_le_bytes(*slot))
-        })
-        .filter(|&slot| slot != NO_SLOT)
+        fingerprints
+            .iter()
+            .zip(slots)
+            .filter(move |(found, _)| u32::from_le_bytes(**found) & FINGERPRINT_MASK == fingerprint)
+            .map(|(_, slot)| u32::from_le_bytes(*slot))
+            .filter(|&slot| slot != NO_SLOT)
     }
 
     /// Whether a key that has its home here may be in the next bucket.

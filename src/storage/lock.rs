@@ -13,10 +13,10 @@
 //!    and is taken again on the new one.
 //!
 //! **Forking.** Files are opened close-on-exec, so that a program started by the holder does not keep
-//! the lock. A child that is forked and goes on without exec shares it: the lock then lasts until
-//! both have closed it. For that reason it is released by closing, never by an explicit unlock,
-//! which a child that drops its copy would do to its parent. A corollary: while another thread is
-//! between fork and exec, a lock that was just dropped may seem held for a moment longer.
+//! the lock. A child that is forked and goes on without exec shares the descriptors, but the lock
+//! is not its own ([`StorageLock::is_ours`]): it may not write, and what it drops unlocks nothing. The
+//! process that took the lock releases it explicitly, not only by closing: while some other thread is
+//! between fork and exec, a copy of the descriptors would keep it a moment longer.
 //!
 //! Network file systems are outside the model.
 
@@ -31,14 +31,30 @@ use super::{LOCK_NAME, StorageError, StorageLock};
 /// often is a program that does nothing else.
 const ATTEMPT_COUNT_MAX: usize = 16;
 
-/// A held lock; dropping it closes the files, which releases it.
+/// A held lock; dropping it releases it.
 #[derive(Debug)]
 pub(super) struct DiskLock {
-    _lock_file: File,
-    _directory: File,
+    lock_file: File,
+    directory: File,
+    /// The process that took it.
+    process: u32,
 }
 
-impl StorageLock for DiskLock {}
+impl StorageLock for DiskLock {
+    fn is_ours(&self) -> bool {
+        self.process == std::process::id()
+    }
+}
+
+impl Drop for DiskLock {
+    fn drop(&mut self) {
+        if self.is_ours() {
+            // Where this fails, closing the files, which follows, does the same.
+            let _closed_anyway = self.lock_file.unlock();
+            let _closed_anyway = self.directory.unlock();
+        }
+    }
+}
 
 impl DiskLock {
     /// Takes the lock of `directory`, or returns `None` when somebody has it.
@@ -50,7 +66,7 @@ impl DiskLock {
         }
         let path = directory.join(LOCK_NAME);
         let lock_file = lock_path(&path, || ()).map_err(|cause| StorageError::new(&path, "lock", cause))?;
-        Ok(lock_file.map(|lock_file| Self { _lock_file: lock_file, _directory: opened }))
+        Ok(lock_file.map(|lock_file| Self { lock_file, directory: opened, process: std::process::id() }))
     }
 }
 

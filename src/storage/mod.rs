@@ -124,7 +124,12 @@ pub trait StorageFile: Send + Sync + Debug {
 }
 
 /// The writer's lock, released when dropped.
-pub trait StorageLock: Send + Sync + Debug {}
+pub trait StorageLock: Send + Sync + Debug {
+    /// Whether this process took the lock. A child that was forked without exec has a copy that is not its own.
+    fn is_ours(&self) -> bool {
+        true
+    }
+}
 
 /// The path of `name` in `directory`, if `name` is a plain file name.
 fn file_path(directory: &Path, name: &str, operation: &'static str) -> Result<PathBuf, StorageError> {

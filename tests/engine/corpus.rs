@@ -3,7 +3,11 @@
 
 use std::path::Path;
 
-#[expect(unreachable_pub, dead_code, reason = "a library of its own where it is fuzzed, and its generator of seeds uses more of it")]
+#[expect(
+    unreachable_pub,
+    dead_code,
+    reason = "a library of its own where it is fuzzed, and its generator of seeds uses more of it"
+)]
 #[path = "../../fuzz/src/lib.rs"]
 mod harness;
 

@@ -29,7 +29,9 @@ fn uses(source: &str) -> Vec<String> {
     let code: Vec<&str> = source.lines().map(|line| line.split("//").next().unwrap_or("")).collect();
     let code = code.join("\n");
     code.match_indices("crate::")
-        .filter(|(at, _)| !code[..*at].ends_with('$') && !code[..*at].ends_with("rkyv(") && !code[..*at].ends_with("pub("))
+        .filter(|(at, _)| {
+            !code[..*at].ends_with('$') && !code[..*at].ends_with("rkyv(") && !code[..*at].ends_with("pub(")
+        })
         .map(|(at, _)| code[at + 7..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
         .collect()
 }

@@ -50,7 +50,13 @@ impl Drop for Failure<'_> {
 }
 
 /// Runs one seed's operations, or one of its runs.
-fn seed(test: &'static str, seed: u64, operations: usize, profile: fn(&mut Random) -> Profile, place: fn(&mut Random) -> Place) {
+fn seed(
+    test: &'static str,
+    seed: u64,
+    operations: usize,
+    profile: fn(&mut Random) -> Profile,
+    place: fn(&mut Random) -> Place,
+) {
     let only: Option<u64> = environment("VECTOR_RUN");
     let mut left = operations;
     for run in only.unwrap_or(0).. {
@@ -86,6 +92,7 @@ fn seeds(test: &'static str, operations: usize, profile: fn(&mut Random) -> Prof
                         break;
                     }
                     seed(test, number, operations, profile, place);
+                    eprintln!("seed {number}: {operations} operations");
                 }
             });
         }

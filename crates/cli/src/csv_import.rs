@@ -149,7 +149,10 @@ impl Schema {
                 let value = value.ok_or_else(|| row.failure(index, "the cell changed while the file was read"))?;
                 if is_key { key = value } else { record.push((name.as_str(), value)) }
             }
-            loader.push(KeyRef::try_from(key).map_err(|error| Failure::other(error.to_string()))?, record.iter().copied())?;
+            loader.push(
+                KeyRef::try_from(key).map_err(|error| Failure::other(error.to_string()))?,
+                record.iter().copied(),
+            )?;
             attributes = recycle(record);
             count += 1;
             if row.index().is_multiple_of(ROWS_PER_LOOK) {

@@ -4,7 +4,9 @@ use super::plain::{Contents, Moment, PlainCounts};
 use crate::support::order::{compare, same};
 use crate::support::random::Random;
 use std::sync::Arc;
-use vector_datalib::{Dimension, DimensionStats, KeyRef, Slot, Snapshot, Stats, Value, ValueRef, VectorDb, VectorPoint};
+use vector_datalib::{
+    Dimension, DimensionStats, KeyRef, Slot, Snapshot, Stats, Value, ValueRef, VectorDb, VectorPoint,
+};
 
 fn check_value(read: Option<ValueRef<'_>>, expected: Option<&Value>, what: impl Fn() -> String) {
     let equal = match (read, expected) {

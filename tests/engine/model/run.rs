@@ -188,7 +188,8 @@ impl Run {
         if self.random.one_in(60) {
             self.deletion = *self.random.pick(&[1, 2, 2, 3, 5, 20]);
         }
-        let deletes = self.deletion == 1 && !self.random.one_in(8) || self.deletion > 1 && self.random.one_in(self.deletion);
+        let deletes =
+            self.deletion == 1 && !self.random.one_in(8) || self.deletion > 1 && self.random.one_in(self.deletion);
         match (deletes, self.random.below(8)) {
             (true, 0..=1) => self.remove_attribute(),
             (true, 2..=3) => self.batch_delete(),
@@ -292,7 +293,8 @@ impl Run {
                 vec![self.db.insert_at(key.key.clone(), *position, attributes.clone()).unwrap()]
             }
             _ => {
-                let records = batch.iter().map(|(key, position, attributes)| (key.key.clone(), *position, attributes.clone()));
+                let records =
+                    batch.iter().map(|(key, position, attributes)| (key.key.clone(), *position, attributes.clone()));
                 self.db.batch_insert_at(records).unwrap()
             }
         };
@@ -444,7 +446,8 @@ impl Run {
         assert!(!settled || stats.wal_bytes == 0, "a log of {} bytes after a checkpoint", stats.wal_bytes);
         assert_eq!(stats.file_size_bytes, self.place.files_len(), "files that nothing names, or that are missing");
         assert_eq!(stats.metadata.created_at, self.created_at);
-        let (sequence, last_modified) = std::mem::replace(&mut self.last_modified, (contents.sequence, stats.metadata.last_modified));
+        let (sequence, last_modified) =
+            std::mem::replace(&mut self.last_modified, (contents.sequence, stats.metadata.last_modified));
         assert!(sequence != contents.sequence || self.last_modified.1 == last_modified, "nothing was committed");
     }
 
@@ -459,7 +462,11 @@ impl Run {
 
     /// Runs a checkpoint or a compaction, during which there may be commits, or which may be cancelled. Returns whether it
     /// was made.
-    fn fold(&mut self, busy: bool, work: impl FnOnce(&VectorDb, &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Result<()>) -> bool {
+    fn fold(
+        &mut self,
+        busy: bool,
+        work: impl FnOnce(&VectorDb, &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Result<()>,
+    ) -> bool {
         let before = self.plain.contents.sequence;
         let db = self.db.clone();
         let cancel_at = self.random.one_in(5).then(|| self.random.below(4));

@@ -47,8 +47,9 @@ pub(crate) fn all() -> Vec<Fixture> {
         many_values(),
         long_values(),
         many_slots(),
-        unclean("unclean log", true),
-        unclean("unclean log without a base", false),
+        unclean("unclean log", true, Durability::Immediate),
+        unclean("unclean log without marks at its end", true, Durability::Eventual),
+        unclean("unclean log without a base", false, Durability::Eventual),
     ]
 }
 
@@ -185,8 +186,8 @@ fn many_slots() -> Fixture {
     Fixture::closed("many slots", db, &storage, 97, 64)
 }
 
-/// A log that was not closed: two files, the second with commits that no mark vouches for.
-fn unclean(name: &'static str, saved: bool) -> Fixture {
+/// A log that was not closed, of four files, some with marks and some without.
+fn unclean(name: &'static str, saved: bool, end: Durability) -> Fixture {
     let (storage, db) = create(Durability::Immediate);
     let base = (0..6_i64).map(|n| (n * 10, attrs! { "a" => n, "b" => format!("base {n}") }));
     let mut history = vec![Answers::of_snapshot(&db.snapshot(), 1)];
@@ -219,7 +220,7 @@ fn unclean(name: &'static str, saved: bool) -> Fixture {
     (8..11).for_each(|n| step(&db, n));
     let fourth = third.snapshot();
     drop(db);
-    let db = Options::new().durability(Durability::Eventual).open_in(Arc::new(fourth.clone())).unwrap();
+    let db = Options::new().durability(end).open_in(Arc::new(fourth.clone())).unwrap();
     (11..14).for_each(|n| step(&db, n));
     let mut files = fourth.files();
     // A log grows by 64 KiB of zeros: a few of them show as much.

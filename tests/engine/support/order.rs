@@ -86,9 +86,7 @@ pub(crate) fn compare(a: &Value, b: &Value) -> Ordering {
         }
         (Value::Ext(a), Value::Ext(b)) => (a.code(), a.data()).cmp(&(b.code(), b.data())),
         (Value::Array(a), Value::Array(b)) => compare_all(&a.iter().collect::<Vec<_>>(), &b.iter().collect::<Vec<_>>()),
-        (Value::Map(a), Value::Map(b)) => {
-            compare_all(&flat(a), &flat(b))
-        }
+        (Value::Map(a), Value::Map(b)) => compare_all(&flat(a), &flat(b)),
         _ => type_of(a).cmp(&type_of(b)),
     }
 }
