@@ -3,7 +3,7 @@
 #
 #   scripts/fuzz.sh TARGET SECONDS    one target; what it finds new is kept in fuzz/work/TARGET
 #   scripts/fuzz.sh smoke [SECONDS]   every target for 20 (or SECONDS) seconds each, for CI
-#   scripts/fuzz.sh minimize TARGET   the smallest set of inputs with the same coverage, into fuzz/work/TARGET.minimized
+#   scripts/fuzz.sh minimize TARGET   puts the inputs of fuzz/work/TARGET that reach most into fuzz/corpus/TARGET/found-*
 #
 # Targets: column_file, wal, manifest, operations, values. A finding ends the run with a status that is not zero; its input is in
 # fuzz/artifacts/TARGET. Copy it to fuzz/regressions/TARGET, fix the bug, and `cargo test corpus` replays it for ever.
@@ -11,6 +11,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly targets=(column_file wal manifest operations values)
+# Found inputs that are committed, for each target.
+readonly found_count_max=60
 readonly cargo_fuzz_version=0.13.2
 # Wherever cargo is told to build, so does cargo-fuzz; else below fuzz/.
 readonly build_dir="${CARGO_TARGET_DIR:-fuzz/target}"
@@ -56,8 +58,13 @@ minimize)
     prepare
     rm -rf "fuzz/work/$2.minimized"
     mkdir -p "fuzz/work/$2.minimized"
-    cargo +nightly fuzz run --target-dir "$build_dir" "$2" \
-        "fuzz/work/$2.minimized" "fuzz/work/$2" "fuzz/corpus/$2" -- -set_cover_merge=1 -max_len=65536
+    cargo +nightly fuzz run --target-dir "$build_dir" "$2" "fuzz/work/$2.minimized" "fuzz/work/$2" -- \
+        -set_cover_merge=1 -use_counters=0 -max_len=65536
+    # They are written in the order of how much each adds; the first ones are most of it.
+    rm -f "fuzz/corpus/$2"/found-*
+    while read -r name; do
+        cp "fuzz/work/$2.minimized/$name" "fuzz/corpus/$2/found-${name:0:12}"
+    done < <(ls -tr "fuzz/work/$2.minimized" | head -n "$found_count_max")
     ;;
 *)
     [[ " ${targets[*]} " == *" ${1:-} "* ]] || die "no target '${1:-}'; there are: ${targets[*]}, and smoke"

@@ -1,6 +1,7 @@
 #!/bin/sh
-# The model test at length: random operations against a plain map, 20 seeds of 200,000 operations each (or VECTOR_SEEDS of VECTOR_OPERATIONS, from
-# VECTOR_SEED on), then large databases. A failure prints how to repeat it.
+# The model test at length: random operations against a plain map, 20 seeds of 200,000 operations each (or
+# VECTOR_SEEDS of VECTOR_OPERATIONS, from VECTOR_SEED on), a twentieth of that on disk too, and large databases. A
+# failure prints how to repeat it.
 set -eu
 cd "$(dirname "$0")/.."
 : "${VECTOR_SEEDS:=20}" "${VECTOR_OPERATIONS:=200000}" "${VECTOR_SEED:=1}"

@@ -1,8 +1,8 @@
-//! Random operations of every kind, each held against a plain map, and everything compared at each checkpoint, compaction and
-//! reopen.
+//! Random operations of every kind, each held against a plain map, and everything compared at each checkpoint,
+//! compaction and reopen.
 //!
-//! A *seed* stands for a number of operations, which are cut into *runs*, each with a new database. A failure prints the run; to see
-//! it again with what it did, set what it printed and VECTOR_TRACE=1. `VECTOR_SEEDS` seeds, from `VECTOR_SEED` on, of
+//! A *seed* stands for a number of operations, which are cut into *runs*, each with a new database. A failure prints how
+//! to repeat its run with VECTOR_TRACE=1, which prints each operation. `VECTOR_SEEDS` seeds, from `VECTOR_SEED` on, of
 //! `VECTOR_OPERATIONS` operations each; `VECTOR_RUN` is one run of a seed.
 
 mod canonical;
@@ -27,6 +27,8 @@ const SEEDS: u64 = 4;
 const OPERATIONS: usize = 10_000;
 /// Changes between two operations of another kind in large databases.
 const CHANGES: usize = 200;
+/// Of so many seeds one is used for a large database.
+const SEEDS_A_LOAD: u64 = 5;
 
 /// Tells how to repeat what failed.
 struct Failure<'a> {
@@ -113,25 +115,28 @@ fn operations_on_disk_return_what_a_plain_map_returns() {
     seeds(test, operations, Profile::any, |random| Place::disk(random.one_in(2)));
 }
 
-/// A load of more than one segment, then changes between one of these and the next.
+/// Loads of more than one segment, each with changes between one of these and the next.
 fn load_and_change(test: &'static str, keys: Keys, kinds: &[Kind]) {
-    let seed = environment("VECTOR_SEED").unwrap_or(1);
-    let step = Cell::new(0);
-    let failure = Failure { test, seed, run: 0, step: &step };
-    let mut random = Random::new(seed);
-    let place = Place::disk(random.one_in(2));
-    let count = large::SEGMENT_LEN + random.within(1000..8000);
-    let (db, plain, profile) = large::load(&mut random, &place, keys, count);
-    large::check_layouts(&db);
-    let mut run = Run::resume(random, profile, place, db, plain);
-    for &kind in kinds {
-        for _ in 0..CHANGES {
-            run.operation(Kind::Change, &step);
+    let first = environment("VECTOR_SEED").unwrap_or(1);
+    let count = environment("VECTOR_SEEDS").map_or(1, |seeds: u64| seeds.div_ceil(SEEDS_A_LOAD));
+    for seed in first..first + count {
+        let step = Cell::new(0);
+        let failure = Failure { test, seed, run: 0, step: &step };
+        let mut random = Random::new(seed);
+        let place = Place::disk(random.one_in(2));
+        let count = large::SEGMENT_LEN + random.within(1000..8000);
+        let (db, plain, profile) = large::load(&mut random, &place, keys, count);
+        large::check_layouts(&db);
+        let mut run = Run::resume(random, profile, place, db, plain);
+        for &kind in kinds {
+            for _ in 0..CHANGES {
+                run.operation(Kind::Change, &step);
+            }
+            run.operation(kind, &step);
         }
-        run.operation(kind, &step);
+        run.finish();
+        drop(failure);
     }
-    run.finish();
-    drop(failure);
 }
 
 #[test]

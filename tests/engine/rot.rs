@@ -1,7 +1,8 @@
 //! Rot: whatever happens to the bytes of a small database, the answer is `Corrupt` or the one that it was.
 //!
-//! Every byte of every file is changed, every file is cut at every length, pages are zeroed, files change places. After each, the
-//! database is opened and asked everything. The one exception is the end of a log that was not closed (see `Sweep::judge`).
+//! Every byte of every file is changed, every file is cut at every length, pages are zeroed, files change places. After
+//! each, the database is opened and asked everything. The one exception is the end of a log that was not closed (see
+//! `Sweep::judge`).
 
 mod answers;
 mod fixture;
@@ -193,8 +194,8 @@ fn a_file_of_another_time_is_corrupt_or_changes_no_answer() {
     assert_none_wrong(&total);
 }
 
-/// Found by the kill test: a missing key whose home begins a run of full buckets was looked for beyond the longest way of
-/// any key that is there, and the sound index called corrupt.
+/// Found by the kill test: a missing key whose home begins a run of full buckets was looked for beyond the longest way
+/// of any key that is there, and the sound index called corrupt.
 #[test]
 fn no_missing_key_makes_a_sound_index_corrupt() {
     for count in [1_u32, 5, 6, 40, 300, 5_000] {

@@ -1,10 +1,10 @@
-//! A directory on a simulated disk, behind the storage seam: what was written and what is durable are two things, operations
-//! can be made to fail, and the power can go at any of them.
+//! A directory on a simulated disk, behind the storage seam: what was written and what is durable are two things,
+//! operations can be made to fail, and the power can go at any of them.
 //!
-//! The model: a write is durable after `sync_data` of its file, a name after `sync_directory`. Until then a loss of power keeps any
-//! part of it, in units of 512 bytes and in any order; ranges that were added to a file and lost read as zeros or as anything.
-//! A sync of a file that fails has made durable what it pleases, and a later one that succeeds says nothing of what the failed one
-//! covered.
+//! The model: a write is durable after `sync_data` of its file, a name after `sync_directory`. Until then a loss of
+//! power keeps any part of it, in units of 512 bytes and in any order; ranges that were added to a file and lost read
+//! as zeros or as anything. A sync of a file that fails has made durable what it pleases, and a later one that succeeds
+//! says nothing of what the failed one covered.
 
 use crate::support::random::Random;
 use std::collections::BTreeMap;
@@ -238,7 +238,8 @@ impl Disk {
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Counts an operation, and fails it if it is to fail. With the power, what was being written may be there all the same.
+    /// Counts an operation, and fails it if it is to fail. With the power, what was being written may be there all the
+    /// same.
     fn enter(
         &self,
         operation: Operation,
@@ -356,7 +357,8 @@ impl Storage for Disk {
                 pending_names.drain(..).for_each(|change| apply_name(durable_names, &change));
                 Ok(())
             }
-            // Names are metadata, which file systems keep in a journal: what one sync did not write the next one does, or none.
+            // Names are metadata, which file systems keep in a journal: what one sync did not write the next one does,
+            // or none.
             Err((_, error)) => Err(error),
         }
     }

@@ -1,7 +1,7 @@
 //! A process is killed at random moments while it writes. What it acknowledged is there, its batches are whole.
 //!
-//! The child is this test program, run again for the test `child` alone. Its threads write points of their own, each as its seed
-//! says, so that this side knows from the number of acknowledged writes what has to be found.
+//! The child is this test program, run again for the test `child` alone. Its threads write points of their own, each as
+//! its seed says, so that this side knows from the number of acknowledged writes what has to be found.
 
 use crate::support::environment;
 use crate::support::random::Random;
@@ -234,7 +234,8 @@ fn of_thread(points: &Points, thread: usize) -> Points {
     points.iter().filter(|(key, _)| key.starts_with(&prefix)).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-/// What is there after a kill: of each thread all acknowledged calls, and the one in flight or not. Becomes the new state.
+/// What is there after a kill: of each thread all acknowledged calls, and the one in flight or not. Becomes the new
+/// state.
 fn check(found: &Points, before: &mut Points, seed: u64, said: &Said, torn: &mut u64) {
     let mut after = before.clone();
     for (thread, &acknowledged) in said.acknowledged.iter().enumerate() {

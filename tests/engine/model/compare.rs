@@ -140,7 +140,7 @@ pub(crate) fn check_point(point: &VectorPoint, slot: usize, contents: &Contents)
     }
 }
 
-/// Compares the numbers about a database. `settled`: nothing was committed since the last checkpoint, so that all are exact.
+/// Compares the numbers about a database. `settled`: nothing was committed since the last checkpoint, so all are exact.
 pub(crate) fn check_stats(stats: &Stats, contents: &Moment, settled: bool) {
     let points = contents.point_count();
     assert_eq!(stats.vector_points, points);

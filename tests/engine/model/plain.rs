@@ -1,4 +1,5 @@
-//! The model: what a database is to hold, as a list of optional points and a map. Written to be obviously right, not fast.
+//! The model: what a database is to hold, as a list of optional points and a map. Written to be obviously right, not
+//! fast.
 
 use crate::support::order::Ordered;
 use std::collections::{BTreeMap, BTreeSet, HashSet};

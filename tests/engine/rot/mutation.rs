@@ -61,8 +61,9 @@ impl Mutation {
         content
     }
 
-    /// Every byte changed in two ways, every length, some garbage, every page zero, every file in the place of every other.
-    /// In files of more than a block each byte is changed in one of the two ways, unless `ROT_THOROUGH` asks for both.
+    /// Every byte changed in two ways, every length, some garbage, every page zero, every file in the place of every
+    /// other. In files of more than a block each byte is changed in one of the two ways, unless `ROT_THOROUGH` asks for
+    /// both.
     pub(crate) fn all_of(files: &Files) -> Vec<Self> {
         let thorough = environment::<u8>("ROT_THOROUGH").is_some();
         let mut mutations = Vec::new();

@@ -1,4 +1,5 @@
-//! Files of other times: an older copy of a file, a file of one generation under the name of the next, an older manifest.
+//! Files of other times: an older copy of a file, a file of one generation under the name of the next, an older
+//! manifest.
 
 use super::answers::Answers;
 use super::fixture::{Files, Fixture, one_of_each};

@@ -1,5 +1,5 @@
-//! An order of values in which two are equal when the engine must hold them for the same: written down a second time, so that the
-//! engine's own comparisons are not asked.
+//! An order of values in which two are equal when the engine must hold them for the same: written down a second time,
+//! so that the engine's own comparisons are not asked.
 
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
