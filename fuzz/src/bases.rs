@@ -1,4 +1,5 @@
-//! Small sound databases, written once by the library (`examples/seeds.rs`) and kept, so that an input means the same for ever.
+//! Small sound databases, written once by the library (`examples/seeds.rs`) and kept, so that an input means the same
+//! for ever.
 
 use super::Files;
 use std::io::Read;

@@ -39,7 +39,8 @@ pub fn sections(file: &[u8]) -> Vec<Section> {
     (0..count).map(section).collect()
 }
 
-/// Makes the fields right that say where a file ends, for content that was cut or has grown: `file` loses its checksum table.
+/// Makes the fields right that say where a file ends, for content that was cut or has grown: `file` loses its checksum
+/// table.
 pub fn fit(file: &mut Vec<u8>, content_len: usize) {
     file.resize(content_len.max(HEADER_LEN).next_multiple_of(64), 0);
     let table_offset = file.len();
@@ -50,8 +51,8 @@ pub fn fit(file: &mut Vec<u8>, content_len: usize) {
     file.resize(table_offset + 4 * block_count, 0);
 }
 
-/// Recomputes the checksums of blocks, table and header; returns the header's. Where the header says nonsense about the table's
-/// place, what can be made right is.
+/// Recomputes the checksums of blocks, table and header; returns the header's. Where the header says nonsense about the
+/// table's place, what can be made right is.
 pub fn seal(file: &mut [u8]) -> u32 {
     let table_offset = usize::try_from(u64_at(file, TABLE_OFFSET)).unwrap_or(usize::MAX).clamp(HEADER_LEN, file.len());
     let identity: [u8; 24] = file[24..48].try_into().expect("24 bytes");

@@ -1,10 +1,11 @@
 //! What the fuzz targets do with their input.
 //!
-//! Each target is a function of bytes that panics when the library is wrong. The binaries in `fuzz_targets/` hand it what the
-//! fuzzer makes up; the library's own tests (`tests/engine/corpus.rs`) include these modules and hand it the committed corpus.
+//! Each target is a function of bytes that panics when the library is wrong. The binaries in `fuzz_targets/` hand it
+//! what the fuzzer makes up; the library's own tests (`tests/engine/corpus.rs`) include these modules and hand it the
+//! committed corpus.
 //!
-//! Files are taken apart and put together again here by what `format-spec/` says, not with the library's code, so that the two
-//! cannot be wrong together.
+//! Files are taken apart and put together again here by what `format-spec/` says, not with the library's code, so that
+//! the two cannot be wrong together.
 
 pub mod bases;
 pub mod block_file;

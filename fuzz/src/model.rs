@@ -30,8 +30,8 @@ impl Model {
         self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len())
     }
 
-    /// Changes a key's attributes, or puts a new key at a position (moving what follows) or at the lowest free slot. False for a
-    /// position past the end.
+    /// Changes a key's attributes, or puts a new key at a position (moving what follows) or at the lowest free slot.
+    /// False for a position past the end.
     pub fn upsert(&mut self, key: &Key, position: Option<usize>, attributes: Attributes) -> bool {
         let slot = match (self.slot_of(key), position) {
             (Some(slot), _) => slot,

@@ -66,7 +66,8 @@ pub fn contents(db: &VectorDb) -> Result<Contents> {
     })
 }
 
-/// The slots that are looked at: all when there are at most `count_max`, else some at the start, the end and the seams of segments.
+/// The slots that are looked at: all when there are at most `count_max`, else some at the start, the end and the seams
+/// of segments.
 fn slots(snapshot: &Snapshot, count_max: u64) -> impl Iterator<Item = Slot> {
     const SEGMENT_LEN: u64 = 65_536;
     let count = snapshot.slot_count();

@@ -14,8 +14,8 @@ pub const FLAG_WHOLE: u8 = 1;
 pub const FLAG_HEADER: u8 = 2;
 /// The manifest seals the last log.
 pub const FLAG_SEAL: u8 = 4;
-/// With all of these, what cannot be opened for writing is also opened for reading: rarely, since a reader waits and tries again
-/// in case a writer is at work.
+/// With all of these, what cannot be opened for writing is also opened for reading: rarely, since a reader waits and
+/// tries again in case a writer is at work.
 pub const FLAGS_READER: u8 = 0xF8;
 
 /// The bases whose logs are made up: small ones, with each kind of axis.

@@ -1,13 +1,14 @@
 //! Random operations of every kind, each held against a plain map, and everything compared at each checkpoint,
 //! compaction and reopen.
 //!
-//! A *seed* stands for a number of operations, which are cut into *runs*, each with a new database. A failure prints how
-//! to repeat its run with VECTOR_TRACE=1, which prints each operation. `VECTOR_SEEDS` seeds, from `VECTOR_SEED` on, of
-//! `VECTOR_OPERATIONS` operations each; `VECTOR_RUN` is one run of a seed.
+//! A *seed* stands for a number of operations, which are cut into *runs*, each with a new database. A failure prints
+//! how to repeat its run with VECTOR_TRACE=1, which prints each operation. `VECTOR_SEEDS` seeds, from `VECTOR_SEED` on,
+//! of `VECTOR_OPERATIONS` operations each; `VECTOR_RUN` is one run of a seed.
 
 mod canonical;
 mod compare;
 mod large;
+mod load;
 mod place;
 mod plain;
 mod profile;
