@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Builds a new database from records, without the log: the fast way in.
 ///
 /// Everything is made in a temporary directory beside the target and renamed when it is whole, so a load that fails, or is dropped,
-/// leaves nothing. Records of a key that came before are merged into its point (first slot, last value of each attribute).
+/// leaves nothing but the folders above it. Records of a key that came before are merged into its point (first slot, last value of each attribute).
 /// Keys that are consecutive integers in order need no index.
 ///
 /// This version keeps what it gathers in memory until [`finish`](Self::finish): about the size of the finished database, and for keys

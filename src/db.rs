@@ -268,8 +268,8 @@ impl VectorDb {
         self.state().dimensions().into_iter().map(|view| view.name().to_owned()).collect()
     }
 
-    /// For handles that were opened read-only: sees what other processes have committed since. False when nothing was. Other
-    /// handles always see everything.
+    /// For handles that were opened read-only: sees what other processes have committed since, and the files that they have
+    /// written. False when nothing has changed. Other handles always see everything.
     ///
     /// A commit may be seen before its writer's fsync has returned.
     ///
@@ -330,6 +330,7 @@ impl VectorDb {
     /// Also [`Error::Cancelled`](crate::Error::Cancelled).
     pub fn export_with(&self, path: impl AsRef<Path>, progress: &mut ProgressFn<'_>) -> Result<()> {
         let path = path.as_ref();
+        self.database.check_export_path(path)?;
         let mut file = StagedFile::create(path)?;
         self.state().export(&mut file, path, progress)?;
         Ok(file.commit()?)

@@ -116,12 +116,8 @@ impl Error {
 
     /// There is no such database.
     #[must_use]
-    pub fn is_not_found(&self) -> bool {
-        match self {
-            Self::NotFound { .. } => true,
-            Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
-            _ => false,
-        }
+    pub const fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound { .. })
     }
 
     /// Something is at the path already.
@@ -170,6 +166,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Corrupt { path, reason, .. } if path.as_os_str().is_empty() => f.write_str(reason),
             Self::Corrupt { path, offset, section, reason } => {
                 write!(f, "{} is corrupt at byte {offset} ({section}): {reason}", path.display())
             }
@@ -206,6 +203,13 @@ impl From<StorageError> for Error {
         let no_space = error.is_no_space();
         let (path, operation, source) = error.into_parts();
         if no_space { Self::NoSpace { path } } else { Self::Io { path, operation, source } }
+    }
+}
+
+impl From<NestedError> for Error {
+    /// A nested value that was read and does not decode. Which file it came from is no longer known.
+    fn from(error: NestedError) -> Self {
+        Self::nested(Path::new(""), error)
     }
 }
 

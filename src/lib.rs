@@ -59,8 +59,8 @@ pub use dimension::Dimension;
 pub use engine::{Durability, Metadata, OpenReport, VerifyReport};
 pub use error::{Error, Result};
 pub use model::{
-    BigInt, BigIntRef, DimensionId, Ext, ExtRef, Key, KeyError, KeyRef, NAME_LEN_MAX, NESTING_MAX, Nested, NestedError,
-    Slot, Timestamp, VALUE_LEN_MAX, Value, ValueBuf, ValueRef, ValueTooLarge,
+    BigInt, BigIntRef, DimensionId, Ext, ExtRef, Key, KeyError, KeyRef, NAME_LEN_MAX, NESTING_MAX, Nested, NestedBuf,
+    NestedError, Slot, Timestamp, VALUE_LEN_MAX, Value, ValueBuf, ValueRef, ValueTooLarge,
 };
 pub use options::Options;
 pub use point::VectorPoint;
@@ -73,7 +73,7 @@ pub use stats::{DimensionStats, Stats};
 pub mod internals {
     pub use crate::storage::{
         DiskStorage, LOCK_NAME, MapMode, MemoryStorage, Region, ReplaceError, StagedDirectory, StagedFile, Storage,
-        StorageError, StorageFile, StorageLock,
+        StorageError, StorageFile, StorageLock, is_inside,
     };
 }
 

@@ -18,6 +18,7 @@ use crate::storage::{ReplaceError, Storage, StorageLock};
 use arc_swap::ArcSwap;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
@@ -204,6 +205,13 @@ impl Database {
         Ok((manifest_len + files + logs, logs))
     }
 
+    /// Refuses to put another file among those of the database.
+    pub(crate) fn check_export_path(&self, path: &Path) -> Result<()> {
+        let inside = crate::storage::is_inside(path, self.storage.path());
+        let reason = || format!("{} is inside of the database; export to another folder", path.display());
+        if inside { Err(Error::invalid_argument(reason())) } else { Ok(()) }
+    }
+
     pub(crate) fn report(&self) -> OpenReport {
         self.report
     }
@@ -227,13 +235,14 @@ impl Database {
         let Some(reader) = reader.as_mut() else { return Ok(false) };
         let before = self.published.load(Ordering::Acquire);
         let view = self.view.load_full();
-        if !self.read_tail(reader, &view)? {
+        let replaced = !self.read_tail(reader, &view)?;
+        if replaced {
             let opened = open_current(&*self.storage, Some(&view.generation))?;
             *reader = Reader { log: opened.log, allocation: opened.allocation, stamp: opened.stamp };
             self.view.store(Arc::new(opened.view));
         }
         self.published.store(reader.log.sequence(), Ordering::Release);
-        Ok(reader.log.sequence() != before)
+        Ok(replaced || reader.log.sequence() != before)
     }
 
     /// Reads what was logged since; false when the files were replaced, so that all must be opened again.

@@ -3,6 +3,7 @@
 use super::value::{Timestamp, Value};
 use super::value_ref::{ValueBuf, ValueRef, ValueTooLarge};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// An owned key. Integers from `i64::MIN` to `u64::MAX`, text, bytes, floats, booleans, timestamps, other MessagePack ext
 /// values, and arrays of all these (composite keys). Types are strict: `1`, `1.0`, `true` and `"1"` are four keys.
@@ -19,7 +20,7 @@ use std::fmt;
 pub struct Key(ValueBuf);
 
 /// A borrowed key, which lookups take; made from integers, text, bytes, floats, booleans and [`Key`]s.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyRef<'a>(ValueRef<'a>);
 
 /// A value that cannot be a key.
@@ -120,6 +121,24 @@ impl PartialEq for Key {
 }
 
 impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_ref().hash(state);
+    }
+}
+
+impl From<&Key> for Key {
+    fn from(key: &Key) -> Self {
+        key.clone()
+    }
+}
+
+impl From<&String> for Key {
+    fn from(text: &String) -> Self {
+        Self::from(text.as_str())
+    }
+}
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

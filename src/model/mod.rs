@@ -16,7 +16,7 @@ pub(crate) use free_slots::FreeSlots;
 pub use id::{DimensionId, Slot};
 pub(crate) use key::is_key_integer;
 pub use key::{Key, KeyError, KeyRef};
-pub use nested::{Nested, NestedError};
+pub use nested::{Nested, NestedBuf, NestedError};
 pub use value::{Ext, Timestamp, Value};
 pub use value_ref::{ExtRef, ValueBuf, ValueRef, ValueTooLarge};
 

@@ -25,6 +25,31 @@ pub struct Nested<'a> {
     bytes: &'a [u8],
 }
 
+/// An owned [`Nested`]: always canonical, since it is made by encoding.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct NestedBuf {
+    bytes: Box<[u8]>,
+}
+
+impl NestedBuf {
+    /// Encodes an array or a map.
+    pub(crate) fn encode(value: &Value) -> Result<Self, ValueTooLarge> {
+        Ok(Self { bytes: encode(value)?.into_boxed_slice() })
+    }
+
+    /// Borrows the value.
+    #[must_use]
+    pub fn as_ref(&self) -> Nested<'_> {
+        Nested { bytes: &self.bytes }
+    }
+}
+
+impl fmt::Debug for NestedBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.as_ref(), f)
+    }
+}
+
 /// Bytes that are not one MessagePack value within the limits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NestedError {
@@ -52,6 +77,12 @@ impl<'a> Nested<'a> {
     #[must_use]
     pub const fn as_bytes(self) -> &'a [u8] {
         self.bytes
+    }
+
+    /// Copies the encoded value.
+    #[must_use]
+    pub fn to_owned(self) -> NestedBuf {
+        NestedBuf { bytes: self.bytes.into() }
     }
 
     /// Decodes the whole tree.

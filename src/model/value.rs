@@ -1,6 +1,7 @@
 //! What a cell can hold, as an owned tree.
 
 use super::big_int::{BigInt, Integer};
+use std::hash::{Hash, Hasher};
 
 /// A point in time: seconds since 1970-01-01T00:00:00Z and nanoseconds below one second.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -173,6 +174,25 @@ impl PartialEq for Value {
 
 impl Eq for Value {}
 
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        std::mem::discriminant(self).hash(state);
+        match self {
+            Self::Null => {}
+            Self::Bool(bool) => bool.hash(state),
+            Self::Int(int) => int.hash(state),
+            Self::BigInt(big) => big.hash(state),
+            Self::Float(float) => float.to_bits().hash(state),
+            Self::Text(text) => text.hash(state),
+            Self::Bytes(bytes) => bytes.hash(state),
+            Self::Timestamp(timestamp) => timestamp.hash(state),
+            Self::Ext(ext) => ext.hash(state),
+            Self::Array(values) => values.hash(state),
+            Self::Map(pairs) => pairs.hash(state),
+        }
+    }
+}
+
 macro_rules! from_integers {
     ($($int:ty),*) => {$(
         impl From<$int> for Value {
@@ -211,6 +231,36 @@ impl From<&str> for Value {
 impl From<String> for Value {
     fn from(text: String) -> Self {
         Self::Text(text)
+    }
+}
+
+impl From<usize> for Value {
+    fn from(int: usize) -> Self {
+        Self::Int(int as i128)
+    }
+}
+
+impl From<&String> for Value {
+    fn from(text: &String) -> Self {
+        Self::Text(text.clone())
+    }
+}
+
+impl<const N: usize> From<&[u8; N]> for Value {
+    fn from(bytes: &[u8; N]) -> Self {
+        Self::Bytes(bytes.to_vec())
+    }
+}
+
+impl From<Vec<(Value, Value)>> for Value {
+    fn from(pairs: Vec<(Value, Value)>) -> Self {
+        Self::Map(pairs)
+    }
+}
+
+impl From<&Value> for Value {
+    fn from(value: &Value) -> Self {
+        value.clone()
     }
 }
 

@@ -1,10 +1,11 @@
 //! Values as reads return them: borrowed, with arrays and maps still encoded.
 
 use super::big_int::{BigInt, BigIntRef};
-use super::nested::{self, Nested, NestedError};
+use super::nested::{self, Nested, NestedBuf, NestedError};
 use super::value::{Ext, Timestamp, Value};
 use super::{NESTING_MAX, VALUE_LEN_MAX};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// A borrowed MessagePack ext value.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -63,10 +64,10 @@ pub enum ValueBuf {
     Timestamp(Timestamp),
     /// A MessagePack ext value.
     Ext(Ext),
-    /// An array as canonical MessagePack.
-    Array(Box<[u8]>),
-    /// A map as canonical MessagePack.
-    Map(Box<[u8]>),
+    /// An array, encoded.
+    Array(NestedBuf),
+    /// A map, encoded.
+    Map(NestedBuf),
 }
 
 /// A value that cannot be stored: longer than [`VALUE_LEN_MAX`] or nested deeper than [`NESTING_MAX`].
@@ -95,7 +96,7 @@ impl<'a> ValueRef<'a> {
     /// # Errors
     /// When an array or a map on disk does not decode.
     pub fn to_value(self) -> Result<Value, NestedError> {
-        Ok(match self {
+        Ok(match self.canonical() {
             Self::Null => Value::Null,
             Self::Bool(bool) => Value::Bool(bool),
             Self::Int(int) => Value::Int(int),
@@ -112,7 +113,7 @@ impl<'a> ValueRef<'a> {
     /// Copies the value, arrays and maps still encoded.
     #[must_use]
     pub fn to_buf(self) -> ValueBuf {
-        match self {
+        match self.canonical() {
             Self::Null => ValueBuf::Null,
             Self::Bool(bool) => ValueBuf::Bool(bool),
             Self::Int(int) => ValueBuf::Int(int),
@@ -122,8 +123,8 @@ impl<'a> ValueRef<'a> {
             Self::Bytes(bytes) => ValueBuf::Bytes(bytes.into()),
             Self::Timestamp(timestamp) => ValueBuf::Timestamp(timestamp),
             Self::Ext(ext) => ValueBuf::Ext(Ext { code: ext.code, data: ext.data.to_vec() }),
-            Self::Array(nested) => ValueBuf::Array(nested.as_bytes().into()),
-            Self::Map(nested) => ValueBuf::Map(nested.as_bytes().into()),
+            Self::Array(nested) => ValueBuf::Array(nested.to_owned()),
+            Self::Map(nested) => ValueBuf::Map(nested.to_owned()),
         }
     }
 
@@ -199,6 +200,24 @@ impl PartialEq for ValueRef<'_> {
 
 impl Eq for ValueRef<'_> {}
 
+impl Hash for ValueRef<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        std::mem::discriminant(self).hash(state);
+        match self {
+            Self::Null => {}
+            Self::Bool(bool) => bool.hash(state),
+            Self::Int(int) => int.hash(state),
+            Self::BigInt(big) => big.hash(state),
+            Self::Float(float) => float.to_bits().hash(state),
+            Self::Text(text) => text.hash(state),
+            Self::Bytes(bytes) => bytes.hash(state),
+            Self::Timestamp(timestamp) => timestamp.hash(state),
+            Self::Ext(ext) => ext.hash(state),
+            Self::Array(nested) | Self::Map(nested) => nested.hash(state),
+        }
+    }
+}
+
 impl PartialEq<Value> for ValueRef<'_> {
     fn eq(&self, other: &Value) -> bool {
         match (self, other) {
@@ -234,8 +253,8 @@ impl ValueBuf {
             Self::Bytes(bytes) => ValueRef::Bytes(bytes),
             Self::Timestamp(timestamp) => ValueRef::Timestamp(*timestamp),
             Self::Ext(ext) => ValueRef::Ext(ExtRef { code: ext.code, data: &ext.data }),
-            Self::Array(bytes) => ValueRef::Array(Nested::trusted(bytes)),
-            Self::Map(bytes) => ValueRef::Map(Nested::trusted(bytes)),
+            Self::Array(nested) => ValueRef::Array(nested.as_ref()),
+            Self::Map(nested) => ValueRef::Map(nested.as_ref()),
         }
     }
 }
@@ -265,10 +284,13 @@ impl TryFrom<Value> for ValueBuf {
             Value::Timestamp(timestamp) => Self::Timestamp(timestamp),
             Value::Ext(ext) => {
                 fits(ext.data.len().saturating_add(1))?;
-                Self::Ext(ext)
+                match nested::timestamp_of(ext.code, &ext.data) {
+                    Some(timestamp) => Self::Timestamp(timestamp),
+                    None => Self::Ext(ext),
+                }
             }
-            Value::Array(_) => Self::Array(nested::encode(&value)?.into_boxed_slice()),
-            Value::Map(_) => Self::Map(nested::encode(&value)?.into_boxed_slice()),
+            Value::Array(_) => Self::Array(NestedBuf::encode(&value)?),
+            Value::Map(_) => Self::Map(NestedBuf::encode(&value)?),
         })
     }
 }

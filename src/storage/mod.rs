@@ -30,7 +30,7 @@ pub use disk::{DiskStorage, MapMode};
 pub use error::{ReplaceError, StorageError};
 pub use memory::MemoryStorage;
 pub use region::Region;
-pub use staged::{StagedDirectory, StagedFile};
+pub use staged::{StagedDirectory, StagedFile, is_inside};
 
 use std::fmt::Debug;
 use std::io::{self, ErrorKind};

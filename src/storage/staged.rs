@@ -27,6 +27,14 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// Whether a path leads to a file directly inside of a directory, as far as can be told.
+pub fn is_inside(path: &Path, directory: &Path) -> bool {
+    match (parent(path).canonicalize(), directory.canonicalize()) {
+        (Ok(parent), Ok(directory)) => parent == directory,
+        _ => false,
+    }
+}
+
 /// A file being written beside the one that it will replace. Dropped before [`commit`](Self::commit), it leaves nothing.
 #[derive(Debug)]
 pub struct StagedFile {

@@ -3,6 +3,7 @@
 mod corpus;
 mod crash;
 mod layers;
+mod misuse;
 mod model;
 mod original;
 mod readers;

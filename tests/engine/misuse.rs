@@ -1,0 +1,52 @@
+//! Odd but legal use of the public face, each once a bug.
+
+use vector_datalib::{Error, ExtRef, Key, Options, Slot, Timestamp, Value, ValueRef, VectorDb, attrs, internals};
+
+/// An ext value that is a timestamp, made by hand, once went into the log as it was: the database did not open any more.
+#[test]
+fn a_timestamp_in_disguise_is_stored_in_its_one_form() {
+    let disguised = || ValueRef::Ext(ExtRef { code: -1, data: &[0, 0, 0, 5] });
+    let timestamp = Value::from(Timestamp::new(5, 0).unwrap());
+    assert_eq!(disguised().to_value().unwrap(), timestamp);
+    let storage = internals::MemoryStorage::new();
+    let open =
+        |storage: &internals::MemoryStorage| Options::new().open_in(std::sync::Arc::new(storage.clone())).unwrap();
+    let db = Options::new().create_in(std::sync::Arc::new(storage.clone())).unwrap();
+    db.upsert(1, attrs! { "a" => disguised().to_value().unwrap() }).unwrap();
+    db.upsert(Key::try_from(disguised().to_value().unwrap()).unwrap(), attrs! { "a" => 2 }).unwrap();
+    db.close().unwrap();
+    let db = open(&storage);
+    assert_eq!(db.lookup(1, "a").unwrap(), Some(timestamp.clone()));
+    assert_eq!(db.lookup(&Key::try_from(timestamp.clone()).unwrap(), "a").unwrap(), Some(2.into()));
+    db.save().unwrap();
+    assert_eq!(db.lookup(1, "a").unwrap(), Some(timestamp));
+    assert!(db.verify().unwrap().is_sound());
+}
+
+/// An export to a file of the database itself would destroy it.
+#[test]
+fn an_export_into_the_database_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = VectorDb::create(dir.path().join("a.vdb")).unwrap();
+    let error: Error = db.export(db.path().join("MANIFEST")).unwrap_err();
+    assert!(error.is_invalid_argument(), "{error}");
+    assert!(db.export(dir.path().join("a.vdb/../a.db")).is_ok());
+    db.close().unwrap();
+    assert!(VectorDb::open(dir.path().join("a.vdb")).is_ok());
+}
+
+/// Slots can move without a commit: a reader is told.
+#[test]
+fn refresh_tells_when_only_the_files_changed() {
+    let storage = std::sync::Arc::new(internals::MemoryStorage::new());
+    let db = Options::new().create_in(storage.clone()).unwrap();
+    db.batch_upsert((0..5).map(|n| (n, attrs! { "n" => n }))).unwrap();
+    db.delete(2).unwrap();
+    let reader = Options::new().open_read_only_in(storage).unwrap();
+    assert!(!reader.refresh().unwrap());
+    assert_eq!(reader.snapshot().slot(4).unwrap(), Some(Slot(4)));
+    db.compact(&vector_datalib::CompactOptions::new().reassign_slots(true)).unwrap();
+    assert!(reader.refresh().unwrap());
+    assert_eq!(reader.snapshot().slot(4).unwrap(), Some(Slot(3)));
+    assert!(!reader.refresh().unwrap());
+}
