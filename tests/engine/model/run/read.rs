@@ -4,6 +4,7 @@ use super::{HELD_MAX, Reader, Run};
 use crate::model::compare::{Held, check_owned, check_point, check_samples, check_snapshot, check_stats};
 use crate::model::plain::PlainKey;
 use std::sync::Arc;
+use vector_datalib::VectorDb;
 
 impl Run {
     pub(super) fn read(&mut self) {
@@ -66,7 +67,7 @@ impl Run {
 
     pub(super) fn refresh(&mut self) {
         let current = self.plain.moment();
-        let Self { readers, random, held, .. } = self;
+        let Self { db, readers, random, held, .. } = self;
         if readers.is_empty() {
             return;
         }
@@ -79,8 +80,11 @@ impl Run {
                 held.remove(0).check();
             }
         }
+        let generation = |db: &VectorDb| db.stats().unwrap().generation;
+        let replaced = generation(&reader.db) != generation(db);
         let changed = reader.db.refresh().unwrap();
-        assert_eq!(changed, reader.contents.sequence != current.sequence, "whether there were new commits");
+        assert_eq!(changed, replaced || reader.contents.sequence != current.sequence, "whether there was news");
+        assert_eq!(generation(&reader.db), generation(db));
         reader.contents = current;
         check_snapshot(&reader.db.snapshot(), &reader.contents);
         check_samples(&reader.db, &reader.contents, random);
