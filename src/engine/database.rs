@@ -345,7 +345,7 @@ pub(super) fn replace_manifest(storage: &dyn Storage, manifest: &Manifest) -> Re
 }
 
 fn missing_file(storage: &dyn Storage) -> Error {
-    let invalid = Invalid::new(0, "manifest", "it names a file that does not exist");
+    let invalid = Invalid::new(0, "manifest", "a file that it names does not exist");
     Error::corrupt(&storage.path().join(MANIFEST_NAME), invalid)
 }
 

@@ -139,7 +139,7 @@ impl Tour<'_> {
     fn read(&mut self) -> Outcome<VectorDb> {
         let path = self.database();
         let db = self.step(
-            "Open it: files are mapped, nothing is read",
+            "Open it: files are mapped, only their headers are read",
             "let db = VectorDb::open(\"airports.vdb\")?;",
             || VectorDb::open(&path),
             |db| format!("{} points, {} dimensions", HumanCount(db.len()), db.dimensions().len()),
@@ -230,8 +230,8 @@ impl Tour<'_> {
         )?;
         self.step(
             "The next new key takes the lowest free coordinate",
-            "db.upsert(\"NEW\", attrs! { \"name\" => \"New Field\" })?;",
-            || db.upsert("NEW", attrs! { "name" => "New Field" }),
+            "db.upsert(\"ZZZ\", attrs! { \"name\" => \"New Field\" })?;",
+            || db.upsert("ZZZ", attrs! { "name" => "New Field" }),
             coordinate,
         )?;
         self.step(
