@@ -43,7 +43,7 @@ pub(crate) fn format_of(out: &Path) -> Outcome<ExportFormat> {
         "jsonl" | "ndjson" => Ok(ExportFormat::Jsonl),
         "csv" => Ok(ExportFormat::Csv),
         _ => Err(Failure::usage(format!(
-            "{}: this name does not tell what to write; end it in .db, .jsonl or .csv",
+            "{}: this name does not tell what to write; end it in .db, .jsonl or .csv, or say --format",
             out.display()
         ))),
     }

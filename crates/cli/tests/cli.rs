@@ -216,6 +216,8 @@ fn a_reader_that_leaves_ends_the_program_quietly() {
 fn the_demo_tells_its_steps_and_leaves_nothing_or_what_was_asked_for() {
     let place = Place::new();
     let run = place.run(&["demo"]);
+    // The lowest free coordinate is the one of the point that the demo has just deleted.
+    assert!(run.stdout.contains("=> coordinate 786"), "{}", run.stdout);
     assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
     for words in [
         "=> 1,458 points\n       dimensions: name text, lat float, lon float, alt integer, tz integer, dst text, tzone text",
