@@ -54,7 +54,7 @@ pub enum Error {
         /// The file that could not grow.
         path: PathBuf,
     },
-    /// An fsync, or the replacing of the manifest, failed: whether the write is durable is unknown. The writer is poisoned:
+    /// An fsync of the log, or the replacing of the manifest, failed: whether the write is durable is unknown. The writer is poisoned:
     /// every further write fails the same way, reads go on, and opening the database again recovers what is durable.
     #[non_exhaustive]
     Poisoned {

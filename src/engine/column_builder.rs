@@ -286,11 +286,6 @@ impl CellSource for Store {
     }
 }
 
-/// What a finished column is, for statistics.
-pub(super) struct BuiltColumn {
-    pub(super) entry: FileEntry,
-}
-
 impl ColumnBuilder {
     pub(super) fn new(hash_seed: u64) -> Self {
         Self {
@@ -320,7 +315,7 @@ impl ColumnBuilder {
     }
 
     /// Writes the file.
-    pub(super) fn finish(self, slot_count: u32, mut writer: BlockWriter<'_>) -> Result<BuiltColumn> {
+    pub(super) fn finish(self, slot_count: u32, mut writer: BlockWriter<'_>) -> Result<FileEntry> {
         let Self { hash_seed, present, null_count, store } = self;
         let store = match store {
             Store::Dictionary(dictionary) if dictionary.dictionary_len() > dictionary.alternative_len() => {
@@ -349,8 +344,7 @@ impl ColumnBuilder {
             write_dictionary(dictionary, &mut writer)?;
         }
         writer.section(SECTION_COLUMN, &column.encode())?;
-        let entry = writer.finish(slot_count.into(), present.count())?;
-        Ok(BuiltColumn { entry })
+        writer.finish(slot_count.into(), present.count())
     }
 }
 

@@ -179,7 +179,7 @@ impl Loader {
             let mut file = None;
             if column.len() > 0 {
                 let writer = writer(&**storage, &mut manifest, column_name(id, 1), COLUMN_MAGIC, id)?;
-                file = Some(column.finish(next_slot, writer)?.entry);
+                file = Some(column.finish(next_slot, writer)?);
             }
             manifest.dimensions.push(DimensionEntry { id, name: name.into(), file });
         }

@@ -224,7 +224,7 @@ impl<'a> Rebuild<'a> {
         }
         let name = column_name(dimension.id.0, manifest.generation);
         let writer = self.writer(manifest, name, COLUMN_MAGIC, dimension.id.0, written)?;
-        builder.finish(slot_count, writer).map(|built| Some(built.entry))
+        builder.finish(slot_count, writer).map(Some)
     }
 }
 
