@@ -2,9 +2,12 @@
 
 use crate::engine::Loader;
 use crate::error::{Error, Result};
+use crate::format::manifest::MANIFEST_NAME;
 use crate::model::{KeyRef, ValueRef};
+use crate::options::check_new;
 use crate::progress::{self, ProgressFn};
 use crate::storage::{DiskStorage, MapMode, StagedDirectory, Storage};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,22 +22,27 @@ use std::sync::Arc;
 ///
 /// ```
 /// # let dir = tempfile::tempdir()?;
-/// # use vector_datalib::{BulkLoader, ValueRef, VectorDb};
+/// # use vector_datalib::{BulkLoader, VectorDb};
 /// let path = dir.path().join("squares.vdb");
 /// let mut loader = BulkLoader::create(&path)?;
 /// for n in 0..1000i64 {
-///     loader.push(n, [("squared", ValueRef::Int((n * n).into()))])?;
+///     loader.push(n, [("squared", n * n)])?;
 /// }
 /// assert_eq!(loader.finish()?.points, 1000);
 /// assert_eq!(VectorDb::open(&path)?.lookup(30, "squared")?, Some(900.into()));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct BulkLoader {
     loader: Loader,
     staged: StagedDirectory,
     target: PathBuf,
     pushed: u64,
+}
+
+impl fmt::Debug for BulkLoader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BulkLoader").field("target", &self.target).field("len", &self.pushed).finish_non_exhaustive()
+    }
 }
 
 /// What a load did.
@@ -48,19 +56,15 @@ pub struct LoadReport {
 }
 
 impl BulkLoader {
-    /// Starts a database that will be at `path`.
+    /// Starts a database that will be at `path`, making the folders above it. An empty directory may be there.
     ///
     /// # Errors
-    /// [`Error::AlreadyExists`] when something is there.
+    /// - [`Error::AlreadyExists`]: a database is there.
+    /// - [`Error::InvalidArgument`]: a file is there, or a directory that is not empty.
+    /// - [`Error::NoSpace`], [`Error::Io`]: the system refused.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let target = path.as_ref().to_owned();
-        let taken = match target.read_dir() {
-            Ok(mut entries) => entries.next().is_some(),
-            Err(_) => target.symlink_metadata().is_ok(),
-        };
-        if taken {
-            return Err(Error::AlreadyExists { path: target });
-        }
+        check_vacant(&target)?;
         let staged = StagedDirectory::create(&target)?;
         Ok(Self { loader: Loader::new(), staged, target, pushed: 0 })
     }
@@ -69,21 +73,25 @@ impl BulkLoader {
     /// ones, and keeps those that no record uses.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a name that is too long.
+    /// [`Error::InvalidArgument`]: the name is longer than [`NAME_LEN_MAX`](crate::NAME_LEN_MAX).
     pub fn dimension(&mut self, name: &str) -> Result<()> {
         self.loader.dimension(name)
     }
 
-    /// Adds a record.
+    /// Adds a record. Values are scalars, or references to [`ValueBuf`](crate::ValueBuf)s, which hold arrays and maps encoded.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a name that is too long, [`Error::TooManyPoints`] when all slots are taken.
-    pub fn push<'k, 'v>(
+    /// - [`Error::InvalidArgument`]: the key or a value is longer than [`VALUE_LEN_MAX`](crate::VALUE_LEN_MAX), or a name longer than
+    ///   [`NAME_LEN_MAX`](crate::NAME_LEN_MAX). The reason says which record it is, counted from 0 as [`len`](Self::len) does. The record
+    ///   was not added, and loading can go on.
+    /// - [`Error::TooManyPoints`]: all slots are in use.
+    pub fn push<'k, 'v, V: Into<ValueRef<'v>>>(
         &mut self,
         key: impl Into<KeyRef<'k>>,
-        attributes: impl IntoIterator<Item = (&'v str, ValueRef<'v>)>,
+        attributes: impl IntoIterator<Item = (&'v str, V)>,
     ) -> Result<()> {
-        self.loader.push(key.into(), attributes)?;
+        let attributes = attributes.into_iter().map(|(name, value)| (name, value.into()));
+        self.loader.push(key.into(), attributes).map_err(|error| error.in_record(self.pushed))?;
         self.pushed += 1;
         Ok(())
     }
@@ -106,7 +114,9 @@ impl BulkLoader {
     /// When this returns, the database and its name survive a loss of power.
     ///
     /// # Errors
-    /// [`Error::NoSpace`] and other failures of the file system; nothing is left then.
+    /// After any of them nothing is left but the folders above the database.
+    /// - [`Error::AlreadyExists`], [`Error::InvalidArgument`]: something has come to be at the path since.
+    /// - [`Error::NoSpace`], [`Error::Io`]: the system refused.
     pub fn finish(self) -> Result<LoadReport> {
         self.finish_with(&mut progress::ignore)
     }
@@ -114,15 +124,29 @@ impl BulkLoader {
     /// [`finish`](Self::finish), telling how far it is.
     ///
     /// # Errors
-    /// Also [`Error::Cancelled`].
+    /// Those of [`finish`](Self::finish), and [`Error::Cancelled`] when `progress` asks to stop.
     pub fn finish_with(self, progress: &mut ProgressFn<'_>) -> Result<LoadReport> {
         let storage: Arc<dyn Storage> = Arc::new(DiskStorage::open(self.staged.path(), MapMode::Mmap)?);
         let (points, merged) = self.loader.finish(&storage, progress)?;
         self.staged.commit().map_err(|error| {
             let kind = error.io_error().kind();
             let exists = [std::io::ErrorKind::DirectoryNotEmpty, std::io::ErrorKind::NotADirectory].contains(&kind);
-            if exists { Error::AlreadyExists { path: self.target.clone() } } else { error.into() }
+            match check_vacant(&self.target) {
+                Err(taken) if exists => taken,
+                _ => error.into(),
+            }
         })?;
         Ok(LoadReport { points, merged })
     }
+}
+
+/// Refuses a path where something is that the new database would take the place of.
+fn check_vacant(target: &Path) -> Result<()> {
+    check_new(target)?;
+    let Some(entry) = target.read_dir().ok().and_then(|mut entries| entries.next()) else { return Ok(()) };
+    if target.join(MANIFEST_NAME).is_file() {
+        return Err(Error::AlreadyExists { path: target.to_owned() });
+    }
+    let name = entry.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    Err(Error::not_empty(target, name.as_deref().unwrap_or("something")))
 }

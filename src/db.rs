@@ -2,6 +2,8 @@
 
 use crate::engine::{self, Database, Outcome, SlotOrder, State, Step};
 use crate::engine::{OpenReport, VerifyReport};
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::Result;
 use crate::model::{Key, KeyRef, Slot, Value};
 use crate::options::Options;
@@ -10,6 +12,7 @@ use crate::progress::{self, ProgressFn};
 use crate::snapshot::Snapshot;
 use crate::stats::{self, Stats};
 use crate::storage::StagedFile;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,9 +35,20 @@ use std::sync::Arc;
 /// db.close()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct VectorDb {
     database: Arc<Database>,
+}
+
+impl fmt::Debug for VectorDb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        f.debug_struct("VectorDb")
+            .field("path", &self.path())
+            .field("sequence", &state.sequence())
+            .field("len", &state.point_count())
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a compaction does beyond rewriting every file.
@@ -106,9 +120,15 @@ impl VectorDb {
     /// As [`Options::durability`] says.
     ///
     /// # Errors
-    /// [`Error::NoSpace`](crate::Error::NoSpace), after which nothing has changed;
-    /// [`Error::Poisoned`](crate::Error::Poisoned) when an fsync failed;
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) for values and names that are too large.
+    /// After any but the last, nothing has changed.
+    /// - [`Error::InvalidArgument`]: the key or a value is longer than [`VALUE_LEN_MAX`](crate::VALUE_LEN_MAX) or nests deeper than
+    ///   [`NESTING_MAX`](crate::NESTING_MAX), a name is longer than [`NAME_LEN_MAX`](crate::NAME_LEN_MAX), all of it takes more than
+    ///   4 GiB, or too much has changed since the last [`save`](Self::save).
+    /// - [`Error::TooManyPoints`]: all slots are in use.
+    /// - [`Error::ReadOnly`], [`Error::Closed`]: the handle was opened read-only, or was closed.
+    /// - [`Error::Corrupt`]: the bytes that tell where the key is are damaged.
+    /// - [`Error::NoSpace`], [`Error::Io`]: the log could not be written.
+    /// - [`Error::Poisoned`]: an fsync failed, now or earlier. Whether a write that returns this is durable is unknown.
     pub fn upsert<N: AsRef<str>, V: Into<Value>>(
         &self,
         key: impl Into<Key>,
@@ -122,9 +142,14 @@ impl VectorDb {
     ///
     /// Rewrites the whole database, O(points × dimensions), while other writes wait.
     ///
+    /// # Durability
+    /// When this returns, the commit survives a loss of power, whatever [`Options::durability`] says.
+    ///
     /// # Errors
-    /// As [`upsert`](Self::upsert); also [`Error::InvalidArgument`](crate::Error::InvalidArgument) when the position is
-    /// above the number of slots.
+    /// Those of [`upsert`](Self::upsert); also
+    /// - [`Error::InvalidArgument`]: the position is above the number of slots.
+    /// - [`Error::Corrupt`]: any byte of the database is damaged, since all are read.
+    /// - [`Error::NoSpace`], [`Error::Io`]: the new files could not be written.
     pub fn insert_at<N: AsRef<str>, V: Into<Value>>(
         &self,
         key: impl Into<Key>,
@@ -136,8 +161,11 @@ impl VectorDb {
 
     /// Upserts many points in one commit: all or nothing. Returns their coordinates, in order.
     ///
+    /// # Durability
+    /// As [`Options::durability`] says, for the batch as a whole.
+    ///
     /// # Errors
-    /// As [`upsert`](Self::upsert).
+    /// Those of [`upsert`](Self::upsert). Where a record is at fault, the reason names it, counted from 0.
     pub fn batch_upsert<K, A, N, V>(&self, records: impl IntoIterator<Item = (K, A)>) -> Result<Vec<Slot>>
     where
         K: Into<Key>,
@@ -145,7 +173,10 @@ impl VectorDb {
         N: AsRef<str>,
         V: Into<Value>,
     {
-        let steps = records.into_iter().map(|(key, attributes)| upsert(key.into(), attributes, None));
+        let step = |(index, (key, attributes)): (u64, (K, A))| {
+            upsert(key.into(), attributes, None).map_err(|error| error.in_record(index))
+        };
+        let steps = (0..).zip(records).map(step);
         let outcomes = self.database.commit(steps.collect::<Result<_>>()?)?;
         Ok(outcomes.into_iter().filter_map(slot).collect())
     }
@@ -154,7 +185,7 @@ impl VectorDb {
     /// Returns their coordinates after the whole batch. Rewrites the database once; see [`insert_at`](Self::insert_at).
     ///
     /// # Errors
-    /// As [`insert_at`](Self::insert_at).
+    /// Those of [`insert_at`](Self::insert_at). Where a record is at fault, the reason names it, counted from 0.
     pub fn batch_insert_at<K, A, N, V>(
         &self,
         records: impl IntoIterator<Item = (K, Option<u32>, A)>,
@@ -165,15 +196,21 @@ impl VectorDb {
         N: AsRef<str>,
         V: Into<Value>,
     {
-        let steps = records.into_iter().map(|(key, position, attributes)| upsert(key.into(), attributes, position));
+        let step = |(index, (key, position, attributes)): (u64, (K, Option<u32>, A))| {
+            upsert(key.into(), attributes, position).map_err(|error| error.in_record(index))
+        };
+        let steps = (0..).zip(records).map(step);
         let outcomes = self.database.commit(steps.collect::<Result<_>>()?)?;
         Ok(outcomes.into_iter().filter_map(slot).collect())
     }
 
     /// Removes one attribute of a point. False when there was none.
     ///
+    /// # Durability
+    /// As [`Options::durability`] says.
+    ///
     /// # Errors
-    /// As [`upsert`](Self::upsert).
+    /// Those of [`upsert`](Self::upsert), but for [`Error::TooManyPoints`].
     pub fn remove_attribute<'k>(&self, key: impl Into<KeyRef<'k>>, dimension: &str) -> Result<bool> {
         let attributes = engine::attributes([(dimension, None)])?;
         Ok(self.one(Step::Remove { key: key.into().to_key(), attributes })?.is_some())
@@ -181,16 +218,22 @@ impl VectorDb {
 
     /// Deletes a point. False when there was none. Its slot is free for the next new key.
     ///
+    /// # Durability
+    /// As [`Options::durability`] says.
+    ///
     /// # Errors
-    /// As [`upsert`](Self::upsert).
+    /// Those of [`upsert`](Self::upsert), but for [`Error::TooManyPoints`].
     pub fn delete<'k>(&self, key: impl Into<KeyRef<'k>>) -> Result<bool> {
         Ok(self.one(Step::Delete { key: key.into().to_key() })?.is_some())
     }
 
     /// Deletes many points in one commit. Returns how many there were.
     ///
+    /// # Durability
+    /// As [`Options::durability`] says, for the batch as a whole.
+    ///
     /// # Errors
-    /// As [`upsert`](Self::upsert).
+    /// Those of [`upsert`](Self::upsert), but for [`Error::TooManyPoints`].
     pub fn batch_delete<'k, K: Into<KeyRef<'k>>>(&self, keys: impl IntoIterator<Item = K>) -> Result<u64> {
         let steps = keys.into_iter().map(|key| Step::Delete { key: key.into().to_key() }).collect();
         let outcomes = self.database.commit(steps)?;
@@ -214,7 +257,7 @@ impl VectorDb {
     /// The value of a key in a dimension; `None` when there is no such key, or it has no such attribute.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold the answer are damaged.
+    /// [`Error::Corrupt`]: the bytes that hold the answer are damaged.
     pub fn lookup<'k>(&self, key: impl Into<KeyRef<'k>>, dimension: &str) -> Result<Option<Value>> {
         let state = self.state();
         let Some(view) = state.dimension(dimension) else { return Ok(None) };
@@ -224,7 +267,7 @@ impl VectorDb {
     /// The values of many pairs of key and dimension, all as of one commit.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold an answer are damaged.
+    /// [`Error::Corrupt`]: the bytes that hold an answer are damaged.
     pub fn batch_lookup<'k, K: Into<KeyRef<'k>>, N: AsRef<str>>(
         &self,
         queries: impl IntoIterator<Item = (K, N)>,
@@ -237,7 +280,7 @@ impl VectorDb {
     /// A point with all its attributes. O(dimensions).
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold the answer are damaged.
+    /// [`Error::Corrupt`]: the bytes that hold the answer are damaged.
     pub fn point<'k>(&self, key: impl Into<KeyRef<'k>>) -> Result<Option<VectorPoint>> {
         self.snapshot().point(key)
     }
@@ -245,7 +288,7 @@ impl VectorDb {
     /// Whether a key is there.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold the answer are damaged.
+    /// [`Error::Corrupt`]: the bytes that hold the answer are damaged.
     pub fn contains<'k>(&self, key: impl Into<KeyRef<'k>>) -> Result<bool> {
         Ok(self.state().slot_of(key.into())?.is_some())
     }
@@ -274,7 +317,8 @@ impl VectorDb {
     /// A commit may be seen before its writer's fsync has returned.
     ///
     /// # Errors
-    /// As [`Options::open_read_only`]; the handle then stays as it was.
+    /// Those of [`Options::open_read_only`], [`Error::NotFound`] where the database was removed. What is read stays as it was, or goes on
+    /// to a later commit than before.
     pub fn refresh(&self) -> Result<bool> {
         self.database.refresh()
     }
@@ -284,8 +328,15 @@ impl VectorDb {
     ///
     /// This version rewrites the file of every dimension that changed.
     ///
+    /// # Durability
+    /// When this returns, every commit before it survives a loss of power, whatever [`Options::durability`] says.
+    ///
     /// # Errors
-    /// [`Error::NoSpace`](crate::Error::NoSpace), after which nothing has changed.
+    /// After any but the last, the log still has what was to be written, and the next call tries again.
+    /// - [`Error::ReadOnly`], [`Error::Closed`]: the handle was opened read-only, or was closed.
+    /// - [`Error::Corrupt`]: a file that has to be rewritten is damaged.
+    /// - [`Error::NoSpace`], [`Error::Io`]: the new files could not be written.
+    /// - [`Error::Poisoned`]: an fsync of the log, or the replacing of the manifest, failed, now or earlier.
     pub fn save(&self) -> Result<()> {
         self.save_with(&mut progress::ignore)
     }
@@ -293,15 +344,18 @@ impl VectorDb {
     /// [`save`](Self::save), telling how far it is.
     ///
     /// # Errors
-    /// Also [`Error::Cancelled`](crate::Error::Cancelled).
+    /// Those of [`save`](Self::save), and [`Error::Cancelled`] when `progress` asks to stop.
     pub fn save_with(&self, progress: &mut ProgressFn<'_>) -> Result<()> {
         self.database.checkpoint(progress)
     }
 
     /// Rewrites every file into its smallest form. Reads go on meanwhile; writes too, unless slots are reassigned.
     ///
+    /// # Durability
+    /// As [`save`](Self::save).
+    ///
     /// # Errors
-    /// [`Error::NoSpace`](crate::Error::NoSpace), after which nothing has changed.
+    /// Those of [`save`](Self::save); every file has to be rewritten here. After any but [`Error::Poisoned`], no point has moved.
     pub fn compact(&self, options: &CompactOptions) -> Result<()> {
         self.compact_with(options, &mut progress::ignore)
     }
@@ -309,7 +363,7 @@ impl VectorDb {
     /// [`compact`](Self::compact), telling how far it is.
     ///
     /// # Errors
-    /// Also [`Error::Cancelled`](crate::Error::Cancelled).
+    /// Those of [`compact`](Self::compact), and [`Error::Cancelled`] when `progress` asks to stop.
     pub fn compact_with(&self, options: &CompactOptions, progress: &mut ProgressFn<'_>) -> Result<()> {
         let order = if options.reassign_slots { SlotOrder::Pack } else { SlotOrder::Keep };
         self.database.compact(order, progress)
@@ -318,8 +372,14 @@ impl VectorDb {
     /// Writes the canonical `.db` file of the last commit, which the Python package `vector_datalib` 1.4.0b0 opens. A file
     /// that is there is replaced when the new one is whole.
     ///
+    /// # Durability
+    /// When this returns, the file and its name survive a loss of power.
+    ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) and [`Error::NoSpace`](crate::Error::NoSpace); what was there stays then.
+    /// What was at the path stays.
+    /// - [`Error::InvalidArgument`]: the path lies inside of the database.
+    /// - [`Error::Corrupt`]: any byte of the database is damaged, since all are read.
+    /// - [`Error::NoSpace`], [`Error::Io`]: the file could not be written.
     pub fn export(&self, path: impl AsRef<Path>) -> Result<()> {
         self.export_with(path, &mut progress::ignore)
     }
@@ -327,7 +387,7 @@ impl VectorDb {
     /// [`export`](Self::export), telling how far it is.
     ///
     /// # Errors
-    /// Also [`Error::Cancelled`](crate::Error::Cancelled).
+    /// Those of [`export`](Self::export), and [`Error::Cancelled`] when `progress` asks to stop.
     pub fn export_with(&self, path: impl AsRef<Path>, progress: &mut ProgressFn<'_>) -> Result<()> {
         let path = path.as_ref();
         self.database.check_export_path(path)?;
@@ -339,7 +399,8 @@ impl VectorDb {
     /// Numbers about the database and each dimension. O(dimensions), and what was changed since the last checkpoint.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when a descriptor is damaged.
+    /// - [`Error::Corrupt`]: what describes a column or the axis, or a value that was changed since the last checkpoint, is damaged.
+    /// - [`Error::Io`]: the lengths of the logs could not be had.
     pub fn stats(&self) -> Result<Stats> {
         stats::stats(&self.database, &self.state())
     }
@@ -348,7 +409,7 @@ impl VectorDb {
     /// report, not returned as an error.
     ///
     /// # Errors
-    /// None of its own.
+    /// None: what is bad is in the report.
     pub fn verify(&self) -> Result<VerifyReport> {
         self.verify_with(&mut progress::ignore)
     }
@@ -356,7 +417,7 @@ impl VectorDb {
     /// [`verify`](Self::verify), telling how far it is.
     ///
     /// # Errors
-    /// [`Error::Cancelled`](crate::Error::Cancelled).
+    /// [`Error::Cancelled`] when `progress` asks to stop.
     pub fn verify_with(&self, progress: &mut ProgressFn<'_>) -> Result<VerifyReport> {
         self.state().verify(progress)
     }
@@ -364,8 +425,14 @@ impl VectorDb {
     /// Closes the database: makes everything durable, records a clean end of the log and lets go of the lock. Other clones of
     /// the handle can read on, and no longer write. Dropping the last clone does the same, but cannot report a failure.
     ///
+    /// # Durability
+    /// When this returns, every commit survives a loss of power, whatever [`Options::durability`] says.
+    ///
     /// # Errors
-    /// When something could not be made durable; opening again then recovers what is.
+    /// The handle is closed all the same, and opening the database again recovers what is durable. Closing what was opened read-only, or
+    /// was closed, is no error.
+    /// - [`Error::Poisoned`]: an fsync of the log failed, now or earlier.
+    /// - [`Error::NoSpace`], [`Error::Io`]: the log could not be cut, or the manifest not be replaced.
     pub fn close(self) -> Result<()> {
         self.database.close()
     }

@@ -3,6 +3,7 @@
 use crate::engine::DimensionView;
 use crate::error::Result;
 use crate::model::{KeyRef, Slot, ValueRef};
+use std::fmt;
 
 /// A dimension as of a [`Snapshot`](crate::Snapshot): the function from key, or slot, to value. Found once by name, then
 /// read any number of times.
@@ -20,9 +21,15 @@ use crate::model::{KeyRef, Slot, ValueRef};
 /// assert_eq!(age.lookup(101)?.and_then(|value| value.as_i64()), Some(25));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Dimension<'s> {
     view: DimensionView<'s>,
+}
+
+impl fmt::Debug for Dimension<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dimension").field("name", &self.name()).finish_non_exhaustive()
+    }
 }
 
 impl<'s> Dimension<'s> {
@@ -39,7 +46,7 @@ impl<'s> Dimension<'s> {
     /// The value of a key; `None` when there is no such key, or it has no such attribute.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold the answer are damaged.
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.
     #[inline]
     pub fn lookup<'k>(self, key: impl Into<KeyRef<'k>>) -> Result<Option<ValueRef<'s>>> {
         self.view.lookup(key.into())
@@ -48,7 +55,7 @@ impl<'s> Dimension<'s> {
     /// The value of a slot; `None` when the slot is free, or its point has no such attribute.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold the answer are damaged.
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.
     #[inline]
     pub fn get(self, slot: Slot) -> Result<Option<ValueRef<'s>>> {
         self.view.get(slot)
@@ -57,7 +64,7 @@ impl<'s> Dimension<'s> {
     /// The number of points that have a value. Costs what was changed since the last checkpoint.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when the base file is damaged.
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the base file is damaged.
     pub fn point_count(self) -> Result<u64> {
         Ok(self.view.counts()?.points)
     }
@@ -66,7 +73,7 @@ impl<'s> Dimension<'s> {
     /// checkpoint once values have changed. Costs what was changed since the last checkpoint.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when the base file is damaged.
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the base file is damaged.
     pub fn distinct_count(self) -> Result<(u64, bool)> {
         let counts = self.view.counts()?;
         Ok((counts.distinct, counts.distinct_exact))

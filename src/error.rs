@@ -26,6 +26,14 @@ pub enum Error {
         /// What is wrong there.
         reason: String,
     },
+    /// A sound file with what this version of the library does not know: a newer one wrote it. Nothing was changed.
+    #[non_exhaustive]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What is not known.
+        reason: String,
+    },
     /// Another writer, in this process or another one, has the database open.
     #[non_exhaustive]
     Locked {
@@ -38,7 +46,7 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
-    /// There is a database, or something else, at the path already.
+    /// There is a database at the path already.
     #[non_exhaustive]
     AlreadyExists {
         /// The path.
@@ -71,7 +79,8 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
-    /// An argument that cannot be: a key of a type that keys cannot have, a value that is too large, a position past the end.
+    /// An argument that cannot be: a key of a type that keys cannot have, a value that is too large, a position past the end, a path
+    /// that leads to something other than a database. Of a batch, the reason names the record that is at fault, counted from 0.
     #[non_exhaustive]
     InvalidArgument {
         /// What is wrong with it.
@@ -84,13 +93,13 @@ pub enum Error {
 }
 
 impl Error {
+    /// What bytes that the format does not allow mean for the file that holds them.
     pub(crate) fn corrupt(path: &Path, invalid: Invalid) -> Self {
-        Self::Corrupt {
-            path: path.to_owned(),
-            offset: invalid.offset,
-            section: invalid.section,
-            reason: invalid.reason.into_owned(),
+        let (path, reason) = (path.to_owned(), invalid.reason.into_owned());
+        if invalid.newer {
+            return Self::Unsupported { path, reason };
         }
+        Self::Corrupt { path, offset: invalid.offset, section: invalid.section, reason }
     }
 
     /// A nested value that was stored and does not decode: its bytes passed their checksum, so a program wrote them wrongly.
@@ -98,14 +107,36 @@ impl Error {
         Self::corrupt(path, Invalid::with(0, "nested value", error.to_string()))
     }
 
+    /// A directory that a new database was to be made in, and that holds something.
+    pub(crate) fn not_empty(path: &Path, entry: &str) -> Self {
+        let path = path.display();
+        Self::invalid_argument(format!(
+            "{path} is not empty (it holds {entry}); a database needs a directory of its own"
+        ))
+    }
+
     pub(crate) fn invalid_argument(reason: impl Into<String>) -> Self {
         Self::InvalidArgument { reason: reason.into() }
+    }
+
+    /// The same, saying which record of a batch is at fault, if one is.
+    pub(crate) fn in_record(self, index: u64) -> Self {
+        match self {
+            Self::InvalidArgument { reason } => Self::InvalidArgument { reason: format!("record {index}: {reason}") },
+            other => other,
+        }
     }
 
     /// Bytes on disk cannot be what was written.
     #[must_use]
     pub const fn is_corrupt(&self) -> bool {
         matches!(self, Self::Corrupt { .. })
+    }
+
+    /// A newer version of the library wrote the file.
+    #[must_use]
+    pub const fn is_unsupported(&self) -> bool {
+        matches!(self, Self::Unsupported { .. })
     }
 
     /// Another writer has the database open.
@@ -120,7 +151,7 @@ impl Error {
         matches!(self, Self::NotFound { .. })
     }
 
-    /// Something is at the path already.
+    /// A database is at the path already.
     #[must_use]
     pub const fn is_already_exists(&self) -> bool {
         matches!(self, Self::AlreadyExists { .. })
@@ -156,6 +187,18 @@ impl Error {
         matches!(self, Self::InvalidArgument { .. })
     }
 
+    /// All slots are in use.
+    #[must_use]
+    pub const fn is_too_many_points(&self) -> bool {
+        matches!(self, Self::TooManyPoints)
+    }
+
+    /// The system refused an operation on a file.
+    #[must_use]
+    pub const fn is_io(&self) -> bool {
+        matches!(self, Self::Io { .. })
+    }
+
     /// The progress callback asked to stop.
     #[must_use]
     pub const fn is_cancelled(&self) -> bool {
@@ -169,6 +212,9 @@ impl fmt::Display for Error {
             Self::Corrupt { path, reason, .. } if path.as_os_str().is_empty() => f.write_str(reason),
             Self::Corrupt { path, offset, section, reason } => {
                 write!(f, "{} is corrupt at byte {offset} ({section}): {reason}", path.display())
+            }
+            Self::Unsupported { path, reason } => {
+                write!(f, "{} needs a newer version of this program: {reason}", path.display())
             }
             Self::Locked { path } => write!(f, "{} is open for writing elsewhere", path.display()),
             Self::NotFound { path } => write!(f, "there is no database at {}", path.display()),
@@ -190,9 +236,10 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {
+    /// The message has the system's reason, so the chain goes on behind that one: nothing is said twice.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Io { source, .. } => Some(source),
+            Self::Io { source, .. } => source.source(),
             _ => None,
         }
     }
@@ -222,5 +269,47 @@ impl From<KeyError> for Error {
 impl From<ValueTooLarge> for Error {
     fn from(error: ValueTooLarge) -> Self {
         Self::InvalidArgument { reason: error.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+
+    #[test]
+    fn a_chain_of_messages_says_nothing_twice() {
+        #[derive(Debug)]
+        struct Wrapped(io::Error);
+        impl fmt::Display for Wrapped {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the remote side")
+            }
+        }
+        impl std::error::Error for Wrapped {
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+                Some(&self.0)
+            }
+        }
+        let failed = |source| Error::from(StorageError::new("/d/f", "read", source));
+        let plain = failed(io::Error::from_raw_os_error(5));
+        assert!(plain.to_string().starts_with("could not read /d/f: Input/output error"), "{plain}");
+        assert!(plain.source().is_none());
+
+        let wrapped = failed(io::Error::other(Wrapped(io::Error::other("reset"))));
+        let mut chain = vec![wrapped.to_string()];
+        let mut next = wrapped.source();
+        while let Some(error) = next {
+            chain.push(error.to_string());
+            next = error.source();
+        }
+        assert_eq!(chain, ["could not read /d/f: the remote side", "reset"]);
+    }
+
+    #[test]
+    fn only_an_error_about_a_record_names_it() {
+        let error = Error::from(ValueTooLarge).in_record(7);
+        assert!(error.is_invalid_argument() && error.to_string().starts_with("record 7: a value has"), "{error}");
+        assert_eq!(Error::TooManyPoints.in_record(7).to_string(), Error::TooManyPoints.to_string());
     }
 }

@@ -4,6 +4,7 @@ use crate::VectorDb;
 use crate::engine::{Database, Durability, EngineOptions};
 use crate::error::{Error, Result};
 use crate::storage::{DiskStorage, MapMode, Storage};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -44,21 +45,32 @@ impl Options {
         self
     }
 
-    /// Makes a new database in a directory, which is created if need be.
+    /// Makes a new database in a directory, which is created if need be, as are the folders above it.
+    ///
+    /// # Durability
+    /// When this returns, the empty database and its name survive a loss of power.
     ///
     /// # Errors
-    /// [`Error::AlreadyExists`] when a database is there; [`Error::Locked`] when it is just being made;
-    /// [`Error::InvalidArgument`] when the directory holds other files.
+    /// - [`Error::AlreadyExists`]: a database is there.
+    /// - [`Error::InvalidArgument`]: a file is there, or a directory that holds other files.
+    /// - [`Error::Locked`]: it is just being made elsewhere.
+    /// - [`Error::NoSpace`], [`Error::Io`]: the system refused.
     pub fn create(&self, path: impl AsRef<Path>) -> Result<VectorDb> {
-        let storage = DiskStorage::create(&path, self.map_mode())?;
+        let path = path.as_ref();
+        check_new(path)?;
+        let storage = DiskStorage::create(path, self.map_mode())?;
         self.create_in(Arc::new(storage))
     }
 
     /// Opens a database for reading and writing.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is none; [`Error::Locked`] when another writer has it; [`Error::Corrupt`] when
-    /// the manifest, a header or the log is damaged.
+    /// - [`Error::NotFound`]: there is none.
+    /// - [`Error::InvalidArgument`]: the path leads to a file.
+    /// - [`Error::Locked`]: another writer has it, in this process or another one.
+    /// - [`Error::Corrupt`]: the manifest, a header or the log is damaged, or a file is missing.
+    /// - [`Error::Unsupported`]: a newer version of this library wrote it.
+    /// - [`Error::NoSpace`], [`Error::Io`]: the system refused.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<VectorDb> {
         self.open_in(Arc::new(self.existing(path.as_ref())?))
     }
@@ -67,7 +79,11 @@ impl Options {
     /// this process or another one. [`VectorDb::refresh`] sees what it commits.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is none; [`Error::Corrupt`] when the manifest, a header or the log is damaged.
+    /// - [`Error::NotFound`]: there is none.
+    /// - [`Error::InvalidArgument`]: the path leads to a file.
+    /// - [`Error::Corrupt`]: the manifest, a header or the log is damaged, or a file is missing.
+    /// - [`Error::Unsupported`]: a newer version of this library wrote it.
+    /// - [`Error::Io`]: the system refused, or the writer replaced its files faster than they could be opened.
     pub fn open_read_only(&self, path: impl AsRef<Path>) -> Result<VectorDb> {
         self.open_read_only_in(Arc::new(self.existing(path.as_ref())?))
     }
@@ -77,12 +93,7 @@ impl Options {
     }
 
     fn existing(&self, path: &Path) -> Result<DiskStorage> {
-        if path.is_file() {
-            return Err(Error::invalid_argument(format!(
-                "{} is a file, not the directory of a database",
-                path.display()
-            )));
-        }
+        check_no_file(path)?;
         DiskStorage::open(path, self.map_mode()).map_err(|error| {
             if error.is_not_found() { Error::NotFound { path: path.to_owned() } } else { error.into() }
         })
@@ -109,4 +120,23 @@ impl Options {
     pub fn open_read_only_in(&self, storage: Arc<dyn Storage>) -> Result<VectorDb> {
         Database::open_read_only(storage, self.engine()).map(VectorDb::new)
     }
+}
+
+/// Refuses a path that leads to something other than a directory, or nowhere at all.
+fn check_no_file(path: &Path) -> Result<()> {
+    if path.as_os_str().is_empty() {
+        return Err(Error::invalid_argument("the path of a database is empty"));
+    }
+    let is_other = path.metadata().is_ok_and(|found| !found.is_dir());
+    let reason = || format!("{} is a file, not the directory of a database", path.display());
+    if is_other { Err(Error::invalid_argument(reason())) } else { Ok(()) }
+}
+
+/// Refuses a path where no directory can be made.
+pub(crate) fn check_new(path: &Path) -> Result<()> {
+    check_no_file(path)?;
+    let is_missing = path.metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+    let leads_nowhere = is_missing && path.is_symlink();
+    let reason = || format!("{} is a link that leads nowhere", path.display());
+    if leads_nowhere { Err(Error::invalid_argument(reason())) } else { Ok(()) }
 }

@@ -15,7 +15,7 @@ impl VectorPoint {
         Self { coordinate, key, attributes }
     }
 
-    /// The slot on the central axis.
+    /// The coordinate: the slot of the key on the central axis.
     #[must_use]
     pub const fn coordinate(&self) -> Slot {
         self.coordinate
@@ -31,6 +31,12 @@ impl VectorPoint {
     #[must_use]
     pub fn attributes(&self) -> &[(String, Value)] {
         &self.attributes
+    }
+
+    /// Coordinate, key and attributes, taken out.
+    #[must_use]
+    pub fn into_parts(self) -> (Slot, Key, Vec<(String, Value)>) {
+        (self.coordinate, self.key, self.attributes)
     }
 
     /// The attributes, taken out.

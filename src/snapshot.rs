@@ -5,6 +5,7 @@ use crate::engine::{DimensionView, Occupied, State};
 use crate::error::Result;
 use crate::model::{KeyRef, Slot, ValueRef};
 use crate::point::VectorPoint;
+use std::fmt;
 use std::sync::Arc;
 
 /// The database as it was after one commit. Cheap to make and to clone, and independent of the handle that it came from: its
@@ -12,9 +13,19 @@ use std::sync::Arc;
 /// reads from; drop it to give them back.
 ///
 /// Reads take no lock, allocate nothing (but for those that return owned values), and never wait for a writer.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Snapshot {
     state: Arc<State>,
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("path", &self.state.path())
+            .field("sequence", &self.sequence())
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Snapshot {
@@ -61,10 +72,10 @@ impl Snapshot {
         self.state.dimension(name).map(Dimension::new)
     }
 
-    /// The slot of a key.
+    /// The coordinate of a key: its slot; `None` when there is no such key.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold the answer are damaged.
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.
     pub fn slot<'k>(&self, key: impl Into<KeyRef<'k>>) -> Result<Option<Slot>> {
         self.state.slot_of(key.into())
     }
@@ -72,7 +83,7 @@ impl Snapshot {
     /// The key of a slot; `None` when it is free.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold the answer are damaged.
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.
     pub fn key(&self, slot: Slot) -> Result<Option<KeyRef<'_>>> {
         self.state.key_at(slot)
     }
@@ -80,7 +91,7 @@ impl Snapshot {
     /// Whether a key is there.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold the answer are damaged.
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.
     pub fn contains<'k>(&self, key: impl Into<KeyRef<'k>>) -> Result<bool> {
         Ok(self.slot(key)?.is_some())
     }
@@ -88,7 +99,7 @@ impl Snapshot {
     /// The value of a key in a dimension. For many reads of one dimension take [`dimension`](Self::dimension) first.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold the answer are damaged.
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.
     pub fn lookup<'k>(&self, key: impl Into<KeyRef<'k>>, dimension: &str) -> Result<Option<ValueRef<'_>>> {
         self.state.dimension(dimension).map_or(Ok(None), |view| view.lookup(key.into()))
     }
@@ -96,7 +107,7 @@ impl Snapshot {
     /// The values of many pairs of key and dimension, in their order.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold an answer are damaged.
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold an answer are damaged.
     pub fn batch_lookup<'k, K: Into<KeyRef<'k>>, N: AsRef<str>>(
         &self,
         queries: impl IntoIterator<Item = (K, N)>,
@@ -116,7 +127,7 @@ impl Snapshot {
     /// A point with all its attributes. O(dimensions).
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold the answer are damaged.
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.
     pub fn point<'k>(&self, key: impl Into<KeyRef<'k>>) -> Result<Option<VectorPoint>> {
         let Some(slot) = self.slot(key)? else { return Ok(None) };
         self.point_at(slot)
@@ -125,13 +136,14 @@ impl Snapshot {
     /// The point of a slot, with all its attributes. O(dimensions).
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes that hold the answer are damaged.
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.
     pub fn point_at(&self, slot: Slot) -> Result<Option<VectorPoint>> {
         let Some((key, occupied)) = self.state.occupant(slot)? else { return Ok(None) };
         PointRef { state: &self.state, key, occupied, dimensions: self.state.dimensions().into() }.to_point().map(Some)
     }
 
-    /// All points, in slot order.
+    /// All points, in slot order. An item is [`Error::Corrupt`](crate::Error::Corrupt) where the bytes of a key are damaged; the
+    /// iterator goes on behind it.
     #[must_use]
     pub fn iter(&self) -> Points<'_> {
         Points { state: &self.state, dimensions: self.state.dimensions().into(), next: 0 }
@@ -148,11 +160,17 @@ impl<'s> IntoIterator for &'s Snapshot {
 }
 
 /// The points of a [`Snapshot`], in slot order.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Points<'s> {
     state: &'s State,
     dimensions: Arc<[DimensionView<'s>]>,
     next: u32,
+}
+
+impl fmt::Debug for Points<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Points").field("next", &self.next).finish_non_exhaustive()
+    }
 }
 
 impl<'s> Iterator for Points<'s> {
@@ -180,7 +198,7 @@ impl<'s> Iterator for Points<'s> {
 }
 
 /// A point that borrows from a [`Snapshot`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PointRef<'s> {
     state: &'s State,
     key: KeyRef<'s>,
@@ -188,10 +206,17 @@ pub struct PointRef<'s> {
     dimensions: Arc<[DimensionView<'s>]>,
 }
 
+impl fmt::Debug for PointRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (coordinate, key) = (self.coordinate(), self.key);
+        f.debug_struct("PointRef").field("coordinate", &coordinate).field("key", &key).finish_non_exhaustive()
+    }
+}
+
 impl<'s> PointRef<'s> {
-    /// The slot on the central axis.
+    /// The coordinate: the slot of the key on the central axis.
     #[must_use]
-    pub fn slot(&self) -> Slot {
+    pub fn coordinate(&self) -> Slot {
         self.occupied.slot()
     }
 
@@ -201,7 +226,8 @@ impl<'s> PointRef<'s> {
         self.key
     }
 
-    /// The attributes that the point has, in the order of the dimensions' first use. Asks every dimension: O(dimensions).
+    /// The attributes that the point has, in the order of the dimensions' first use. Asks every dimension: O(dimensions). An item is
+    /// [`Error::Corrupt`](crate::Error::Corrupt) where the bytes of a value are damaged.
     pub fn attributes(&self) -> impl Iterator<Item = Result<(&'s str, ValueRef<'s>)>> {
         self.dimensions.iter().filter_map(|view| match view.occupied(self.occupied) {
             Ok(value) => value.map(|value| Ok((view.name(), value))),
@@ -209,16 +235,26 @@ impl<'s> PointRef<'s> {
         })
     }
 
+    /// The value of an attribute; `None` when the point has none of that name. For one dimension of many points, take
+    /// [`Snapshot::dimension`] once and ask it with [`coordinate`](Self::coordinate).
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.
+    pub fn get(&self, dimension: &str) -> Result<Option<ValueRef<'s>>> {
+        let view = self.state.dimension(dimension);
+        view.map_or(Ok(None), |view| view.occupied(self.occupied))
+    }
+
     /// Copies the point.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt) when the bytes of an attribute are damaged.
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes of an attribute are damaged.
     pub fn to_point(&self) -> Result<VectorPoint> {
         let mut attributes = Vec::new();
         for attribute in self.attributes() {
             let (name, value) = attribute?;
             attributes.push((name.to_owned(), self.state.to_value(value)?));
         }
-        Ok(VectorPoint::new(self.slot(), self.key.to_key(), attributes))
+        Ok(VectorPoint::new(self.coordinate(), self.key.to_key(), attributes))
     }
 }

@@ -90,7 +90,7 @@ impl Model {
         let mut found = snapshot.iter();
         for (point, at) in points() {
             let read = found.next().expect("as many points as there are").expect("the files are sound");
-            assert_eq!((read.slot(), read.key().to_key()), (at, point.key.clone()));
+            assert_eq!((read.coordinate(), read.key().to_key()), (at, point.key.clone()));
             assert_eq!(snapshot.slot(&point.key).expect("the files are sound"), Some(at));
             let attributes = read.to_point().expect("the files are sound").into_attributes();
             assert_eq!(attributes.len(), point.attributes.len());

@@ -182,8 +182,10 @@ fn check(value: ValueRef<'_>) {
     }
 }
 
-/// The answer, if there is one: anything but an answer must be "corrupt".
+/// The answer, if there is one: anything but an answer must be "corrupt", or "unsupported" for what a newer version may have written.
 pub fn value_or_corrupt<T>(result: Result<T>) -> Option<T> {
-    let corrupt = |error: Error| assert!(error.is_corrupt(), "bad bytes are corrupt bytes: {error}");
-    result.map_err(corrupt).ok()
+    let refused = |error: Error| {
+        assert!(error.is_corrupt() || error.is_unsupported(), "bad bytes are corrupt bytes: {error}");
+    };
+    result.map_err(refused).ok()
 }

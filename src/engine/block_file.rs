@@ -25,8 +25,18 @@ pub(super) struct BlockFile {
 
 /// A failure to open that may mean no more than that a newer manifest is in place.
 pub(super) enum OpenError {
-    Gone,
+    /// A file that the manifest names is missing; with the error that this is if the manifest is current.
+    Gone(Error),
     Failed(Error),
+}
+
+impl OpenError {
+    /// The error, where the manifest is known to be current.
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::Gone(error) | Self::Failed(error) => error,
+        }
+    }
 }
 
 impl<E: Into<Error>> From<E> for OpenError {
@@ -45,8 +55,11 @@ impl BlockFile {
         database_id: [u8; 16],
         dimension_id: u32,
     ) -> Result<Self, OpenError> {
-        let Some(region) = storage.map(name)? else { return Err(OpenError::Gone) };
         let path = storage.path().join(name);
+        let Some(region) = storage.map(name)? else {
+            let missing = Invalid::new(0, "file", "it is missing, and the manifest names it");
+            return Err(OpenError::Gone(Error::corrupt(&path, missing)));
+        };
         let corrupt = |invalid| OpenError::Failed(Error::corrupt(&path, invalid));
         let invalid = |reason| Invalid::new(0, "file header", reason);
         if region.len() as u64 != entry.file_len {

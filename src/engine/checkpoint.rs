@@ -1,6 +1,7 @@
 //! Checkpoints, compaction and position inserts: a new generation takes the place of the old one.
 
 use super::batch::{Outcome, Step};
+use super::block_file::OpenError;
 use super::database::{Database, replace_manifest};
 use super::generation::Generation;
 use super::overlay::Overlay;
@@ -108,13 +109,8 @@ impl Database {
     /// nothing is in the active overlay.
     fn install(&self, writer: &mut Writer, manifest: Manifest, moved: bool) -> Result<()> {
         let old = self.view.load_full();
-        let generation = match Generation::open(&*self.storage, manifest, Some(&old.generation)) {
-            Ok(generation) => Arc::new(generation),
-            Err(super::block_file::OpenError::Failed(error)) => return Err(error),
-            Err(super::block_file::OpenError::Gone) => {
-                return Err(Error::NotFound { path: self.storage.path().to_owned() });
-            }
-        };
+        let generation = Generation::open(&*self.storage, manifest, Some(&old.generation));
+        let generation = Arc::new(generation.map_err(OpenError::into_error)?);
         match replace_manifest(&*self.storage, &generation.manifest) {
             Ok(()) => {}
             Err(ReplaceError::Before(error)) => {
@@ -213,8 +209,10 @@ impl Database {
         };
         let mut shift = Shift::new(&scratch, writer.allocation.next_dimension)?;
         let mut placed = Vec::with_capacity(steps.len());
-        for step in steps {
-            placed.push(shift.step(step, self.hash_seed())?);
+        let is_batch = steps.len() > 1;
+        for (index, step) in steps.into_iter().enumerate() {
+            let slot = shift.step(step, self.hash_seed());
+            placed.push(if is_batch { slot.map_err(|error| error.in_record(index as u64)) } else { slot }?);
         }
         let Shift { order, stamp, .. } = shift;
         scratch.active.add_commit(super::overlay::Commit {

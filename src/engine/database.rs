@@ -104,20 +104,10 @@ impl Database {
 
     /// The same, with properties (a MessagePack map; empty for none).
     pub(crate) fn create_with(storage: Arc<dyn Storage>, options: EngineOptions, properties: Vec<u8>) -> Result<Self> {
-        let path = storage.path().to_owned();
-        let Some(lock) = storage.lock()? else { return Err(Error::Locked { path }) };
-        let names = storage.list()?;
-        if names.iter().any(|name| name == MANIFEST_NAME) {
-            return Err(Error::AlreadyExists { path });
-        }
-        // What a crash in this very function leaves. Base files and logs without a manifest are what is left of a database.
-        let ours = |name: &String| name == crate::storage::LOCK_NAME || name == MANIFEST_TEMPORARY;
-        if let Some(other) = names.iter().find(|name| !ours(name)) {
-            return Err(Error::invalid_argument(format!(
-                "{} is not empty (it holds {other}); a database needs a directory of its own",
-                path.display()
-            )));
-        }
+        // Look before locking: a directory of something else is not given a LOCK.
+        check_vacant(&*storage)?;
+        let Some(lock) = storage.lock()? else { return Err(Error::Locked { path: storage.path().to_owned() }) };
+        check_vacant(&*storage)?;
         let manifest = new_manifest(properties);
         replace_manifest(&*storage, &manifest).map_err(ReplaceError::into_storage_error)?;
         Self::open_locked(storage, options, lock)
@@ -126,21 +116,17 @@ impl Database {
     /// Opens a database for writing.
     pub(crate) fn open(storage: Arc<dyn Storage>, options: EngineOptions) -> Result<Self> {
         // Look before locking: a directory that is no database is not given a LOCK.
-        if storage.read(MANIFEST_NAME)?.is_none() {
-            return Err(Error::NotFound { path: storage.path().to_owned() });
+        if storage.len(MANIFEST_NAME)?.is_none() {
+            return Err(no_manifest(&*storage)?);
         }
         let Some(lock) = storage.lock()? else { return Err(Error::Locked { path: storage.path().to_owned() }) };
         Self::open_locked(storage, options, lock)
     }
 
     fn open_locked(storage: Arc<dyn Storage>, options: EngineOptions, lock: Box<dyn StorageLock>) -> Result<Self> {
-        let not_found = || Error::NotFound { path: storage.path().to_owned() };
-        let manifest = Generation::read_manifest(&*storage)?.ok_or_else(not_found)?;
+        let Some(manifest) = Generation::read_manifest(&*storage)? else { return Err(no_manifest(&*storage)?) };
         let wal_first = manifest.wal_first;
-        let opened = open_state(&*storage, manifest, None, false).map_err(|error| match error {
-            OpenError::Failed(error) => error,
-            OpenError::Gone => missing_file(&*storage),
-        })?;
+        let opened = open_state(&*storage, manifest, None, false).map_err(OpenError::into_error)?;
         let end = opened.log.end();
         if opened.report.unclean {
             make_durable(&*storage, end)?;
@@ -313,6 +299,20 @@ impl Drop for Database {
     }
 }
 
+/// Refuses a directory that holds a database, or anything else.
+fn check_vacant(storage: &dyn Storage) -> Result<()> {
+    let names = storage.list()?;
+    if names.iter().any(|name| name == MANIFEST_NAME) {
+        return Err(Error::AlreadyExists { path: storage.path().to_owned() });
+    }
+    // What a crash while creating leaves. Base files and logs without a manifest are what is left of a database.
+    let ours = |name: &String| name == crate::storage::LOCK_NAME || name == MANIFEST_TEMPORARY;
+    match names.iter().find(|name| !ours(name)) {
+        Some(other) => Err(Error::not_empty(storage.path(), other)),
+        None => Ok(()),
+    }
+}
+
 /// The manifest of an empty database.
 pub(super) fn new_manifest(properties: Vec<u8>) -> Manifest {
     let mut database_id = [0; 16];
@@ -344,9 +344,15 @@ pub(super) fn replace_manifest(storage: &dyn Storage, manifest: &Manifest) -> Re
     storage.replace(MANIFEST_NAME, MANIFEST_TEMPORARY, &manifest.encode())
 }
 
-fn missing_file(storage: &dyn Storage) -> Error {
-    let invalid = Invalid::new(0, "manifest", "a file that it names does not exist");
-    Error::corrupt(&storage.path().join(MANIFEST_NAME), invalid)
+/// What it means that there is no manifest: no database, or one that has lost it.
+fn no_manifest(storage: &dyn Storage) -> Result<Error> {
+    let names = storage.list()?;
+    Ok(if names.iter().any(|name| is_base_name(name) || wal_number(name).is_some()) {
+        let invalid = Invalid::new(0, "file", "it is missing, and files that it should name are there");
+        Error::corrupt(&storage.path().join(MANIFEST_NAME), invalid)
+    } else {
+        Error::NotFound { path: storage.path().to_owned() }
+    })
 }
 
 /// A database as it was found.
@@ -379,17 +385,15 @@ fn open_state(
 
 /// Opens what `MANIFEST` names now, starting again while a writer replaces it.
 fn open_current(storage: &dyn Storage, previous: Option<&Generation>) -> Result<Opened> {
-    let not_found = || Error::NotFound { path: storage.path().to_owned() };
     for _ in 0..REOPEN_TRIES {
-        let manifest = Generation::read_manifest(storage)?.ok_or_else(not_found)?;
+        let Some(manifest) = Generation::read_manifest(storage)? else { return Err(no_manifest(storage)?) };
         let opened = open_state(storage, manifest.clone(), previous, true);
         // A log may have been removed while it was read: only an unchanged manifest makes what was read whole.
         let unchanged = Generation::read_manifest(storage)?
             .is_some_and(|now| now.generation == manifest.generation && now.wal_first == manifest.wal_first);
         match opened {
             Ok(opened) if unchanged => return Ok(opened),
-            Err(OpenError::Failed(error)) if unchanged => return Err(error),
-            Err(OpenError::Gone) if unchanged => return Err(missing_file(storage)),
+            Err(error) if unchanged => return Err(error.into_error()),
             _ => {}
         }
     }

@@ -67,6 +67,8 @@ impl Loader {
         if too_long(key.value()) || attributes.iter().any(|&(_, value)| too_long(value)) {
             return Err(ValueTooLarge.into());
         }
+        // All names before the first is defined: a record that is refused leaves nothing.
+        attributes.iter().try_for_each(|(name, _)| check_name(name))?;
         for (name, _) in &attributes {
             self.dimension(name)?;
         }
@@ -107,9 +109,7 @@ impl Loader {
     }
 
     fn define(&mut self, name: &str) -> Result<()> {
-        if name.len() > NAME_LEN_MAX {
-            return Err(Error::invalid_argument(format!("the name of a dimension has at most {NAME_LEN_MAX} bytes")));
-        }
+        check_name(name)?;
         let index = self.columns.len();
         self.columns.push((name.into(), ColumnBuilder::new(self.manifest.hash_seed)));
         self.by_name.insert(name.into(), index);
@@ -189,6 +189,16 @@ impl Loader {
         apply_repeated(storage, repeated, progress)?;
         Ok((points, merged))
     }
+}
+
+fn check_name(name: &str) -> Result<()> {
+    if name.len() <= NAME_LEN_MAX {
+        return Ok(());
+    }
+    let len = name.len();
+    Err(Error::invalid_argument(format!(
+        "the name of a dimension has at most {NAME_LEN_MAX} bytes, this one has {len}"
+    )))
 }
 
 fn writer<'s>(

@@ -56,6 +56,21 @@ pub(super) struct LogReader {
 /// Reads again this often before it calls a log that is being written corrupt.
 const LIVE_TRIES: u32 = 5;
 
+/// A log from some offset on.
+#[derive(Clone, Copy)]
+struct LogTail<'a> {
+    bytes: &'a [u8],
+    start: u64,
+}
+
+impl<'a> LogTail<'a> {
+    /// What is at an offset of the log, and behind it.
+    fn from(self, offset: u64) -> &'a [u8] {
+        let at = offset.checked_sub(self.start).and_then(|at| usize::try_from(at).ok());
+        at.and_then(|at| self.bytes.get(at..)).unwrap_or_default()
+    }
+}
+
 /// What comes behind the records that were read.
 enum Tail {
     /// Another log.
@@ -135,12 +150,14 @@ impl LogReader {
         let path = storage.path().join(&name);
         let corrupt = |invalid| Error::corrupt(&path, invalid);
         // The next log first: once it is there, this one does not grow any more.
-        let next = storage.read(&wal_name(self.number + 1))?;
+        let next = storage.read_range(&wal_name(self.number + 1), 0, HEADER_LEN)?;
         let next_header = next.as_deref().and_then(|bytes| Header::decode(bytes).ok());
         // A copy of another log says nothing of this one.
         let next_header = next_header.filter(|header| self.is_log(header, self.number + 1));
         let sealed = self.seal.filter(|seal| seal.number == self.number);
-        let Some(bytes) = storage.read(&name)? else {
+        // What was read before is not read again.
+        let start = if self.header.is_some() { self.offset } else { 0 };
+        let Some(bytes) = storage.read_range(&name, start, u64::MAX)? else {
             if sealed.is_some() || next.is_some() {
                 return Err(corrupt(Invalid::new(0, "log", "the file is missing")));
             }
@@ -164,7 +181,7 @@ impl LogReader {
             None => match self.read_header(&bytes) {
                 Ok(header) => header,
                 // Nothing in it was ever acknowledged: the header is durable before that.
-                Err(_) if known_end.is_none() && bytes.iter().skip(HEADER_LEN as usize).all(|&byte| byte == 0) => {
+                Err(invalid) if !invalid.newer && known_end.is_none() && has_no_records(&bytes) => {
                     self.end = LogEnd { number: self.number, len: 0 };
                     let dropped = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |at| at as u64 + 1);
                     return Ok(Some(if next.is_some() { Tail::Next } else { Tail::End { dropped } }));
@@ -176,7 +193,8 @@ impl LogReader {
             self.header = Some(header);
             self.offset = HEADER_LEN;
         }
-        self.read_records(&bytes, &header, known_end, report, apply).map_err(|error| match error {
+        let log = LogTail { bytes: &bytes, start };
+        self.read_records(log, &header, known_end, report, apply).map_err(|error| match error {
             ApplyError::Invalid(invalid) => corrupt(invalid),
             ApplyError::Failed(error) => error,
         })?;
@@ -187,7 +205,7 @@ impl LogReader {
         if known_end.is_some() || next.is_some() {
             return Ok(Some(tail));
         }
-        let rest = bytes.get(self.offset as usize..).unwrap_or_default();
+        let rest = log.from(self.offset);
         let dropped = rest.iter().rposition(|&byte| byte != 0).map_or(0, |at| at as u64 + 1);
         Ok(Some(Tail::End { dropped }))
     }
@@ -210,7 +228,7 @@ impl LogReader {
 
     fn read_records(
         &mut self,
-        bytes: &[u8],
+        log: LogTail<'_>,
         header: &Header,
         known_end: Option<u64>,
         report: &mut LogReport,
@@ -220,15 +238,14 @@ impl LogReader {
             if known_end == Some(self.offset) {
                 return Ok(());
             }
-            let rest = bytes.get(self.offset as usize..).unwrap_or_default();
-            let record = match (decode_record(rest, header, self.offset), known_end) {
+            let record = match (decode_record(log.from(self.offset), header, self.offset), known_end) {
                 (Ok(record), Some(end)) if self.offset + record.padded_len > end => {
                     return Err(Invalid::new(self.offset, "log record", "it goes past the end of the log").into());
                 }
                 (Ok(record), _) => record,
                 (Err(invalid), Some(_)) => return Err(invalid.into()),
                 (Err(invalid), None) => {
-                    return if vouched_for(bytes, header, self.offset, self.sequence + 1) {
+                    return if vouched_for(log, header, self.offset, self.sequence + 1) {
                         Err(invalid.into())
                     } else {
                         Ok(())
@@ -252,6 +269,11 @@ impl LogReader {
     }
 }
 
+/// Whether a log holds nothing behind its header.
+fn has_no_records(bytes: &[u8]) -> bool {
+    bytes.iter().skip(HEADER_LEN as usize).all(|&byte| byte == 0)
+}
+
 /// How many times its length a log may be checksummed in the search for a record.
 const CHECKSUM_FACTOR: u64 = 16;
 
@@ -259,19 +281,94 @@ const CHECKSUM_FACTOR: u64 = 16;
 ///
 /// Only what can be such a record by its fields is checksummed, and no more than a bounded number of bytes: a torn record may hold
 /// anything. Where the bound is reached, the log is called corrupt rather than shortened.
-fn vouched_for(bytes: &[u8], header: &Header, offset: u64, sequence: u64) -> bool {
-    let step = RECORD_ALIGNMENT as usize;
-    let mut budget = (bytes.len() as u64).saturating_mul(CHECKSUM_FACTOR);
-    let mut at = offset as usize + step;
-    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-        if let Some(len) = plausible_len(rest, sequence, bytes.len() as u64) {
+fn vouched_for(log: LogTail<'_>, header: &Header, offset: u64, sequence: u64) -> bool {
+    let log_len = log.start + log.bytes.len() as u64;
+    let mut budget = log_len.saturating_mul(CHECKSUM_FACTOR);
+    let mut at = offset + RECORD_ALIGNMENT;
+    while at < log_len {
+        let rest = log.from(at);
+        if let Some(len) = plausible_len(rest, sequence, log_len) {
             let Some(left) = budget.checked_sub(len) else { return true };
             budget = left;
-            if decode_record(rest, header, at as u64).is_ok_and(|record| record.synced_through >= sequence) {
+            if decode_record(rest, header, at).is_ok_and(|record| record.synced_through >= sequence) {
                 return true;
             }
         }
-        at += step;
+        at += RECORD_ALIGNMENT;
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::database::new_manifest;
+    use crate::format::wal::{begin_record, encode_define, finish_record};
+    use crate::storage::MemoryStorage;
+    use std::collections::BTreeMap;
+
+    const COMMITS: u64 = 60;
+
+    /// A log of commits that were made durable together, which one mark at the very end says.
+    fn log(manifest: &Manifest) -> Vec<u8> {
+        let header = Header {
+            database_id: manifest.database_id,
+            number: 1,
+            salt: 7,
+            previous_number: 0,
+            previous_len: 0,
+            last_sequence: 0,
+        };
+        let mut log = header.encode();
+        for sequence in 1..=COMMITS + 1 {
+            let mut record = Vec::new();
+            begin_record(&mut record);
+            let is_mark = sequence > COMMITS;
+            let kind = if is_mark { Kind::Mark } else { Kind::Commit { operation_count: 1 } };
+            if !is_mark {
+                encode_define(sequence as u32, "dimension", &mut record);
+            }
+            let synced_through = if is_mark { COMMITS } else { 0 };
+            let sequence = sequence.min(COMMITS);
+            let fields = Record { sequence, commit_time: 0, synced_through, kind, body: &[], padded_len: 0 };
+            finish_record(&mut record, &header, log.len() as u64, &fields).unwrap();
+            log.extend(record);
+        }
+        log
+    }
+
+    fn read(reader: &mut LogReader, log: &[u8]) -> Result<LogReport> {
+        let storage = MemoryStorage::from_files(BTreeMap::from([(wal_name(1), log.to_vec())]));
+        reader.read(&storage, false, &mut |_| Ok(()))
+    }
+
+    #[test]
+    fn a_mark_at_the_end_vouches_for_every_commit_before_it() {
+        let manifest = new_manifest(Vec::new());
+        let log = log(&manifest);
+        assert_eq!(read(&mut LogReader::new(&manifest), &log).unwrap().records, COMMITS);
+        for at in (HEADER_LEN as usize + 8..log.len() - 40).step_by(64) {
+            let mut rotten = log.clone();
+            rotten[at] ^= 1;
+            let report = read(&mut LogReader::new(&manifest), &rotten);
+            assert!(report.is_err_and(|error| error.is_corrupt()), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn reading_goes_on_where_it_ended_and_still_tells_rot_from_a_torn_tail() {
+        let manifest = new_manifest(Vec::new());
+        let log = log(&manifest);
+        let half = log.len() / 2;
+        let mut reader = LogReader::new(&manifest);
+        let first = read(&mut reader, &log[..half]).unwrap();
+        assert!(first.bytes_dropped > 0);
+        // What was read before is not looked at again.
+        let mut rotten = log.clone();
+        rotten[HEADER_LEN as usize..200].fill(0xFF);
+        let second = read(&mut reader.clone(), &rotten).unwrap();
+        assert_eq!((first.records + second.records, second.bytes_dropped), (COMMITS, 0));
+        rotten[half + 100] ^= 1;
+        assert!(read(&mut reader, &rotten).is_err_and(|error| error.is_corrupt()));
+    }
 }

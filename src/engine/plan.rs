@@ -92,8 +92,10 @@ impl<'a> Planner<'a> {
     /// Resolves the steps in order.
     pub(super) fn plan(mut self, steps: Vec<Step>) -> Result<Plan> {
         let mut outcomes = Vec::with_capacity(steps.len());
-        for step in steps {
-            outcomes.push(self.step(step)?);
+        let is_batch = steps.len() > 1;
+        for (index, step) in steps.into_iter().enumerate() {
+            let outcome = self.step(step);
+            outcomes.push(if is_batch { outcome.map_err(|error| error.in_record(index as u64)) } else { outcome }?);
         }
         Ok(Plan { operations: self.operations, outcomes })
     }

@@ -6,8 +6,14 @@ use super::database::State;
 use super::view::{Changes, DimensionName, Origin};
 use crate::error::{Error, Result};
 use crate::model::{DimensionId, KeyRef, Slot, Value, ValueRef};
+use std::path::Path;
 
 impl State {
+    /// The directory, for messages.
+    pub(crate) fn path(&self) -> &Path {
+        &self.view.generation.path
+    }
+
     /// The last commit that this state includes.
     pub(crate) fn sequence(&self) -> u64 {
         self.moment.sequence

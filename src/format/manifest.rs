@@ -218,11 +218,10 @@ impl Manifest {
         let invalid = |offset: usize, reason| Invalid::new(offset as u64, SECTION, reason);
         let content_len = bytes.len().checked_sub(CHECKSUM_LEN).ok_or(invalid(0, "cut short"))?;
         let content = bytes.get(..content_len).unwrap_or_default();
-        // The start is checked before the checksum, so that another version is told apart from rot.
-        check_start(bytes, &MAGIC, SECTION)?;
         if u64_at(bytes, content_len) != Some(u64::from(crc32fast::hash(content))) {
             return Err(invalid(content_len, "the checksum does not match"));
         }
+        check_start(bytes, &MAGIC, SECTION)?;
         let header: &HeaderRecord = record(content, 0, SECTION)?;
         if header.file_len.to_native() != bytes.len() as u64 {
             return Err(invalid(160, "the file does not have the length that it states"));
@@ -328,7 +327,7 @@ fn decode_entries(
                 }
                 dimensions.push(DimensionEntry { id, name: name.to_owned(), file });
             }
-            _ => return Err(invalid("an entry of a kind that this build does not know")),
+            _ => return Err(invalid("an entry of a kind that this build does not know").newer()),
         }
     }
     if names.is_empty() {
@@ -402,6 +401,22 @@ mod tests {
             let mut manifest = manifest();
             lie(&mut manifest);
             assert!(Manifest::decode(&aligned(&manifest.encode())).is_err(), "lie {number}");
+        }
+    }
+
+    #[test]
+    fn what_a_newer_version_wrote_is_told_from_rot_by_the_checksum() {
+        for (offset, value, newer) in [(8, 2, true), (8, 0, false), (12, 1, true), (16, 1, true), (HEADER_LEN, 3, true)]
+        {
+            let mut bytes = manifest().encode();
+            bytes[offset] = value;
+            let rotten = Manifest::decode(&aligned(&bytes)).unwrap_err();
+            assert!(!rotten.newer, "{rotten}");
+            let content_len = bytes.len() - CHECKSUM_LEN;
+            let checksum = u64::from(crc32fast::hash(&bytes[..content_len]));
+            bytes[content_len..].copy_from_slice(&checksum.to_le_bytes());
+            let written = Manifest::decode(&aligned(&bytes)).unwrap_err();
+            assert_eq!(written.newer, newer, "{written}");
         }
     }
 

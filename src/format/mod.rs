@@ -32,15 +32,23 @@ pub(crate) struct Invalid {
     pub(crate) section: &'static str,
     /// What is wrong.
     pub(crate) reason: Cow<'static, str>,
+    /// The bytes are as they were written, by a version of this library that is newer than this one.
+    pub(crate) newer: bool,
 }
 
 impl Invalid {
     pub(crate) const fn new(offset: u64, section: &'static str, reason: &'static str) -> Self {
-        Self { offset, section, reason: Cow::Borrowed(reason) }
+        Self { offset, section, reason: Cow::Borrowed(reason), newer: false }
     }
 
     pub(crate) fn with(offset: u64, section: &'static str, reason: String) -> Self {
-        Self { offset, section, reason: Cow::Owned(reason) }
+        Self { offset, section, reason: Cow::Owned(reason), newer: false }
+    }
+
+    /// Of bytes that have passed their checksum: what this build does not know, and a newer one may.
+    pub(crate) const fn newer(mut self) -> Self {
+        self.newer = true;
+        self
     }
 
     /// The same, seen from the start of a file that holds the bytes at `base`.
@@ -56,7 +64,8 @@ impl fmt::Display for Invalid {
     }
 }
 
-/// Checks the fields that start every file: magic, version and flags.
+/// Checks the fields that start every file: magic, version and flags. The checksum of the header comes first, so that a newer version is
+/// told apart from rot.
 pub(crate) fn check_start(bytes: &[u8], magic: &[u8; 8], section: &'static str) -> Result<(), Invalid> {
     if bytes.get(..8) != Some(magic) {
         return Err(Invalid::new(0, section, "not a file of this kind"));
@@ -64,20 +73,18 @@ pub(crate) fn check_start(bytes: &[u8], magic: &[u8; 8], section: &'static str) 
     match bytes::u32_at(bytes, 8) {
         Some(FORMAT_VERSION) => {}
         Some(version) => {
-            return Err(Invalid::with(
-                8,
-                section,
-                format!("format version {version}; this build reads {FORMAT_VERSION}"),
-            ));
+            let reason = format!("format version {version}; this build reads {FORMAT_VERSION}");
+            let invalid = Invalid::with(8, section, reason);
+            return Err(if version > FORMAT_VERSION { invalid.newer() } else { invalid });
         }
         None => return Err(Invalid::new(8, section, "cut short")),
     }
     match bytes::u32_at(bytes, 12) {
         Some(0) => {}
-        _ => return Err(Invalid::new(12, section, "a reader flag that this build does not know")),
+        _ => return Err(Invalid::new(12, section, "a reader flag that this build does not know").newer()),
     }
     match bytes::u32_at(bytes, 16) {
         Some(0) => Ok(()),
-        _ => Err(Invalid::new(16, section, "a writer flag that this build does not know")),
+        _ => Err(Invalid::new(16, section, "a writer flag that this build does not know").newer()),
     }
 }

@@ -191,6 +191,11 @@ pub(crate) fn decode_record<'a>(bytes: &'a [u8], header: &Header, offset: u64) -
     if u32_at(whole, 4) != Some(checksum(header.salt, offset, whole)) {
         return Err(invalid("the checksum does not match"));
     }
+    let padded_len = align_up(len as u64, RECORD_ALIGNMENT);
+    let padding = usize::try_from(padded_len).ok().and_then(|end| bytes.get(len..end));
+    if !is_zero(padding.ok_or(invalid("cut short"))?) {
+        return Err(invalid("padding that is not zero"));
+    }
     let number = |at| u64_at(whole, at).unwrap_or_default();
     let count = u32_at(whole, 36).unwrap_or_default();
     let body = whole.get(RECORD_HEADER_LEN..).unwrap_or_default();
@@ -205,7 +210,7 @@ pub(crate) fn decode_record<'a>(bytes: &'a [u8], header: &Header, offset: u64) -
         synced_through: number(24),
         kind,
         body,
-        padded_len: align_up(len as u64, RECORD_ALIGNMENT),
+        padded_len,
     })
 }
 
@@ -463,7 +468,8 @@ mod tests {
         assert_eq!(key, KeyRef::from("k"));
         assert_eq!(cells.iter().collect::<Vec<_>>(), [(4, Some(ValueRef::Float(-0.0))), (5, None)]);
         let len = u32_at(&bytes, 0).unwrap() as usize;
-        for offset in 0..len {
+        assert_ne!(len, bytes.len(), "this record has padding");
+        for offset in 0..bytes.len() {
             let mut rotten = bytes.clone();
             rotten[offset] ^= 1;
             assert!(decode_record(&rotten, &header(), 128).is_err(), "byte {offset}");

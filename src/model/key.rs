@@ -1,26 +1,29 @@
 //! Keys: what names a point on the central axis.
 
-use super::value::{Timestamp, Value};
+use super::timestamp::Timestamp;
+use super::value::Value;
 use super::value_ref::{ValueBuf, ValueRef, ValueTooLarge};
 use std::fmt;
-use std::hash::{Hash, Hasher};
 
 /// An owned key. Integers from `i64::MIN` to `u64::MAX`, text, bytes, floats, booleans, timestamps, other MessagePack ext
 /// values, and arrays of all these (composite keys). Types are strict: `1`, `1.0`, `true` and `"1"` are four keys.
 ///
+/// Keys have a total order, that of [`Value`]: by type, then by value.
+///
 /// ```
 /// use vector_datalib::{Key, Value};
 /// let key = Key::from(101);
-/// let composite = Key::try_from(Value::Array(vec!["EWR".into(), 1545.into()]))?;
+/// let composite = Key::composite([Key::from("EWR"), Key::from(1545)])?;
+/// assert_eq!(composite.to_string(), r#"["EWR", 1545]"#);
+/// assert!(key < composite && Key::from(9) < key);
 /// assert!(Key::try_from(Value::Null).is_err());
-/// # assert_ne!(key, composite);
 /// # Ok::<(), vector_datalib::KeyError>(())
 /// ```
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(ValueBuf);
 
 /// A borrowed key, which lookups take; made from integers, text, bytes, floats, booleans and [`Key`]s.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyRef<'a>(ValueRef<'a>);
 
 /// A value that cannot be a key.
@@ -61,6 +64,14 @@ fn is_key(value: &Value) -> bool {
 }
 
 impl Key {
+    /// A composite key: the array of other keys, in their order.
+    ///
+    /// # Errors
+    /// [`KeyError::TooLarge`] when they are too long together, or nested too deep.
+    pub fn composite<K: Into<Self>>(parts: impl IntoIterator<Item = K>) -> Result<Self, KeyError> {
+        Self::try_from(Value::Array(parts.into_iter().map(|part| part.into().to_value()).collect()))
+    }
+
     /// Borrows the key.
     #[inline]
     #[must_use]
@@ -114,20 +125,6 @@ impl<'a> KeyRef<'a> {
     }
 }
 
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_ref() == other.as_ref()
-    }
-}
-
-impl Eq for Key {}
-
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_ref().hash(state);
-    }
-}
-
 impl From<&Key> for Key {
     fn from(key: &Key) -> Self {
         key.clone()
@@ -149,6 +146,20 @@ impl fmt::Debug for Key {
 impl fmt::Debug for KeyRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// As [`Value`] is shown: text is quoted, so that `1` and `"1"` are told apart.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.as_ref(), f)
+    }
+}
+
+/// As [`Value`] is shown: text is quoted, so that `1` and `"1"` are told apart.
+impl fmt::Display for KeyRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
     }
 }
 
@@ -261,6 +272,18 @@ impl From<&[u8]> for Key {
     }
 }
 
+impl<const N: usize> From<&[u8; N]> for Key {
+    fn from(bytes: &[u8; N]) -> Self {
+        Self::from(bytes.as_slice())
+    }
+}
+
+impl From<Vec<u8>> for Key {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(ValueBuf::Bytes(bytes.into_boxed_slice()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,5 +304,15 @@ mod tests {
         ] {
             assert_eq!(Key::try_from(value), Err(KeyError::Type));
         }
+    }
+
+    #[test]
+    fn a_composite_key_is_the_array_of_its_parts() {
+        let inner = Key::composite(["a", "b"]).unwrap();
+        let key = Key::composite([Key::from(1), inner, Key::from(b"c")]).unwrap();
+        let parts = vec![1.into(), Value::Array(vec!["a".into(), "b".into()]), b"c".into()];
+        assert_eq!(key, Key::try_from(Value::Array(parts)).unwrap());
+        let deep = (0..crate::model::NESTING_MAX).try_fold(Key::from(1), |key, _| Key::composite([key])).unwrap();
+        assert_eq!(Key::composite([deep]), Err(KeyError::TooLarge));
     }
 }

@@ -4,10 +4,13 @@
 //! Words: a *key* names a point on the central axis; its *slot* is its coordinate; a *dimension* maps slots to *values*.
 
 mod big_int;
+mod display;
 mod free_slots;
 mod id;
 mod key;
 pub(crate) mod nested;
+mod order;
+mod timestamp;
 mod value;
 mod value_ref;
 
@@ -17,7 +20,9 @@ pub use id::{DimensionId, Slot};
 pub(crate) use key::is_key_integer;
 pub use key::{Key, KeyError, KeyRef};
 pub use nested::{Nested, NestedBuf, NestedError};
-pub use value::{Ext, Timestamp, Value};
+pub use timestamp::Timestamp;
+pub(crate) use timestamp::civil_from_days;
+pub use value::{Ext, Value};
 pub use value_ref::{ExtRef, ValueBuf, ValueRef, ValueTooLarge};
 
 /// The longest value or key, in bytes of its payload (1 GiB). A longer one is refused with a typed error.

@@ -4,7 +4,8 @@
 //! Source: the MessagePack specification (msgpack.org), "Formats" and "Timestamp extension type".
 
 use super::big_int::{BigInt, BigIntRef};
-use super::value::{Timestamp, Value};
+use super::timestamp::Timestamp;
+use super::value::Value;
 use super::value_ref::ValueTooLarge;
 use super::{NESTING_MAX, VALUE_LEN_MAX};
 use rmp::Marker;
@@ -143,7 +144,7 @@ pub(crate) fn encode(value: &Value) -> Result<Vec<u8>, ValueTooLarge> {
 }
 
 fn encode_into(value: &Value, depth: usize, out: &mut Vec<u8>) -> Result<(), ValueTooLarge> {
-    if depth > NESTING_MAX {
+    if depth >= NESTING_MAX && matches!(value, Value::Array(_) | Value::Map(_)) {
         return Err(ValueTooLarge);
     }
     let count = |len: usize| u32::try_from(len).map_err(|_| ValueTooLarge);
@@ -267,9 +268,6 @@ impl<'a> Decoder<'a> {
     }
 
     fn value(&mut self, depth: usize) -> Result<Value, NestedError> {
-        if depth > NESTING_MAX {
-            return Err(self.error("nested too deep"));
-        }
         let [first] = self.array::<1>()?;
         Ok(match Marker::from_u8(first) {
             Marker::Null => Value::Null,
@@ -331,7 +329,13 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    /// `depth` containers are open around this one.
+    fn check_depth(&self, depth: usize) -> Result<(), NestedError> {
+        if depth < NESTING_MAX { Ok(()) } else { Err(self.error("nested too deep")) }
+    }
+
     fn values(&mut self, count: usize, depth: usize) -> Result<Value, NestedError> {
+        self.check_depth(depth)?;
         // Every value takes a byte or more, so the count cannot reserve more than the input is long.
         let mut values = Vec::with_capacity(count.min(self.bytes.len().saturating_sub(self.offset)).min(1024));
         for _ in 0..count {
@@ -341,6 +345,7 @@ impl<'a> Decoder<'a> {
     }
 
     fn pairs(&mut self, count: usize, depth: usize) -> Result<Value, NestedError> {
+        self.check_depth(depth)?;
         let mut pairs = Vec::with_capacity(count.min(self.bytes.len().saturating_sub(self.offset)).min(1024));
         for _ in 0..count {
             pairs.push((self.value(depth.saturating_add(1))?, self.value(depth.saturating_add(1))?));
@@ -410,12 +415,15 @@ mod tests {
 
     #[test]
     fn depth_is_bounded_both_ways() {
-        let mut deep = Value::Null;
-        for _ in 0..NESTING_MAX {
-            deep = Value::Array(vec![deep]);
+        for innermost in [Value::Null, Value::Array(Vec::new()), Value::Map(Vec::new())] {
+            let containers = NESTING_MAX - usize::from(!matches!(innermost, Value::Null));
+            let deep = (0..containers).fold(innermost, |deep, _| Value::Array(vec![deep]));
+            round(&deep);
+            let bytes = encode(&deep).unwrap();
+            assert_eq!(encode(&Value::Array(vec![deep])), Err(ValueTooLarge));
+            let deeper: Vec<u8> = [0x91].into_iter().chain(bytes).collect();
+            assert_eq!(decode(&deeper).unwrap_err().reason, "nested too deep");
         }
-        round(&deep);
-        assert_eq!(encode(&Value::Array(vec![deep])), Err(ValueTooLarge));
         assert_eq!(decode(&vec![0x91; 100_000]).unwrap_err().reason, "nested too deep");
     }
 

@@ -1,37 +1,12 @@
 //! What a cell can hold, as an owned tree.
 
 use super::big_int::{BigInt, Integer};
+use super::timestamp::Timestamp;
+use super::value_ref::{ExtRef, ValueRef};
 use std::hash::{Hash, Hasher};
 
-/// A point in time: seconds since 1970-01-01T00:00:00Z and nanoseconds below one second.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Timestamp {
-    seconds: i64,
-    nanoseconds: u32,
-}
-
-impl Timestamp {
-    /// Makes a timestamp; `None` if `nanoseconds` is 1,000,000,000 or more.
-    #[must_use]
-    pub const fn new(seconds: i64, nanoseconds: u32) -> Option<Self> {
-        if nanoseconds < 1_000_000_000 { Some(Self { seconds, nanoseconds }) } else { None }
-    }
-
-    /// Whole seconds since the epoch, rounded down.
-    #[must_use]
-    pub const fn seconds(self) -> i64 {
-        self.seconds
-    }
-
-    /// Nanoseconds past [`seconds`](Self::seconds).
-    #[must_use]
-    pub const fn nanoseconds(self) -> u32 {
-        self.nanoseconds
-    }
-}
-
 /// A MessagePack ext value: an application's type code and its bytes. Made by [`Value::ext`].
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Ext {
     pub(crate) code: i8,
     pub(crate) data: Vec<u8>,
@@ -52,12 +27,14 @@ impl Ext {
 }
 
 /// An owned value. Types are strict: `Int(1)`, `Float(1.0)`, `Bool(true)` and `Text("1")` are four different values, and
-/// floats are equal when all their bits are (so a NaN equals itself, and `0.0` does not equal `-0.0`).
+/// floats are equal when all their bits are (so a NaN equals itself, and `0.0` does not equal `-0.0`). Values have a total order: by
+/// type, then by value.
 ///
 /// ```
 /// use vector_datalib::Value;
 /// assert_ne!(Value::from(1), Value::from(1.0));
 /// assert_eq!(Value::from(f64::NAN), Value::from(f64::NAN));
+/// assert!(Value::from(2) < Value::from(1.0)); // integers come before floats
 /// ```
 #[derive(Clone, Debug)]
 pub enum Value {
@@ -116,38 +93,92 @@ impl Value {
         }
     }
 
-    /// The text, if this is text.
+    /// The value borrowed; `None` for an array or a map, which a [`ValueRef`] holds encoded: make a
+    /// [`ValueBuf`](crate::ValueBuf) of those.
     #[must_use]
-    pub fn as_str(&self) -> Option<&str> {
-        match self {
-            Self::Text(text) => Some(text),
-            _ => None,
-        }
+    pub fn as_scalar(&self) -> Option<ValueRef<'_>> {
+        Some(match self {
+            Self::Null => ValueRef::Null,
+            Self::Bool(bool) => ValueRef::Bool(*bool),
+            Self::Int(int) => ValueRef::Int(*int),
+            Self::BigInt(big) => ValueRef::BigInt(big.as_ref()),
+            Self::Float(float) => ValueRef::Float(*float),
+            Self::Text(text) => ValueRef::Text(text),
+            Self::Bytes(bytes) => ValueRef::Bytes(bytes),
+            Self::Timestamp(timestamp) => ValueRef::Timestamp(*timestamp),
+            Self::Ext(ext) => ValueRef::Ext(ExtRef { code: ext.code, data: &ext.data }),
+            Self::Array(_) | Self::Map(_) => return None,
+        })
+    }
+
+    /// Whether this is null (a missing value is `None` of the read, not null).
+    #[must_use]
+    pub const fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// The boolean, if this is one.
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        self.as_scalar()?.as_bool()
     }
 
     /// The integer, if this is one that fits in an `i64`.
     #[must_use]
     pub fn as_i64(&self) -> Option<i64> {
-        match self {
-            Self::Int(int) => i64::try_from(*int).ok(),
-            _ => None,
-        }
+        self.as_scalar()?.as_i64()
+    }
+
+    /// The integer, if this is one that fits in a `u64`.
+    #[must_use]
+    pub fn as_u64(&self) -> Option<u64> {
+        self.as_scalar()?.as_u64()
+    }
+
+    /// The integer, if this is one that fits in an `i128`.
+    #[must_use]
+    pub fn as_i128(&self) -> Option<i128> {
+        self.as_scalar()?.as_i128()
     }
 
     /// The float, if this is one.
     #[must_use]
-    pub const fn as_f64(&self) -> Option<f64> {
+    pub fn as_f64(&self) -> Option<f64> {
+        self.as_scalar()?.as_f64()
+    }
+
+    /// The text, if this is text.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        self.as_scalar()?.as_str()
+    }
+
+    /// The bytes, if this is bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        self.as_scalar()?.as_bytes()
+    }
+
+    /// The point in time, if this is one.
+    #[must_use]
+    pub fn as_timestamp(&self) -> Option<Timestamp> {
+        self.as_scalar()?.as_timestamp()
+    }
+
+    /// The values of an array, if this is one.
+    #[must_use]
+    pub fn as_array(&self) -> Option<&[Self]> {
         match self {
-            Self::Float(float) => Some(*float),
+            Self::Array(values) => Some(values),
             _ => None,
         }
     }
 
-    /// The boolean, if this is one.
+    /// The pairs of a map in their order, if this is one.
     #[must_use]
-    pub const fn as_bool(&self) -> Option<bool> {
+    pub fn as_map(&self) -> Option<&[(Self, Self)]> {
         match self {
-            Self::Bool(bool) => Some(*bool),
+            Self::Map(pairs) => Some(pairs),
             _ => None,
         }
     }
@@ -156,18 +187,9 @@ impl Value {
 impl PartialEq for Value {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Null, Self::Null) => true,
-            (Self::Bool(a), Self::Bool(b)) => a == b,
-            (Self::Int(a), Self::Int(b)) => a == b,
-            (Self::BigInt(a), Self::BigInt(b)) => a == b,
-            (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
-            (Self::Text(a), Self::Text(b)) => a == b,
-            (Self::Bytes(a), Self::Bytes(b)) => a == b,
-            (Self::Timestamp(a), Self::Timestamp(b)) => a == b,
-            (Self::Ext(a), Self::Ext(b)) => a == b,
             (Self::Array(a), Self::Array(b)) => a == b,
             (Self::Map(a), Self::Map(b)) => a == b,
-            _ => false,
+            _ => self.as_scalar().is_some_and(|scalar| Some(scalar) == other.as_scalar()),
         }
     }
 }
@@ -178,17 +200,9 @@ impl Hash for Value {
     fn hash<H: Hasher>(&self, state: &mut H) {
         std::mem::discriminant(self).hash(state);
         match self {
-            Self::Null => {}
-            Self::Bool(bool) => bool.hash(state),
-            Self::Int(int) => int.hash(state),
-            Self::BigInt(big) => big.hash(state),
-            Self::Float(float) => float.to_bits().hash(state),
-            Self::Text(text) => text.hash(state),
-            Self::Bytes(bytes) => bytes.hash(state),
-            Self::Timestamp(timestamp) => timestamp.hash(state),
-            Self::Ext(ext) => ext.hash(state),
             Self::Array(values) => values.hash(state),
             Self::Map(pairs) => pairs.hash(state),
+            scalar => scalar.as_scalar().hash(state),
         }
     }
 }
@@ -309,6 +323,41 @@ mod tests {
         }
         assert_ne!(Value::from(0.0), Value::from(-0.0));
         assert_eq!(Value::from(f64::NAN), Value::from(f64::NAN));
+    }
+
+    #[test]
+    fn accessors_give_a_value_of_their_type_and_nothing_else() {
+        let time = Timestamp::new(1, 2).unwrap();
+        let values = [
+            Value::Null,
+            Value::from(true),
+            Value::from(-5),
+            Value::from(u64::MAX),
+            Value::from(i128::MAX),
+            Value::from(1.5),
+            Value::from("text"),
+            Value::from(b"bytes"),
+            Value::from(time),
+            Value::from(vec![Value::Null]),
+            Value::from(vec![(Value::Null, Value::Null)]),
+            Value::ext(1, vec![]),
+            Value::from(u128::MAX),
+        ];
+        let found = |has: fn(&Value) -> bool| -> Vec<usize> {
+            values.iter().enumerate().filter(|(_, value)| has(value)).map(|(index, _)| index).collect()
+        };
+        assert_eq!(found(Value::is_null), [0]);
+        assert_eq!(found(|value| value.as_bool() == Some(true)), [1]);
+        assert_eq!(found(|value| value.as_i64().is_some()), [2]);
+        assert_eq!(found(|value| value.as_u64() == Some(u64::MAX)), [3]);
+        assert_eq!(found(|value| value.as_i128().is_some()), [2, 3, 4]);
+        assert_eq!(found(|value| value.as_f64() == Some(1.5)), [5]);
+        assert_eq!(found(|value| value.as_str() == Some("text")), [6]);
+        assert_eq!(found(|value| value.as_bytes() == Some(b"bytes")), [7]);
+        assert_eq!(found(|value| value.as_timestamp() == Timestamp::new(1, 2)), [8]);
+        assert_eq!(found(|value| value.as_array() == Some(&[Value::Null])), [9]);
+        assert_eq!(found(|value| value.as_map() == Some(&[(Value::Null, Value::Null)])), [10]);
+        assert_eq!(found(|value| value.as_scalar().is_none()), [9, 10]);
     }
 
     #[test]

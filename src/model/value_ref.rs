@@ -2,13 +2,14 @@
 
 use super::big_int::{BigInt, BigIntRef};
 use super::nested::{self, Nested, NestedBuf, NestedError};
-use super::value::{Ext, Timestamp, Value};
+use super::timestamp::Timestamp;
+use super::value::{Ext, Value};
 use super::{NESTING_MAX, VALUE_LEN_MAX};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
 /// A borrowed MessagePack ext value.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ExtRef<'a> {
     /// The application's type code.
     pub code: i8,
@@ -16,7 +17,9 @@ pub struct ExtRef<'a> {
     pub data: &'a [u8],
 }
 
-/// A value borrowed from a mapped file or from memory. Comparing follows [`Value`]'s rules.
+/// A value borrowed from a mapped file or from memory. Comparing follows [`Value`]'s rules, also with a [`Value`].
+///
+/// Made from scalars and from a [`ValueBuf`] by `into()`; from a [`Value`] by [`Value::as_scalar`].
 #[derive(Clone, Copy, Debug)]
 pub enum ValueRef<'a> {
     /// Null: a value of its own, not a missing one.
@@ -43,7 +46,7 @@ pub enum ValueRef<'a> {
     Map(Nested<'a>),
 }
 
-/// An owned [`ValueRef`]: what the log and the overlay keep.
+/// An owned [`ValueRef`]: a value that is known to be storable, arrays and maps encoded. Made from a [`Value`].
 #[derive(Clone, Debug)]
 pub enum ValueBuf {
     /// Null.
@@ -128,6 +131,51 @@ impl<'a> ValueRef<'a> {
         }
     }
 
+    /// Whether this is null (a missing value is `None` of the read, not null).
+    #[must_use]
+    pub const fn is_null(self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// The boolean, if this is one.
+    #[must_use]
+    pub const fn as_bool(self) -> Option<bool> {
+        match self {
+            Self::Bool(bool) => Some(bool),
+            _ => None,
+        }
+    }
+
+    /// The integer, if this is one that fits in an `i64`.
+    #[must_use]
+    pub fn as_i64(self) -> Option<i64> {
+        self.as_i128().and_then(|int| i64::try_from(int).ok())
+    }
+
+    /// The integer, if this is one that fits in a `u64`.
+    #[must_use]
+    pub fn as_u64(self) -> Option<u64> {
+        self.as_i128().and_then(|int| u64::try_from(int).ok())
+    }
+
+    /// The integer, if this is one that fits in an `i128`.
+    #[must_use]
+    pub const fn as_i128(self) -> Option<i128> {
+        match self {
+            Self::Int(int) => Some(int),
+            _ => None,
+        }
+    }
+
+    /// The float, if this is one.
+    #[must_use]
+    pub const fn as_f64(self) -> Option<f64> {
+        match self {
+            Self::Float(float) => Some(float),
+            _ => None,
+        }
+    }
+
     /// The text, if this is text.
     #[must_use]
     pub const fn as_str(self) -> Option<&'a str> {
@@ -146,37 +194,31 @@ impl<'a> ValueRef<'a> {
         }
     }
 
-    /// The integer, if this is one that fits in an `i64`.
+    /// The point in time, if this is one.
     #[must_use]
-    pub fn as_i64(self) -> Option<i64> {
+    pub const fn as_timestamp(self) -> Option<Timestamp> {
         match self {
-            Self::Int(int) => i64::try_from(int).ok(),
+            Self::Timestamp(timestamp) => Some(timestamp),
             _ => None,
         }
     }
 
-    /// The float, if this is one.
+    /// The array, if this is one, still encoded.
     #[must_use]
-    pub const fn as_f64(self) -> Option<f64> {
+    pub const fn as_array(self) -> Option<Nested<'a>> {
         match self {
-            Self::Float(float) => Some(float),
+            Self::Array(nested) => Some(nested),
             _ => None,
         }
     }
 
-    /// The boolean, if this is one.
+    /// The map, if this is one, still encoded.
     #[must_use]
-    pub const fn as_bool(self) -> Option<bool> {
+    pub const fn as_map(self) -> Option<Nested<'a>> {
         match self {
-            Self::Bool(bool) => Some(bool),
+            Self::Map(nested) => Some(nested),
             _ => None,
         }
-    }
-
-    /// Whether this is null (a missing value is `None` of the read, not null).
-    #[must_use]
-    pub const fn is_null(self) -> bool {
-        matches!(self, Self::Null)
     }
 }
 
@@ -224,17 +266,76 @@ impl PartialEq<Value> for ValueRef<'_> {
             (Self::Array(nested), Value::Array(_)) | (Self::Map(nested), Value::Map(_)) => {
                 nested.to_value().is_ok_and(|value| value == *other)
             }
-            (Self::Null, Value::Null) => true,
-            (Self::Bool(a), Value::Bool(b)) => a == b,
-            (Self::Int(a), Value::Int(b)) => a == b,
-            (Self::BigInt(a), Value::BigInt(b)) => *a == b.as_ref(),
-            (Self::Float(a), Value::Float(b)) => a.to_bits() == b.to_bits(),
-            (Self::Text(a), Value::Text(b)) => a == b,
-            (Self::Bytes(a), Value::Bytes(b)) => a == b,
-            (Self::Timestamp(a), Value::Timestamp(b)) => a == b,
-            (Self::Ext(a), Value::Ext(b)) => a.code == b.code && a.data == b.data,
-            _ => false,
+            _ => other.as_scalar() == Some(*self),
         }
+    }
+}
+
+impl PartialEq<ValueRef<'_>> for Value {
+    fn eq(&self, other: &ValueRef<'_>) -> bool {
+        other == self
+    }
+}
+
+macro_rules! from_scalars {
+    ($($type:ty => $variant:ident),* $(,)?) => {$(
+        impl From<$type> for ValueRef<'_> {
+            #[inline]
+            fn from(scalar: $type) -> Self {
+                Self::$variant(scalar.into())
+            }
+        }
+    )*};
+}
+from_scalars!(
+    bool => Bool, f64 => Float, Timestamp => Timestamp, i128 => Int,
+    i8 => Int, i16 => Int, i32 => Int, i64 => Int, u8 => Int, u16 => Int, u32 => Int, u64 => Int,
+);
+
+macro_rules! from_borrowed {
+    ($($type:ty => $variant:ident),* $(,)?) => {$(
+        impl<'a> From<&'a $type> for ValueRef<'a> {
+            #[inline]
+            fn from(borrowed: &'a $type) -> Self {
+                Self::$variant(borrowed)
+            }
+        }
+    )*};
+}
+from_borrowed!(str => Text, String => Text, [u8] => Bytes, Vec<u8> => Bytes);
+
+impl<'a, const N: usize> From<&'a [u8; N]> for ValueRef<'a> {
+    #[inline]
+    fn from(bytes: &'a [u8; N]) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+impl<'a> From<&'a ValueBuf> for ValueRef<'a> {
+    #[inline]
+    fn from(value: &'a ValueBuf) -> Self {
+        value.as_ref()
+    }
+}
+
+impl<'a, T: Into<ValueRef<'a>>> From<Option<T>> for ValueRef<'a> {
+    /// `None` becomes [`Null`](ValueRef::Null).
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+impl PartialEq for ValueBuf {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_ref() == other.as_ref()
+    }
+}
+
+impl Eq for ValueBuf {}
+
+impl Hash for ValueBuf {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_ref().hash(state);
     }
 }
 
@@ -292,5 +393,66 @@ impl TryFrom<Value> for ValueBuf {
             Value::Array(_) => Self::Array(NestedBuf::encode(&value)?),
             Value::Map(_) => Self::Map(NestedBuf::encode(&value)?),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn borrowed_owned_and_encoded_values_are_equal_to_themselves_alone() {
+        let time = Timestamp::new(7, 8).unwrap();
+        let values = [
+            Value::Null,
+            Value::from(true),
+            Value::from(1),
+            Value::from(u128::MAX),
+            Value::from(1.0),
+            Value::from(f64::NAN),
+            Value::from(0.0),
+            Value::from(-0.0),
+            Value::from("1"),
+            Value::from(b"1"),
+            Value::from(time),
+            Value::ext(1, vec![1]),
+            Value::ext(2, vec![1]),
+            Value::from(vec![Value::from(1)]),
+            Value::from(vec![Value::from(1.0)]),
+            Value::from(vec![(Value::from(1), Value::Null)]),
+        ];
+        let bufs: Vec<ValueBuf> = values.iter().map(|value| ValueBuf::try_from(value.clone()).unwrap()).collect();
+        for (i, a) in values.iter().enumerate() {
+            for (j, b) in bufs.iter().enumerate() {
+                let b = b.as_ref();
+                assert_eq!([*a == b, b == *a, bufs[i].as_ref() == b, bufs[i] == bufs[j], *a == values[j]], [i == j; 5]);
+            }
+        }
+        assert_eq!(values.iter().cloned().chain(values.clone()).collect::<HashSet<_>>().len(), values.len());
+        assert_eq!(bufs.iter().cloned().chain(bufs.clone()).collect::<HashSet<_>>().len(), values.len());
+    }
+
+    #[test]
+    fn scalars_convert_into_what_the_owned_value_borrows() {
+        let time = Timestamp::new(7, 8).unwrap();
+        let (text, bytes) = (String::from("t"), vec![1u8]);
+        let pairs: [(ValueRef<'_>, Value); 9] = [
+            (5u8.into(), 5.into()),
+            (i64::MIN.into(), i64::MIN.into()),
+            (1.5.into(), 1.5.into()),
+            (true.into(), true.into()),
+            ((&text).into(), "t".into()),
+            ((&bytes).into(), bytes.clone().into()),
+            (b"xy".into(), b"xy".into()),
+            (time.into(), time.into()),
+            (None::<bool>.into(), Value::Null),
+        ];
+        for (borrowed, owned) in pairs {
+            assert_eq!(borrowed, owned);
+            assert_eq!(owned.as_scalar(), Some(borrowed));
+        }
+        let array = ValueBuf::try_from(Value::from(vec![Value::from(1)])).unwrap();
+        assert_eq!(ValueRef::from(&array), Value::from(vec![Value::from(1)]));
     }
 }

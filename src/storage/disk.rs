@@ -118,14 +118,14 @@ impl Storage for DiskStorage {
     }
 
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
-        self.read_from(name, 0)
+        self.read_range(name, 0, u64::MAX)
     }
 
-    fn read_from(&self, name: &str, offset: u64) -> Result<Option<Vec<u8>>, StorageError> {
+    fn read_range(&self, name: &str, offset: u64, len: u64) -> Result<Option<Vec<u8>>, StorageError> {
         let Some((file, path)) = self.open_read(name, "read")? else {
             return Ok(None);
         };
-        match read_to_end(&file, offset) {
+        match read_up_to(&file, offset, len) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(cause) => Err(StorageError::new(path, "read", cause)),
         }
@@ -217,12 +217,12 @@ fn not_regular() -> io::Error {
     io::Error::new(ErrorKind::InvalidInput, "not a regular file")
 }
 
-fn read_to_end(mut file: &File, offset: u64) -> io::Result<Vec<u8>> {
+fn read_up_to(mut file: &File, offset: u64, len: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // Offsets that no file can have are beyond the end, too, but seeking there would fail.
     if offset < file.metadata()?.len() {
         file.seek(SeekFrom::Start(offset))?;
-        file.read_to_end(&mut bytes)?;
+        file.take(len).read_to_end(&mut bytes)?;
     }
     Ok(bytes)
 }
@@ -414,7 +414,7 @@ mod tests {
         let reader = DiskStorage::open(directory.path(), MapMode::Mmap).unwrap();
         assert_eq!(reader.list().unwrap(), ["f"]);
         assert_eq!(reader.read("f").unwrap().unwrap(), b"bytes");
-        assert_eq!(reader.read_from("f", 3).unwrap().unwrap(), b"es");
+        assert_eq!(reader.read_range("f", 3, u64::MAX).unwrap().unwrap(), b"es");
         assert_eq!(&*reader.map("f").unwrap().unwrap(), b"bytes");
         set_mode(directory.path(), 0o700);
     }

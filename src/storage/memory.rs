@@ -117,10 +117,10 @@ impl Storage for MemoryStorage {
         self.with_content(name, "read", <[u8]>::to_vec)
     }
 
-    fn read_from(&self, name: &str, offset: u64) -> Result<Option<Vec<u8>>, StorageError> {
+    fn read_range(&self, name: &str, offset: u64, len: u64) -> Result<Option<Vec<u8>>, StorageError> {
         self.with_content(name, "read", |bytes| {
             let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..));
-            rest.unwrap_or_default().to_vec()
+            rest.unwrap_or_default().iter().copied().take(usize::try_from(len).unwrap_or(usize::MAX)).collect()
         })
     }
 

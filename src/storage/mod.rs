@@ -11,7 +11,7 @@
 //!   separator, `.`, `..`, a NUL, nothing at all) is refused, not resolved.
 //! - Reading and mapping need no write permission and write nothing.
 //! - What is mapped is immutable: the layers above map only files that are never written again, and
-//!   read the others ([`Storage::read`], [`Storage::read_from`]).
+//!   read the others ([`Storage::read`], [`Storage::read_range`]).
 //! - Nothing is durable before [`StorageFile::sync_data`] (content) and [`Storage::sync_directory`]
 //!   (names) returned without an error. A failed sync is never retried here: the kernel may have
 //!   dropped the data and would report success the second time.
@@ -59,8 +59,8 @@ pub trait Storage: Send + Sync + Debug + 'static {
     /// The whole file, or `None` when there is none.
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError>;
 
-    /// The file from `offset` to its end (empty when it ends before), or `None` when there is none.
-    fn read_from(&self, name: &str, offset: u64) -> Result<Option<Vec<u8>>, StorageError>;
+    /// Up to `len` bytes of the file from `offset` on (none where it ends before), or `None` when there is no file.
+    fn read_range(&self, name: &str, offset: u64, len: u64) -> Result<Option<Vec<u8>>, StorageError>;
 
     /// The length of a file, or `None` when there is none.
     fn len(&self, name: &str) -> Result<Option<u64>, StorageError>;
@@ -182,7 +182,7 @@ mod tests {
     fn missing_files(storage: &dyn Storage) {
         assert!(storage.list().unwrap().is_empty());
         assert!(storage.read("none").unwrap().is_none());
-        assert!(storage.read_from("none", 7).unwrap().is_none());
+        assert!(storage.read_range("none", 7, u64::MAX).unwrap().is_none());
         assert!(storage.map("none").unwrap().is_none());
         assert!(storage.open_write("none").unwrap_err().is_not_found());
         assert!(storage.rename("none", "other").unwrap_err().is_not_found());
@@ -194,8 +194,8 @@ mod tests {
         let file = storage.create("a").unwrap();
         assert_eq!(file.len().unwrap(), 0);
         assert_eq!(storage.read("a").unwrap().unwrap(), b"");
-        assert_eq!(storage.read_from("a", 0).unwrap().unwrap(), b"");
-        assert_eq!(storage.read_from("a", u64::MAX).unwrap().unwrap(), b"");
+        assert_eq!(storage.read_range("a", 0, u64::MAX).unwrap().unwrap(), b"");
+        assert_eq!(storage.read_range("a", u64::MAX, u64::MAX).unwrap().unwrap(), b"");
 
         file.write_at(0, b"hello").unwrap();
         file.write_at(1, b"EL").unwrap();
@@ -206,9 +206,12 @@ mod tests {
         file.write_at(4, b"").unwrap();
         assert_eq!(file.len().unwrap(), 9);
 
-        assert_eq!(storage.read_from("a", 4).unwrap().unwrap(), b"o\0\0\0z");
-        assert_eq!(storage.read_from("a", 9).unwrap().unwrap(), b"");
-        assert_eq!(storage.read_from("a", 10).unwrap().unwrap(), b"");
+        assert_eq!(storage.read_range("a", 4, u64::MAX).unwrap().unwrap(), b"o\0\0\0z");
+        assert_eq!(storage.read_range("a", 1, 3).unwrap().unwrap(), b"ELl");
+        assert_eq!(storage.read_range("a", 7, 3).unwrap().unwrap(), b"\0z");
+        assert_eq!(storage.read_range("a", 1, 0).unwrap().unwrap(), b"");
+        assert_eq!(storage.read_range("a", 9, u64::MAX).unwrap().unwrap(), b"");
+        assert_eq!(storage.read_range("a", 10, u64::MAX).unwrap().unwrap(), b"");
 
         file.set_len(3).unwrap();
         file.set_len(5).unwrap();
@@ -318,7 +321,7 @@ mod tests {
                 storage.create(name).map(drop).unwrap_err(),
                 storage.open_write(name).map(drop).unwrap_err(),
                 storage.read(name).map(drop).unwrap_err(),
-                storage.read_from(name, 0).map(drop).unwrap_err(),
+                storage.read_range(name, 0, u64::MAX).map(drop).unwrap_err(),
                 storage.map(name).map(drop).unwrap_err(),
                 storage.rename(name, "x").unwrap_err(),
                 storage.rename("x", name).unwrap_err(),
@@ -384,8 +387,8 @@ mod tests {
         fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
             self.inner.read(name)
         }
-        fn read_from(&self, name: &str, offset: u64) -> Result<Option<Vec<u8>>, StorageError> {
-            self.inner.read_from(name, offset)
+        fn read_range(&self, name: &str, offset: u64, len: u64) -> Result<Option<Vec<u8>>, StorageError> {
+            self.inner.read_range(name, offset, len)
         }
         fn len(&self, name: &str) -> Result<Option<u64>, StorageError> {
             self.inner.len(name)

@@ -2,10 +2,13 @@
 
 mod corpus;
 mod crash;
+mod face;
 mod layers;
 mod misuse;
 mod model;
+mod newer;
 mod original;
+mod paths;
 mod readers;
 mod rot;
 mod spec;

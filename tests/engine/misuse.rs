@@ -50,3 +50,26 @@ fn refresh_tells_when_only_the_files_changed() {
     assert_eq!(reader.snapshot().slot(4).unwrap(), Some(Slot(3)));
     assert!(!reader.refresh().unwrap());
 }
+
+/// A database that has lost files says which, and is not taken for an empty directory.
+#[test]
+fn a_missing_file_is_named_and_a_lost_manifest_is_corruption() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.vdb");
+    let db = VectorDb::create(&path).unwrap();
+    db.upsert(1, attrs! { "a" => 1 }).unwrap();
+    db.save().unwrap();
+    db.close().unwrap();
+    for name in ["dim-0-1.col", "MANIFEST"] {
+        std::fs::rename(path.join(name), dir.path().join(name)).unwrap();
+        for result in [VectorDb::open(&path), VectorDb::open_read_only(&path)] {
+            let error = result.unwrap_err();
+            assert!(error.is_corrupt() && error.to_string().contains(name), "{error}");
+        }
+        std::fs::rename(dir.path().join(name), path.join(name)).unwrap();
+    }
+    assert_eq!(VectorDb::open(&path).unwrap().lookup(1, "a").unwrap(), Some(1.into()));
+    let nothing = dir.path().join("nothing.vdb");
+    std::fs::create_dir(&nothing).unwrap();
+    assert!(VectorDb::open(&nothing).unwrap_err().is_not_found());
+}

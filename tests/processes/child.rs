@@ -178,7 +178,7 @@ fn follow(db: &VectorDb, done: &AtomicBool, seen: &AtomicU64) {
         let n = snapshot.dimension("n").unwrap();
         for point in &snapshot {
             let point = point.unwrap_or_else(|error| fail(&format!("commit {sequence}: {error}")));
-            let value = n.get(point.slot()).unwrap_or_else(|error| fail(&format!("commit {sequence}: {error}")));
+            let value = n.get(point.coordinate()).unwrap_or_else(|error| fail(&format!("commit {sequence}: {error}")));
             if value.and_then(|value| value.as_i64()) != Some(sequence as i64) {
                 fail(&format!("at commit {sequence}, {:?} has {value:?}", point.key()));
             }

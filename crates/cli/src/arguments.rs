@@ -20,14 +20,30 @@ const AFTER_HELP: &str = "Start with: vdb demo
 
 Results go to stdout: tables on a terminal, JSON when piped. Progress and reports go to stderr.
 
-Exit codes: 0 done, 1 key or value not found, 2 wrong usage, 3 corrupt database, 4 database locked by another writer, 5 anything else.";
+Exit codes: 0 done, 1 key or value not found, 2 wrong usage, 3 corrupt database, 4 database locked by another writer, \
+5 anything else; vdb --help says more.";
+
+const AFTER_LONG_HELP: &str = "Start with: vdb demo
+
+Results go to stdout: tables on a terminal, JSON when piped. Progress and reports go to stderr.
+
+Exit codes:
+  0  done
+  1  a key or a value that was asked for is not there (get, delete)
+  2  wrong usage: the command line has to be another one. An unknown option, a KEY that no key
+     can be, a column that SOURCE does not have, a file where a database is expected
+  3  corrupt: bytes on disk are not what was written (for verify: there is any problem)
+  4  locked: another writer has the database open
+  5  anything else: the command line makes sense, but not with what is there. No database, or one
+     already; a source that is missing or rejected; no permission; no space";
 
 /// Options of every command are listed after its own.
 const LAST: usize = 900;
 
 /// The whole command line.
 #[derive(Parser, Debug)]
-#[command(name = "vdb", version, about = ABOUT, long_about = LONG_ABOUT, after_help = AFTER_HELP, arg_required_else_help = true)]
+#[command(name = "vdb", version, about = ABOUT, long_about = LONG_ABOUT, arg_required_else_help = true)]
+#[command(after_help = AFTER_HELP, after_long_help = AFTER_LONG_HELP)]
 #[command(disable_help_subcommand = false, infer_subcommands = false, max_term_width = 110)]
 pub(crate) struct Arguments {
     /// Print results as JSON on a terminal too
@@ -47,7 +63,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Take the tour: load a real sample, look up, update, delete, compact, export
     ///
-    /// Every step is shown as the Rust call it makes, with what came back and how long it took.
+    /// Every step is shown as the Rust call it makes, with what came back and how long it took: as text, to be read, so
+    /// --json is refused. With -q the steps are taken and nothing is printed but errors.
     Demo(Demo),
     /// Make a database from a file of records
     #[command(after_help = IMPORT_HELP)]
@@ -72,10 +89,19 @@ pub(crate) enum Command {
     #[command(after_help = KEY_HELP)]
     Delete(Delete),
     /// Describe a database: points, dimensions, encodings, sizes
+    ///
+    /// A number of distinct values with a ~ is that of the last checkpoint, not of now: a dimension that is stored
+    /// without a dictionary is not counted at each write (in JSON, `distinct_exact` is false). The version is the one
+    /// that a canonical file (`vdb export DB OUT.db`) states, not that of this program.
     Stats(Database),
     /// Read every byte of a database and check it
     ///
-    /// Each problem is printed; the exit code is 3 if there is any.
+    /// Each problem is printed; the exit code is 3 if there is any. A database that is too damaged to be opened has one
+    /// problem, the one that keeps it from being opened: nothing else can be checked then. Where there is no database,
+    /// or it may not be read, nothing is found out about it, and the exit code is that of any other command.
+    ///
+    /// The files and bytes reported are those of the data files (keys and dimensions), counted whole; MANIFEST and the
+    /// log are checked too, and not counted.
     Verify(Database),
     /// Move what was written since the last checkpoint from the log into the data files
     Checkpoint(Database),
@@ -99,7 +125,8 @@ Missing cells: without --null, an empty cell is missing, in a text column too: t
 that equal one of its texts are missing instead, and an empty cell is empty text; give --null '' as well for both.
 
 Points with the same key are merged: the first has the place, the last the say. The file is read twice and never held in memory. \
-Nothing is left behind when it is rejected.";
+Nothing is left behind when it is rejected. An import that is killed leaves a directory .NAME.*.loading beside DB, \
+which may be removed.";
 
 /// Arguments of `import`.
 #[derive(Args, Debug)]
@@ -152,6 +179,9 @@ pub(crate) enum ImportFormat {
 
 const EXPORT_HELP: &str = "Points are written in slot order, all from one moment, whatever other processes write meanwhile. OUT is \
 replaced when the export is complete, and left alone when it fails.
+
+If OUT is -, the points go to stdout and --format says how, jsonl or csv; no report is printed there. A .db file \
+cannot go to stdout. A file whose name is - is ./-
 
 jsonl: {\"key\":...,\"coordinate\":...,\"attributes\":{...}} on each line; every type is kept.
 

@@ -107,16 +107,16 @@ fn list(columns: &[String]) -> String {
 }
 
 impl Schema {
-    /// The columns that become dimensions, with their types.
-    pub(crate) fn dimensions(&self) -> impl Iterator<Item = (&str, ColumnType)> {
+    /// The columns that become dimensions, with their types; a column all of whose cells are missing has none.
+    pub(crate) fn dimensions(&self) -> impl Iterator<Item = (&str, Option<ColumnType>)> {
         let columns = self.columns.iter().enumerate().filter(|(index, _)| Some(*index) != self.key);
-        columns.filter_map(|(_, (name, column_type))| column_type.map(|column_type| (name.as_str(), column_type)))
+        columns.map(|(_, (name, column_type))| (name.as_str(), *column_type))
     }
 
-    /// The type of the keys.
-    pub(crate) fn key_type(&self) -> ColumnType {
+    /// The type of the keys; none if there are no records to tell it from.
+    pub(crate) fn key_type(&self) -> Option<ColumnType> {
         let column_type = self.key.and_then(|key| self.columns.get(key)).map(|(_, column_type)| *column_type);
-        column_type.map_or(ColumnType::Integer, |column_type| column_type.unwrap_or(ColumnType::Text))
+        column_type.unwrap_or(Some(ColumnType::Integer))
     }
 
     /// Reads all records once more and loads them.

@@ -1,13 +1,16 @@
 //! `vdb demo`: the tour. Each step is shown as the Rust call it makes, with what came back and how long it took.
 //!
+//! It is for a person to read, so there is no form of it in JSON.
+//!
 //! The data is a real table of airports, which the binary carries (see `sample/README.md`).
 
 use crate::arguments::Demo;
 use crate::csv_import::CsvOptions;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::inference::ColumnType;
 use crate::json;
 use crate::maintenance;
-use crate::output::{Output, count_of};
+use crate::output::{Output, count_of, duration};
 use crate::records::Records;
 use indicatif::{HumanBytes, HumanCount};
 use std::fs;
@@ -24,6 +27,9 @@ const LOOKUP_COUNT: u32 = 100_000;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Demo, output: &Output) -> Outcome {
+    if output.is_json_asked_for() {
+        return Err(Failure::usage("demo shows its steps as text and has no --json; leave it out"));
+    }
     let temporary;
     let dir = match &arguments.dir {
         Some(dir) => {
@@ -44,12 +50,12 @@ pub(crate) fn run(arguments: &Demo, output: &Output) -> Outcome {
     tour.step("Close it", "db.close()?;", || db.close(), |()| String::from("the log is sealed, the lock is free"))?;
     tour.reopen()?;
     match &arguments.dir {
-        Some(dir) => output.print(&format!(
+        Some(dir) => tour.print(&format!(
             "\nThe files are in {}; try: vdb stats {}",
             dir.display(),
             dir.join(DATABASE).display()
         ))?,
-        None => output.print("\nThe files were temporary. To keep them, name a directory: vdb demo DIR")?,
+        None => tour.print("\nThe files were temporary. To keep them, name a directory: vdb demo DIR")?,
     }
     Ok(Exit::Done)
 }
@@ -62,8 +68,13 @@ struct Tour<'t> {
 }
 
 impl Tour<'_> {
+    /// Prints unless nothing but errors is wanted.
+    fn print(&self, text: &str) -> Outcome<()> {
+        if self.output.is_quiet() { Ok(()) } else { self.output.print(text) }
+    }
+
     fn head(&self) -> Outcome<()> {
-        self.output.print(&format!(
+        self.print(&format!(
             "{}\n{}",
             self.bold("VECTOR: an N-dimensional coordinate database"),
             "Unique keys on a central axis; each dimension maps a key's coordinate to a value. Not a similarity search."
@@ -112,7 +123,7 @@ impl Tour<'_> {
             text.push_str(&format!("    {arrow} {line}\n"));
         }
         text.push_str(&format!("    {}", self.faint(&format!("took {}", duration(elapsed)))));
-        self.output.print(&text)
+        self.print(&text)
     }
 
     fn load(&mut self) -> Outcome<()> {
@@ -124,7 +135,9 @@ impl Tour<'_> {
             let schema = options.infer(Records::new("airports.csv", SAMPLE)?, || ())?;
             let mut loader = BulkLoader::create(&path)?;
             schema.load(Records::new("airports.csv", SAMPLE)?, &mut loader, || ())?;
-            let columns = schema.dimensions().map(|(name, column_type)| format!("{name} {}", column_type.name()));
+            let columns = schema
+                .dimensions()
+                .map(|(name, column_type)| format!("{name} {}", column_type.map_or("", ColumnType::name)));
             Ok((loader.finish()?.points, columns.collect::<Vec<_>>().join(", ")))
         };
         self.step(
@@ -185,7 +198,8 @@ impl Tour<'_> {
                 let mut high = Vec::new();
                 for point in snapshot.iter() {
                     let point = point?;
-                    if altitude.get(point.slot())?.and_then(|value| value.as_i64()).is_some_and(|feet| feet > 7000) {
+                    let feet = altitude.get(point.coordinate())?.and_then(|value| value.as_i64());
+                    if feet.is_some_and(|feet| feet > 7000) {
                         high.push(text(&point.key().to_value()));
                     }
                 }
@@ -298,22 +312,11 @@ impl Tour<'_> {
                 } else {
                     count_of(report.problems.len() as u64, "problem")
                 };
-                format!("{found}: {}, {}", count_of(report.files, "file"), HumanBytes(report.bytes))
+                format!("{found}: {}, {}", count_of(report.files, "data file"), HumanBytes(report.bytes))
             },
         )?;
         self.step("Describe it", "db.stats()?", || db.stats(), maintenance::stats_tables)?;
         Ok(())
-    }
-}
-
-/// A duration in the unit that fits it.
-fn duration(duration: Duration) -> String {
-    let nanoseconds = duration.as_nanos() as f64;
-    match nanoseconds {
-        ..1e3 => format!("{nanoseconds:.0} ns"),
-        ..1e6 => format!("{:.1} us", nanoseconds / 1e3),
-        ..1e9 => format!("{:.1} ms", nanoseconds / 1e6),
-        _ => format!("{:.2} s", nanoseconds / 1e9),
     }
 }
 
@@ -331,18 +334,4 @@ fn attributes(attributes: &[(String, Value)]) -> String {
     let mut out = String::new();
     json::write_map(attributes.iter().map(|(name, value)| (name.as_str(), value)), &mut out);
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_have_a_unit_that_fits() {
-        for (nanoseconds, text) in
-            [(0, "0 ns"), (999, "999 ns"), (1500, "1.5 us"), (2_340_000, "2.3 ms"), (1_234_000_000, "1.23 s")]
-        {
-            assert_eq!(duration(Duration::from_nanos(nanoseconds)), text);
-        }
-    }
 }

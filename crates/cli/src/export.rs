@@ -4,11 +4,11 @@ use crate::arguments::{Export, ExportFormat};
 use crate::csv_export::{self, CsvOptions};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::json;
-use crate::output::Output;
+use crate::output::{Output, count_of, duration};
 use crate::progress::{Observer, Progress, Unit};
 use crate::report::Report;
 use crate::sink::{self, Sink};
-use indicatif::{HumanBytes, HumanCount};
+use indicatif::HumanBytes;
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
@@ -21,7 +21,7 @@ const POINTS_PER_LOOK: u64 = 1024;
 pub(crate) fn run(arguments: &Export, output: &Output) -> Outcome {
     let format = match arguments.format {
         Some(format) => format,
-        None => format_of(&arguments.out)?,
+        None => format_of(&arguments.out).map_err(|failure| failure.with_hint("or say --format"))?,
     };
     let db = VectorDb::open_read_only(&arguments.db)?;
     let options = CsvOptions { null: &arguments.null, key: &arguments.key };
@@ -43,7 +43,7 @@ pub(crate) fn format_of(out: &Path) -> Outcome<ExportFormat> {
         "jsonl" | "ndjson" => Ok(ExportFormat::Jsonl),
         "csv" => Ok(ExportFormat::Csv),
         _ => Err(Failure::usage(format!(
-            "{}: this name does not tell what to write; end it in .db, .jsonl or .csv, or say --format",
+            "{}: this name does not tell what to write; end it in .db, .jsonl or .csv",
             out.display()
         ))),
     }
@@ -77,11 +77,11 @@ pub(crate) fn export(
     };
     let elapsed = started.elapsed();
     output.note(&format!(
-        "exported {} points to {} ({}) in {:.1} s",
-        HumanCount(points),
+        "exported {} to {} ({}) in {}",
+        count_of(points, "point"),
         if sink::is_stdout(out) { "stdout".into() } else { out.display().to_string() },
         HumanBytes(len),
-        elapsed.as_secs_f64(),
+        duration(elapsed),
     ));
     Ok(Report::new().field("points", points).field("file_size_bytes", len).seconds(elapsed))
 }
@@ -133,7 +133,7 @@ fn write_json_lines(snapshot: &Snapshot, lines: &mut Lines) -> Outcome<()> {
         line.clear();
         line.push_str("{\"key\":");
         json::write_value_ref(point.key().value(), &mut line)?;
-        line.push_str(&format!(",\"coordinate\":{},\"attributes\":{{", point.slot()));
+        line.push_str(&format!(",\"coordinate\":{},\"attributes\":{{", point.coordinate()));
         for (index, attribute) in point.attributes().enumerate() {
             let (name, value) = attribute?;
             if index > 0 {

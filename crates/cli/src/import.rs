@@ -4,13 +4,17 @@ use crate::arguments::{Import, ImportFormat};
 use crate::csv_import::{self, CsvOptions};
 use crate::csv_source::CsvSource;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::output::{Output, count_of};
+use crate::inference::ColumnType;
+use crate::output::{Output, count_of, duration};
 use crate::progress::Observer;
 use crate::report::Report;
 use indicatif::HumanCount;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use vector_datalib::{BulkLoader, Value};
+
+/// Below this, a number of rows per second says more about the clock than about the rows.
+const RATE_AFTER: Duration = Duration::from_millis(100);
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Import, output: &Output) -> Outcome {
@@ -36,33 +40,44 @@ pub(crate) fn run(arguments: &Import, output: &Output) -> Outcome {
     drop(observer);
 
     let elapsed = started.elapsed();
-    let dimensions = schema.dimensions().count();
+    let dimensions = schema.dimensions().count() as u64;
     let merged = match report.merged {
         0 => String::new(),
         merged => format!("; {} with the key of an earlier one merged into it", count_of(merged, "row")),
     };
+    let rate = if elapsed < RATE_AFTER {
+        String::new()
+    } else {
+        format!(" ({} rows/s)", HumanCount((rows as f64 / elapsed.as_secs_f64()) as u64))
+    };
+    let empty = if rows == 0 { "; there are no records, only a header line" } else { "" };
     output.note(&format!(
-        "imported {} points x {dimensions} dimensions in {:.1} s ({} rows/s){merged}",
-        HumanCount(report.points),
-        elapsed.as_secs_f64(),
-        HumanCount((rows as f64 / elapsed.as_secs_f64().max(1e-6)) as u64),
+        "imported {} x {} in {}{rate}{merged}{empty}",
+        count_of(report.points, "point"),
+        count_of(dimensions, "dimension"),
+        duration(elapsed),
     ));
     if output.is_json() {
         let columns = schema
             .dimensions()
-            .map(|(name, column_type)| Report::new().field("name", name).field("type", column_type.name()).into());
+            .map(|(name, column_type)| Report::new().field("name", name).field("type", type_name(column_type)).into());
         let columns: Vec<Value> = columns.collect();
         let summary = Report::new()
             .field("rows", rows)
             .field("points", report.points)
             .field("merged", report.merged)
-            .field("dimensions", dimensions as u64)
-            .field("key_type", schema.key_type().name())
+            .field("dimensions", dimensions)
+            .field("key_type", type_name(schema.key_type()))
             .field("columns", columns)
             .seconds(elapsed);
         output.print(&summary.to_json())?;
     }
     Ok(Exit::Done)
+}
+
+/// The name of a type; null where there is nothing to tell a type from.
+fn type_name(column_type: Option<ColumnType>) -> Value {
+    column_type.map_or(Value::Null, |column_type| column_type.name().into())
 }
 
 fn refused(error: vector_datalib::Error) -> Failure {

@@ -8,7 +8,7 @@
 //! - *boolean*: `true` and `false`.
 //! - *text*: everything else.
 //!
-//! Missing cells do not count. A column without any other cell has no type and becomes no dimension.
+//! Missing cells do not count. A column without any other cell has no type; it becomes a dimension without values.
 
 use std::fmt::Write as _;
 use vector_datalib::ValueRef;

@@ -20,6 +20,7 @@ mod progress;
 mod records;
 mod report;
 mod sink;
+mod verify;
 
 use arguments::{Arguments, Command};
 use clap::Parser as _;
@@ -55,7 +56,7 @@ fn run(command: Command, output: &Output) -> Outcome {
         Command::Put(arguments) => points::put(arguments, output),
         Command::Delete(arguments) => points::delete(&arguments, output),
         Command::Stats(arguments) => maintenance::stats(&arguments, output),
-        Command::Verify(arguments) => maintenance::verify(&arguments, output),
+        Command::Verify(arguments) => verify::run(&arguments, output),
         Command::Checkpoint(arguments) => maintenance::checkpoint(&arguments, output),
         Command::Compact(arguments) => maintenance::compact(&arguments, output),
     }

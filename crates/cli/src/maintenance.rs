@@ -1,10 +1,10 @@
-//! `vdb stats`, `verify`, `checkpoint` and `compact`: a database as a whole.
+//! `vdb stats`, `checkpoint` and `compact`: a database as a whole.
 
 use crate::arguments::{Compact, Database};
 use crate::csv_export::CsvOptions;
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Exit, Outcome};
 use crate::export;
-use crate::output::{Output, Table, count_of};
+use crate::output::{Output, Table, count_of, duration};
 use crate::progress::Observer;
 use crate::report::Report;
 use indicatif::{HumanBytes, HumanCount};
@@ -69,7 +69,7 @@ pub(crate) fn stats_tables(stats: &Stats) -> String {
         ("sequence", count(stats.sequence)),
         ("created", stats.metadata.created_at.clone()),
         ("modified", stats.metadata.last_modified.clone()),
-        ("version", stats.metadata.version.clone()),
+        ("version", format!("{} (of a .db export)", stats.metadata.version)),
     ] {
         whole.row(vec![name.to_owned(), text]);
     }
@@ -88,49 +88,13 @@ pub(crate) fn stats_tables(stats: &Stats) -> String {
             bytes(dimension.bytes),
         ]);
     }
-    format!("{}\n\n{}", whole.render(), details.render())
-}
-
-/// Runs `verify`.
-pub(crate) fn verify(arguments: &Database, output: &Output) -> Outcome {
-    let started = Instant::now();
-    let mut observer = Observer::new(output);
-    let verified = VectorDb::open_read_only(&arguments.db).and_then(|db| {
-        note_unclean(&db, output);
-        db.verify_with(&mut |progress| observer.observe(progress))
-    });
-    drop(observer);
-    let (files, bytes, problems) = match verified {
-        Ok(report) => (report.files, report.bytes, report.problems),
-        // What does not even open is a problem like any other.
-        Err(error) if error.is_corrupt() => (0, 0, vec![error]),
-        Err(error) => return Err(error.into()),
-    };
-    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    let elapsed = started.elapsed();
-    if output.is_json() {
-        let listed: Vec<Value> = problems.iter().map(|problem| Value::from(problem.as_str())).collect();
-        let report = Report::new().field("sound", problems.is_empty()).field("files", files).field("bytes", bytes);
-        output.print(&report.field("problems", listed).seconds(elapsed).to_json())?;
-    } else {
-        for problem in &problems {
-            output.print(&crate::output::printable(problem))?;
-        }
-    }
-    match problems.len() {
-        0 => {
-            if !output.is_json() {
-                let (files, bytes) = (count_of(files, "file"), HumanBytes(bytes));
-                output.print(&format!("sound: {files}, {bytes}, read in {:.1} s", elapsed.as_secs_f64()))?;
-            }
-            Ok(Exit::Done)
-        }
-        count => Err(Failure::corrupt(format!("{}: {}", arguments.db.display(), count_of(count as u64, "problem")))),
-    }
+    let exact = stats.dimension_details.iter().all(|dimension| dimension.distinct_exact);
+    let legend = if exact { "" } else { "\n\n~ as of the last checkpoint" };
+    format!("{}\n\n{}{legend}", whole.render(), details.render())
 }
 
 /// Says so if the log ends in something that is no commit.
-fn note_unclean(db: &VectorDb, output: &Output) {
+pub(crate) fn note_unclean(db: &VectorDb, output: &Output) {
     let dropped = db.open_report().bytes_dropped;
     if dropped > 0 {
         let reason = "a write that was cut short and never acknowledged, or one that is going on";
@@ -154,9 +118,9 @@ pub(crate) fn checkpoint(arguments: &Database, output: &Output) -> Outcome {
     db.close()?;
     let elapsed = started.elapsed();
     output.note(&format!(
-        "{}: checkpoint done in {:.1} s: generation {}, {}",
+        "{}: checkpoint done in {}: generation {}, {}",
         arguments.db.display(),
-        elapsed.as_secs_f64(),
+        duration(elapsed),
         after.generation,
         HumanBytes(after.file_size_bytes)
     ));
@@ -182,9 +146,9 @@ pub(crate) fn compact(arguments: &Compact, output: &Output) -> Outcome {
     let after = db.stats()?;
     let elapsed = started.elapsed();
     output.note(&format!(
-        "{}: compacted in {:.1} s: {} -> {}",
+        "{}: compacted in {}: {} -> {}",
         arguments.db.display(),
-        elapsed.as_secs_f64(),
+        duration(elapsed),
         HumanBytes(before.file_size_bytes),
         HumanBytes(after.file_size_bytes)
     ));
@@ -203,4 +167,28 @@ pub(crate) fn compact(arguments: &Compact, output: &Output) -> Outcome {
         output.print(&report.to_json())?;
     }
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vector_datalib::{BulkLoader, ValueRef, attrs};
+
+    #[test]
+    fn a_table_explains_its_signs_where_it_uses_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.vdb");
+        let mut loader = BulkLoader::create(&path).unwrap();
+        for key in 0..100_000i64 {
+            loader.push(key, [("n", ValueRef::Int((key * 7919).into()))]).unwrap();
+        }
+        loader.finish().unwrap();
+        let db = VectorDb::open(&path).unwrap();
+        let tables = stats_tables(&db.stats().unwrap());
+        assert!(tables.contains(" (of a .db export)\n"), "{tables}");
+        assert!(tables.contains("  100,000  ") && !tables.contains('~'), "{tables}");
+        db.upsert(5, attrs! { "n" => -1 }).unwrap();
+        let tables = stats_tables(&db.stats().unwrap());
+        assert!(tables.contains("  ~100,000  ") && tables.ends_with("\n\n~ as of the last checkpoint"), "{tables}");
+    }
 }

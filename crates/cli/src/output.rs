@@ -6,11 +6,13 @@
 use crate::exit::{Failure, Outcome};
 use indicatif::HumanCount;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
 
 /// Where the output of a command goes, and in which form.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
     json: bool,
+    json_asked_for: bool,
     quiet: bool,
     terminal: bool,
 }
@@ -19,12 +21,17 @@ impl Output {
     /// Decides from the options and from what stdout is.
     pub(crate) fn new(json: bool, quiet: bool) -> Self {
         let terminal = io::stdout().is_terminal();
-        Self { json: json || !terminal, quiet, terminal }
+        Self { json: json || !terminal, json_asked_for: json, quiet, terminal }
     }
 
     /// Whether results are printed as JSON.
     pub(crate) const fn is_json(&self) -> bool {
         self.json
+    }
+
+    /// Whether `--json` was given, as opposed to stdout not being a terminal.
+    pub(crate) const fn is_json_asked_for(&self) -> bool {
+        self.json_asked_for
     }
 
     /// Whether neither progress nor notes are wanted.
@@ -70,6 +77,17 @@ pub(crate) fn printable(text: &str) -> String {
 /// A number of things, as in `1 file` and `1,458 points`.
 pub(crate) fn count_of(count: u64, thing: &str) -> String {
     format!("{} {thing}{}", HumanCount(count), if count == 1 { "" } else { "s" })
+}
+
+/// A duration in the unit that fits it.
+pub(crate) fn duration(duration: Duration) -> String {
+    let nanoseconds = duration.as_nanos() as f64;
+    match nanoseconds {
+        ..1e3 => format!("{nanoseconds:.0} ns"),
+        ..1e6 => format!("{:.1} us", nanoseconds / 1e3),
+        ..1e9 => format!("{:.1} ms", nanoseconds / 1e6),
+        _ => format!("{:.2} s", nanoseconds / 1e9),
+    }
 }
 
 /// A table of text: numbers to the right.
@@ -165,6 +183,15 @@ mod tests {
     #[test]
     fn numbers_of_things() {
         assert_eq!([0, 1, 1458].map(|count| count_of(count, "point")), ["0 points", "1 point", "1,458 points"]);
+    }
+
+    #[test]
+    fn durations_have_a_unit_that_fits() {
+        for (nanoseconds, text) in
+            [(0, "0 ns"), (999, "999 ns"), (1500, "1.5 us"), (2_340_000, "2.3 ms"), (1_234_000_000, "1.23 s")]
+        {
+            assert_eq!(duration(Duration::from_nanos(nanoseconds)), text);
+        }
     }
 
     #[test]

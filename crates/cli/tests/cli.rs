@@ -146,6 +146,10 @@ fn help_and_version_go_to_stdout() {
     ] {
         assert!(run.stdout.contains(word), "{word}");
     }
+    for code in ["0  done", "1  a key", "2  wrong usage", "3  corrupt", "4  locked", "5  anything else"] {
+        assert!(run.stdout.contains(&format!("\n  {code}")), "{code}: {}", run.stdout);
+    }
+    assert!(place.line(&["-h"]).contains("Exit codes: 0 done"));
     assert_eq!(place.line(&["--version"]), format!("vdb {}", env!("CARGO_PKG_VERSION")));
     assert_eq!(place.run(&["import", "--help"]).code, 0);
     assert_eq!(place.run(&["help", "import"]).code, 0);
@@ -237,4 +241,16 @@ fn the_demo_tells_its_steps_and_leaves_nothing_or_what_was_asked_for() {
     assert_eq!(names_in(&place.path("tour")), ["airports.db", "airports.vdb"]);
     assert_eq!(place.line(&["get", "tour/airports.vdb", "VDB"]), r#"{"name":"Vector Field","alt":-3,"gates":2}"#);
     assert_eq!(place.run(&["demo", "tour"]).code, 5);
+}
+
+#[test]
+fn the_demo_is_quiet_when_told_and_is_no_json() {
+    let place = Place::new();
+    let run = place.run(&["demo", "tour", "-q"]);
+    assert_eq!((run.code, run.stdout.as_str(), run.stderr.as_str()), (0, "", ""));
+    assert_eq!(place.line(&["get", "tour/airports.vdb", "VDB", "gates"]), "2");
+    let run = place.run(&["demo", "tour", "-q"]);
+    assert_eq!((run.code, run.stdout.as_str(), run.stderr.lines().count()), (5, "", 1));
+    place.fails(&["demo", "new", "--json"], 2, "demo shows its steps as text and has no --json; leave it out");
+    assert_eq!(place.names(), ["tour"]);
 }

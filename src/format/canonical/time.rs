@@ -7,23 +7,12 @@ const LAST: i64 = 253_402_300_799_999_999;
 
 /// Formats microseconds since 1970-01-01T00:00:00Z as `YYYY-MM-DDTHH:MM:SS.ffffff`, without the fraction when it is zero.
 /// Times outside of the years 1 to 9999 become the nearest one inside.
-#[expect(clippy::arithmetic_side_effects, reason = "the clamp keeps every term far from the limits of an i64")]
 pub(crate) fn isoformat(microseconds: i64) -> String {
     let microseconds = microseconds.clamp(FIRST, LAST);
     let (second, fraction) = (microseconds.div_euclid(1_000_000), microseconds.rem_euclid(1_000_000));
     let (day, second) = (second.div_euclid(86_400), second.rem_euclid(86_400));
 
-    // Days since 0000-03-01: leap days fall on the ends of years, and 400 years have 146,097 days. Source: Howard Hinnant,
-    // "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
-    let day = day + 719_468;
-    let (era, day_of_era) = (day.div_euclid(146_097), day.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-
+    let (year, month, day) = crate::model::civil_from_days(day);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
     let mut text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
     if fraction != 0 {

@@ -327,8 +327,8 @@ impl Storage for Disk {
         self.with_content(name, <[u8]>::to_vec)
     }
 
-    fn read_from(&self, name: &str, offset: u64) -> Result<Option<Vec<u8>>, StorageError> {
-        self.with_content(name, |bytes| bytes.get(offset as usize..).unwrap_or_default().to_vec())
+    fn read_range(&self, name: &str, offset: u64, len: u64) -> Result<Option<Vec<u8>>, StorageError> {
+        self.with_content(name, |bytes| bytes.iter().copied().skip(offset as usize).take(len as usize).collect())
     }
 
     fn len(&self, name: &str) -> Result<Option<u64>, StorageError> {

@@ -77,7 +77,7 @@ fn check_iter(snapshot: &Snapshot, contents: &Contents) {
     let mut read = snapshot.iter();
     for (slot, expected) in contents.points() {
         let point = read.next().expect("another point").unwrap();
-        assert_eq!(point.slot(), Slot(slot));
+        assert_eq!(point.coordinate(), Slot(slot));
         check_key(Some(point.key()), Some(&expected.key.value), slot);
         let mut attributes = expected.attributes.iter();
         for attribute in point.attributes() {

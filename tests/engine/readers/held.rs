@@ -37,12 +37,12 @@ fn full_read(snapshot: &Snapshot) -> u64 {
     let (mut points, mut last_slot) = (0, None);
     for point in snapshot {
         let point = point.unwrap();
-        assert!(last_slot < Some(point.slot()), "slots ascend");
-        last_slot = Some(point.slot());
-        assert_eq!(snapshot.slot(point.key()).unwrap(), Some(point.slot()));
-        assert_eq!(snapshot.key(point.slot()).unwrap(), Some(point.key()));
+        assert!(last_slot < Some(point.coordinate()), "slots ascend");
+        last_slot = Some(point.coordinate());
+        assert_eq!(snapshot.slot(point.key()).unwrap(), Some(point.coordinate()));
+        assert_eq!(snapshot.key(point.coordinate()).unwrap(), Some(point.key()));
         let copy = point.to_point().unwrap();
-        assert_eq!(left.get(point.slot()).unwrap().map(|v| v.to_value().unwrap()), copy.get("left").cloned());
+        assert_eq!(left.get(point.coordinate()).unwrap().map(|v| v.to_value().unwrap()), copy.get("left").cloned());
         format!("{copy:?}").hash(&mut digest);
         // Extra points come and go in pairs.
         if let Some(name) = copy.key().to_value().as_str() {

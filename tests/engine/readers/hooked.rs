@@ -59,8 +59,8 @@ impl Storage for HookedStorage {
         self.inner.read(name)
     }
 
-    fn read_from(&self, name: &str, offset: u64) -> Result<Option<Vec<u8>>, StorageError> {
-        self.inner.read_from(name, offset)
+    fn read_range(&self, name: &str, offset: u64, len: u64) -> Result<Option<Vec<u8>>, StorageError> {
+        self.inner.read_range(name, offset, len)
     }
 
     fn len(&self, name: &str) -> Result<Option<u64>, StorageError> {

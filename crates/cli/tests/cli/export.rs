@@ -27,6 +27,13 @@ fn csv_comes_back_as_it_was() {
 }
 
 #[test]
+fn the_help_says_what_a_dash_is() {
+    let help = Place::new().line(&["export", "--help"]);
+    let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("If OUT is -, the points go to stdout and --format says how, jsonl or csv"), "{help}");
+}
+
+#[test]
 fn csv_has_options_for_the_names_it_needs() {
     let place = Place::new();
     let db = place.people();
@@ -120,7 +127,7 @@ fn a_place_that_cannot_be_written_is_named() {
     place.fails(
         &["export", db, "x.xml"],
         2,
-        "x.xml: this name does not tell what to write; end it in .db, .jsonl or .csv, or say --format",
+        "x.xml: this name does not tell what to write; end it in .db, .jsonl or .csv; or say --format",
     );
     // A device is written to, not replaced.
     assert_eq!(place.run(&["export", db, "/dev/null", "--format", "csv"]).code, 0);

@@ -2,6 +2,7 @@
 
 use crate::{Place, names_in};
 use std::fs;
+use std::path::Path;
 
 #[test]
 fn stats_have_the_names_of_the_library() {
@@ -40,7 +41,7 @@ fn checkpoint_and_compact_keep_every_answer() {
     place.fails(
         &["compact", db, "--export", "out"],
         2,
-        "out: this name does not tell what to write; end it in .db, .jsonl or .csv, or say --format",
+        "out: this name does not tell what to write; end it in .db, .jsonl or .csv",
     );
 }
 
@@ -59,7 +60,42 @@ fn a_sound_database_is_called_sound() {
     let db = place.people();
     let report = place.json(&["verify", db]);
     assert_eq!((&report["sound"], &report["problems"]), (&true.into(), &serde_json::json!([])));
-    assert!(report["files"].as_u64().unwrap() > 0 && report["bytes"].as_u64().unwrap() > 0);
+    assert_eq!(report["opened"], true);
+    let path = place.path(db);
+    let data_files = names_in(&path).into_iter().filter(|name| name.starts_with("axis-") || name.starts_with("dim-"));
+    let lens: Vec<u64> = data_files.map(|name| fs::metadata(path.join(name)).unwrap().len()).collect();
+    assert_eq!((&report["files"], &report["bytes"]), (&lens.len().into(), &lens.iter().sum::<u64>().into()));
+}
+
+#[test]
+fn what_keeps_a_database_from_being_opened_is_a_finding() {
+    let place = Place::new();
+    let db = place.people();
+    place.line(&["put", db, "104", r#"{"name":"Dave"}"#]);
+    for name in names_in(&place.path(db)).into_iter().filter(|name| name != "LOCK") {
+        let (path, aside) = (place.path(db).join(&name), place.path("aside"));
+        fs::rename(&path, &aside).unwrap();
+        // Missing, empty, and a directory.
+        for replace in [|_: &Path| Ok(()), |path: &Path| fs::write(path, ""), |path: &Path| fs::create_dir(path)] {
+            replace(&path).unwrap();
+            let run = place.run(&["verify", db]);
+            assert_eq!(run.code, 3, "{name}: {run:?}");
+            let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+            assert_eq!((&report["sound"], &report["opened"]), (&false.into(), &false.into()));
+            let problem = report["problems"][0].as_str().unwrap();
+            assert!(problem.contains(db) && (problem.contains(&name) || problem.contains("MANIFEST")), "{problem}");
+            assert_eq!(run.stderr, "vdb: people.vdb: 1 problem; it cannot be opened, and nothing else was checked\n");
+            let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
+        }
+        fs::rename(&aside, &path).unwrap();
+    }
+    // What is no damage: no database.
+    fs::create_dir(place.path("empty.vdb")).unwrap();
+    place.fails(
+        &["verify", "empty.vdb"],
+        5,
+        &format!("there is no database at {}", place.path("empty.vdb").canonicalize().unwrap().display()),
+    );
 }
 
 #[test]
@@ -82,7 +118,8 @@ fn a_flipped_byte_in_any_file_is_found() {
             let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
             let problem = report["problems"][0].as_str().unwrap();
             assert!(report["sound"] == false && problem.contains(&name), "{name} at {at}: {problem}");
-            assert_eq!(run.stderr, "vdb: people.vdb: 1 problem\n");
+            assert!(run.stderr.starts_with("vdb: people.vdb: 1 problem"), "{run:?}");
+            assert_eq!(run.stderr.contains("cannot be opened"), report["opened"] == false, "{run:?}");
             // A command that reads the damage says so; one that does not gives the right answer.
             let run = place.run(&["get", db, "101"]);
             assert!(
