@@ -1,6 +1,6 @@
 //! The handle of an open database.
 
-use crate::engine::{self, Database, Outcome, SlotOrder, State, Step};
+use crate::engine::{self, Database, Handle, Outcome, SlotOrder, State, Step};
 use crate::engine::{OpenReport, VerifyReport};
 #[cfg(doc)]
 use crate::error::Error;
@@ -37,7 +37,7 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone)]
 pub struct VectorDb {
-    database: Arc<Database>,
+    database: Arc<Handle>,
 }
 
 impl fmt::Debug for VectorDb {
@@ -74,7 +74,7 @@ impl CompactOptions {
 
 impl VectorDb {
     pub(crate) fn new(database: Database) -> Self {
-        Self { database: Arc::new(database) }
+        Self { database: Arc::new(Handle::new(database)) }
     }
 
     /// Makes a new database with the default [`Options`].

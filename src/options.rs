@@ -1,7 +1,7 @@
 //! How a database is opened.
 
 use crate::VectorDb;
-use crate::engine::{Database, Durability, EngineOptions};
+use crate::engine::{AutoCheckpoint, Database, Durability, EngineOptions};
 use crate::error::{Error, Result};
 use crate::storage::{DiskStorage, MapMode, Storage};
 use std::io::ErrorKind;
@@ -16,10 +16,21 @@ use std::sync::Arc;
 /// let db = Options::new().durability(Durability::Eventual).create(dir.path().join("points.vdb"))?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     durability: Durability,
     heap: bool,
+    merge_fraction: f64,
+    auto_checkpoint: AutoCheckpoint,
+}
+
+/// A log of this length replays in some tenths of a second, and its commits take about 100 MB in memory.
+const AUTO_CHECKPOINT: AutoCheckpoint = AutoCheckpoint { log_len: Some(32 << 20), in_background: true };
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { durability: Durability::default(), heap: false, merge_fraction: 0.5, auto_checkpoint: AUTO_CHECKPOINT }
+    }
 }
 
 impl Options {
@@ -42,6 +53,35 @@ impl Options {
     #[must_use]
     pub const fn mmap(mut self, mmap: bool) -> Self {
         self.heap = !mmap;
+        self
+    }
+
+    /// The length of the log, in bytes, at which a checkpoint starts by itself; `None` for never, so that only
+    /// [`save`](VectorDb::save) and [`compact`](VectorDb::compact) make them. The default is 32 MiB. A longer log makes checkpoints
+    /// rarer, opening after a crash slower, and takes more memory: some three times its length.
+    #[must_use]
+    pub const fn auto_checkpoint(mut self, log_len: Option<u64>) -> Self {
+        self.auto_checkpoint.log_len = log_len;
+        self
+    }
+
+    /// Whether checkpoints that start by themselves run on a thread of their own (the default), or in the commit that fills
+    /// the log, which then takes as long as the checkpoint. On a thread of its own one that fails is told by
+    /// [`Stats::checkpoint_failure`](crate::Stats::checkpoint_failure); commits wait for it only when they fill the log four times
+    /// over meanwhile.
+    #[must_use]
+    pub const fn background(mut self, in_background: bool) -> Self {
+        self.auto_checkpoint.in_background = in_background;
+        self
+    }
+
+    /// When a checkpoint merges what was changed into the axis and column files, instead of writing one more patch: when
+    /// all patches together would hold more than this fraction of the cells of those files. The default is 0.5. Less makes reads of
+    /// changed data faster and the database smaller, more makes writing cheaper; 0 merges at every checkpoint, and writes
+    /// again every dimension that changed.
+    #[must_use]
+    pub const fn merge_fraction(mut self, fraction: f64) -> Self {
+        self.merge_fraction = fraction;
         self
     }
 
@@ -100,7 +140,11 @@ impl Options {
     }
 
     const fn engine(&self) -> EngineOptions {
-        EngineOptions { durability: self.durability }
+        EngineOptions {
+            durability: self.durability,
+            merge_fraction: self.merge_fraction,
+            auto_checkpoint: self.auto_checkpoint,
+        }
     }
 
     /// [`create`](Self::create) in any storage.

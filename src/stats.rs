@@ -1,6 +1,6 @@
 //! Numbers about a database.
 
-use crate::engine::{Database, Metadata, State};
+use crate::engine::{Handle, Metadata, State};
 use crate::error::Result;
 
 /// What [`VectorDb::stats`](crate::VectorDb::stats) tells. The first five fields have the names of the Python package.
@@ -27,6 +27,12 @@ pub struct Stats {
     pub sequence: u64,
     /// Bytes of the log. They shrink to nothing at a checkpoint.
     pub wal_bytes: u64,
+    /// Patch files: what checkpoints wrote since axis and column files were last written.
+    pub patches: u64,
+    /// Bytes of these.
+    pub patch_bytes: u64,
+    /// Why the last checkpoint that started by itself failed; `None` when it did not, or there was none.
+    pub checkpoint_failure: Option<String>,
     /// Bytes of the keys and their index.
     pub axis_bytes: u64,
     /// How keys are stored: `dense`, or the encoding of the key column.
@@ -41,22 +47,22 @@ pub struct DimensionStats {
     pub name: String,
     /// Distinct values.
     pub distinct_values: u64,
-    /// Whether `distinct_values` is of now; otherwise it is of the last checkpoint, for a dimension that is stored without a
-    /// dictionary.
+    /// Whether `distinct_values` is of now; otherwise it is of when the column file was written, for a dimension that is stored
+    /// without a dictionary.
     pub distinct_exact: bool,
     /// Points that have a value.
     pub points: u64,
     /// Of these, points whose value is null.
     pub nulls: u64,
-    /// How the base file stores values; `none` when there is none.
+    /// How the column file stores values; `none` when there is none.
     pub encoding: &'static str,
-    /// How the base file says which slots have a value.
+    /// How the column file says which slots have a value.
     pub presence: String,
-    /// Bytes of the base file.
+    /// Bytes of the column file.
     pub bytes: u64,
 }
 
-pub(crate) fn stats(database: &Database, state: &State) -> Result<Stats> {
+pub(crate) fn stats(database: &Handle, state: &State) -> Result<Stats> {
     let mut details = Vec::new();
     let changes = state.changes();
     for dimension in state.dimensions() {
@@ -74,6 +80,7 @@ pub(crate) fn stats(database: &Database, state: &State) -> Result<Stats> {
     }
     let (axis_encoding, axis_bytes) = state.axis_description()?;
     let (slots, points) = (u64::from(state.slot_count()), u64::from(state.point_count()));
+    let (patches, patch_bytes) = state.patch_sizes();
     let (file_size_bytes, wal_bytes) = database.sizes(state)?;
     Ok(Stats {
         vector_points: points,
@@ -86,6 +93,9 @@ pub(crate) fn stats(database: &Database, state: &State) -> Result<Stats> {
         generation: state.generation(),
         sequence: state.sequence(),
         wal_bytes,
+        patches,
+        patch_bytes,
+        checkpoint_failure: database.checkpoint_failure(),
         axis_bytes,
         axis_encoding,
     })

@@ -123,6 +123,11 @@ impl Heads {
         None
     }
 
+    /// Number of keys.
+    pub(super) fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
     /// The item of a key. Keys are below 2^64 - 1.
     #[inline]
     pub(super) fn get(&self, key: u64) -> Option<u32> {

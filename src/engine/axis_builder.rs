@@ -155,9 +155,14 @@ impl AxisBuilder {
                 let mut all = PresentSlots::default();
                 (0..slot_count).for_each(|slot| all.insert(slot));
                 write_segments(&KeyCells { store: &store, present: &present }, &all, slot_count, &mut writer)?;
-                let (buckets, layout) = build_index(&store, &present, slot_count, hash_seed);
-                write_index(&buckets, &mut writer)?;
-                layout
+                let keys = || {
+                    let used = (0..slot_count).filter(|&slot| present.contains(slot));
+                    used.map(|slot| (slot, store.key(slot)))
+                };
+                let index = build_index(present.count(), keys, hash_seed);
+                index.write(&mut writer)?;
+                let BuiltIndex { bucket_count, hash_seed, chain_len_max, .. } = index;
+                Layout::Indexed { bucket_count, hash_seed, chain_len_max }
             }
         };
         let free_count = u64::from(slot_count) - present.count();
@@ -213,15 +218,27 @@ impl CellSource for KeyCells<'_> {
     }
 }
 
-fn build_index(store: &Store, present: &PresentSlots, slot_count: u32, hash_seed: u64) -> (Vec<BucketBuilder>, Layout) {
+/// A key index, and what its readers need to know.
+pub(super) struct BuiltIndex {
+    buckets: Vec<BucketBuilder>,
+    pub(super) bucket_count: u64,
+    pub(super) hash_seed: u64,
+    pub(super) chain_len_max: u32,
+}
+
+/// Builds the index of `key_count` keys, which `keys` gives with their slots, each time it is called.
+pub(super) fn build_index<'k, I>(key_count: u64, keys: impl Fn() -> I, hash_seed: u64) -> BuiltIndex
+where
+    I: Iterator<Item = (u32, ValueRef<'k>)>,
+{
     // Seven tenths full: a lookup then rarely leaves its home bucket.
-    let bucket_count = (present.count() * 10).div_ceil(8 * 7).max(1);
+    let bucket_count = (key_count * 10).div_ceil(8 * 7).max(1);
     let mut tries = 0;
     loop {
         let seed = hash_seed.wrapping_add(tries);
         let mut buckets = vec![BucketBuilder::EMPTY; bucket_count as usize];
-        for slot in (0..slot_count).filter(|&slot| present.contains(slot)) {
-            let hash = value::hash(store.key(slot), seed);
+        for (slot, key) in keys() {
+            let hash = value::hash(key, seed);
             let mut at = home(hash, bucket_count);
             while buckets.get_mut(at as usize).is_some_and(|bucket| !bucket.insert(fingerprint(hash), slot)) {
                 at = (at + 1) % bucket_count;
@@ -230,7 +247,7 @@ fn build_index(store: &Store, present: &PresentSlots, slot_count: u32, hash_seed
         let chain_len_max = longest_chain(&buckets);
         tries += 1;
         if chain_len_max <= CHAIN_LEN_LIMIT || tries == SEED_TRIES {
-            return (buckets, Layout::Indexed { bucket_count, hash_seed: seed, chain_len_max });
+            return BuiltIndex { buckets, bucket_count, hash_seed: seed, chain_len_max };
         }
     }
 }
@@ -247,16 +264,19 @@ fn longest_chain(buckets: &[BucketBuilder]) -> u32 {
     (longest + 1).min(buckets.len() as u32)
 }
 
-fn write_index(buckets: &[BucketBuilder], writer: &mut BlockWriter<'_>) -> Result<()> {
-    writer.begin_section(SECTION_INDEX)?;
-    let mut bytes = Vec::new();
-    for chunk in buckets.chunks(1024) {
-        bytes.clear();
-        chunk.iter().for_each(|bucket| bucket.encode(&mut bytes));
-        writer.write(&bytes)?;
+impl BuiltIndex {
+    /// Writes the section.
+    pub(super) fn write(&self, writer: &mut BlockWriter<'_>) -> Result<()> {
+        writer.begin_section(SECTION_INDEX)?;
+        let mut bytes = Vec::new();
+        for chunk in self.buckets.chunks(1024) {
+            bytes.clear();
+            chunk.iter().for_each(|bucket| bucket.encode(&mut bytes));
+            writer.write(&bytes)?;
+        }
+        writer.end_section();
+        Ok(())
     }
-    writer.end_section();
-    Ok(())
 }
 
 fn write_tombstones(present: &PresentSlots, slot_count: u32, writer: &mut BlockWriter<'_>) -> Result<u32> {

@@ -1,15 +1,13 @@
 //! Reading the axis file: keys by slot, slots by key, tombstones.
 
-use super::base_column::Cells;
 use super::block_file::BlockFile;
+use super::cells::Cells;
+use super::key_index::KeyIndex;
 use crate::error::Result;
 use crate::format::Invalid;
 use crate::format::axis::{
-    Axis, BUCKET_LEN, Bucket, Layout, SECTION_AXIS, SECTION_INDEX, SECTION_TOMBSTONES, bitmap_word, fingerprint, home,
-    next_set_bit, tombstone_levels,
+    Axis, Layout, SECTION_AXIS, SECTION_INDEX, SECTION_TOMBSTONES, bitmap_word, next_set_bit, tombstone_levels,
 };
-use crate::format::block_file::Section;
-use crate::format::value;
 use crate::model::{KeyRef, ValueRef, is_key_integer};
 use std::sync::OnceLock;
 
@@ -26,7 +24,7 @@ struct Resolved {
     slot_count: u32,
     /// Absent in a dense axis.
     cells: Option<Cells>,
-    index: Section,
+    index: KeyIndex,
     /// File offset of each level of the tombstones.
     levels: Vec<u64>,
 }
@@ -65,7 +63,13 @@ impl BaseAxis {
         }
         let cells = match axis.layout {
             Layout::Dense { .. } => None,
-            Layout::Indexed { .. } => Some(Cells::resolve(&self.file)?),
+            Layout::Indexed { .. } => Some(Cells::resolve_base(&self.file, slot_count)?),
+        };
+        let index = match axis.layout {
+            Layout::Dense { .. } => KeyIndex { section: index, bucket_count: 0, hash_seed: 0, chain_len_max: 0 },
+            Layout::Indexed { bucket_count, hash_seed, chain_len_max } => {
+                KeyIndex { section: index, bucket_count, hash_seed, chain_len_max }
+            }
         };
         let mut levels = Vec::new();
         let mut offset = tombstones.offset;
@@ -100,47 +104,17 @@ impl BaseAxis {
                 let in_use = slot < resolved.slot_count && !self.is_tombstone(resolved, slot)?;
                 Ok(in_use.then_some(slot))
             }
-            Layout::Indexed { bucket_count, hash_seed, chain_len_max } => {
-                self.search(resolved, key, bucket_count, hash_seed, chain_len_max)
-            }
-        }
-    }
-
-    fn search(
-        &self,
-        resolved: &Resolved,
-        key: KeyRef<'_>,
-        bucket_count: u64,
-        hash_seed: u64,
-        chain_len_max: u32,
-    ) -> Result<Option<u32>> {
-        let hash = value::hash(key.value(), hash_seed);
-        let mut at = home(hash, bucket_count);
-        for _ in 0..chain_len_max {
-            let offset = resolved.index.offset + at * BUCKET_LEN as u64;
-            let Some(bucket) = Bucket::new(self.file.bytes(offset, BUCKET_LEN as u64)?) else { break };
-            for slot in bucket.matches(fingerprint(hash)) {
-                if self.stored_key(resolved, slot)? == Some(key.value()) {
-                    if self.is_tombstone(resolved, slot)? {
-                        return Err(self.corrupt_index("an entry that leads to a free slot"));
+            Layout::Indexed { .. } => {
+                let holds = |slot| Ok(self.stored_key(resolved, slot)? == Some(key.value()));
+                let found = resolved.index.find(&self.file, key, holds)?;
+                match found {
+                    Some(slot) if self.is_tombstone(resolved, slot)? => {
+                        Err(resolved.index.corrupt(&self.file, "an entry that leads to a free slot"))
                     }
-                    return Ok(Some(slot));
+                    found => Ok(found),
                 }
             }
-            if !bucket.overflows() {
-                return Ok(None);
-            }
-            at += 1;
-            if at == bucket_count {
-                at = 0;
-            }
         }
-        Err(self.corrupt_index("a chain longer than the longest"))
-    }
-
-    #[cold]
-    fn corrupt_index(&self, reason: &'static str) -> crate::error::Error {
-        self.file.corrupt(Invalid::new(self.file.section(SECTION_INDEX).offset, "index", reason))
     }
 
     /// The key that a slot of an indexed axis holds, tombstones not considered.
@@ -149,9 +123,7 @@ impl BaseAxis {
         let Some(cells) = &resolved.cells else { return Ok(None) };
         match cells.get(&self.file, slot)? {
             Some(value) => Ok(Some(value)),
-            None => {
-                Err(self.file.corrupt(Invalid::new(resolved.index.offset, "index", "a slot past the end of the axis")))
-            }
+            None => Err(resolved.index.corrupt(&self.file, "a slot past the end of the axis")),
         }
     }
 
@@ -169,6 +141,11 @@ impl BaseAxis {
             Some(key) => Ok(Some(key)),
             None => Err(self.file.corrupt(Invalid::new(0, "keys", "a value that cannot be a key"))),
         }
+    }
+
+    /// Slots of the file.
+    pub(super) fn slot_count(&self) -> Result<u32> {
+        Ok(self.resolve()?.slot_count)
     }
 
     /// Whether a slot is in use.

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::format::block_file::{BLOCK_SHIFT, Header, Section, block_bounds};
-use crate::format::column::SECTION_TEXT_HEAP;
+use crate::format::column::{SECTION_TEXT_HEAP, SECTION_VALUE_HEAP};
 use crate::format::manifest::FileEntry;
 use crate::format::{Invalid, heap};
 use crate::storage::{Region, Storage};
@@ -16,7 +16,8 @@ pub(super) struct BlockFile {
     header: Header,
     entry: FileEntry,
     path: PathBuf,
-    text_heap: Option<Section>,
+    text_heap: Section,
+    value_heap: Section,
     /// Set once the checksum table has been verified.
     table_verified: AtomicBool,
     /// One bit for each block that has been verified. Relaxed: the bits guard immutable bytes, not other memory.
@@ -43,6 +44,10 @@ impl<E: Into<Error>> From<E> for OpenError {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
     }
+}
+
+fn section(header: &Header, kind: u32) -> Section {
+    header.section(kind).unwrap_or(Section { kind, offset: 0, len: 0 })
 }
 
 impl BlockFile {
@@ -76,7 +81,8 @@ impl BlockFile {
         }
         let words = usize::try_from(header.block_count().div_ceil(64)).unwrap_or(usize::MAX);
         Ok(Self {
-            text_heap: header.section(SECTION_TEXT_HEAP),
+            text_heap: section(&header, SECTION_TEXT_HEAP),
+            value_heap: section(&header, SECTION_VALUE_HEAP),
             verified: (0..words).map(|_| AtomicU64::new(0)).collect(),
             table_verified: AtomicBool::new(false),
             region,
@@ -96,7 +102,19 @@ impl BlockFile {
 
     /// The section of a kind; an empty one where the file has none.
     pub(super) fn section(&self, kind: u32) -> Section {
-        self.header.section(kind).unwrap_or(Section { kind, offset: 0, len: 0 })
+        section(&self.header, kind)
+    }
+
+    /// The heap of text; an empty one where the file has none.
+    #[inline]
+    pub(super) fn text_heap(&self) -> Section {
+        self.text_heap
+    }
+
+    /// The heap of tagged values; an empty one where the file has none.
+    #[inline]
+    pub(super) fn value_heap(&self) -> Section {
+        self.value_heap
     }
 
     /// An error that names this file.
@@ -156,11 +174,12 @@ impl BlockFile {
 
     /// The text at a place of the text heap.
     #[inline]
-    pub(super) fn text(&self, heap: Section, offset: u64, len: u64) -> Result<&str> {
+    pub(super) fn text(&self, offset: u64, len: u64) -> Result<&str> {
         if len == 0 {
             return Ok("");
         }
         let end = offset.saturating_add(len);
+        let heap = self.text_heap;
         let heap_end = heap.offset + heap.len;
         if offset < heap.offset || end > heap_end {
             return Err(self.corrupt(Invalid::new(offset, "text heap", "text past the end of its heap")));
@@ -205,13 +224,12 @@ impl BlockFile {
         if self.header.identity.block_checksum(block, bytes) != stored {
             return Err(self.corrupt(Invalid::new(start, "block", "the checksum does not match")));
         }
-        if let Some(heap) = self.text_heap {
-            let from = heap.offset.max(start);
-            let to = (heap.offset + heap.len).min(end);
-            if from < to {
-                let part = self.region.get(from as usize..to as usize).unwrap_or_default();
-                heap::check_text_block(part).map_err(|invalid| self.corrupt(invalid.at(from)))?;
-            }
+        let heap = self.text_heap;
+        let from = heap.offset.max(start);
+        let to = (heap.offset + heap.len).min(end);
+        if from < to {
+            let part = self.region.get(from as usize..to as usize).unwrap_or_default();
+            heap::check_text_block(part).map_err(|invalid| self.corrupt(invalid.at(from)))?;
         }
         Ok(())
     }

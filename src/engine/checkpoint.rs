@@ -5,6 +5,7 @@ use super::block_file::OpenError;
 use super::database::{Database, replace_manifest};
 use super::generation::Generation;
 use super::overlay::Overlay;
+use super::patching::{Form, Patching};
 use super::plan::{Allocation, Planner};
 use super::rebuild::Rebuild;
 use super::view::View;
@@ -54,15 +55,7 @@ impl Database {
             let view = self.view.load_full();
             let wal_first = writer.active_wal_first;
             drop(writer);
-            let source = frozen_part(&view);
-            let rebuild = Rebuild {
-                storage: &*self.storage,
-                moment: source.moment(u64::MAX),
-                view: &source,
-                everything,
-                order: None,
-            };
-            let mut manifest = rebuild.write(progress)?;
+            let mut manifest = self.write_down(&frozen_part(&view), everything, progress)?;
             manifest.wal_first = wal_first;
             let mut writer = self.writer()?;
             self.install(&mut writer, manifest, false)?;
@@ -70,6 +63,16 @@ impl Database {
                 return Ok(());
             }
             // What an earlier, failed checkpoint had frozen is written; what came after it is next.
+        }
+    }
+
+    /// Writes the files of the next generation, and returns the manifest that names them.
+    fn write_down(&self, source: &View, everything: bool, progress: &mut ProgressFn<'_>) -> Result<Manifest> {
+        let (storage, moment) = (&*self.storage, source.moment(u64::MAX));
+        let form = Form::choose(source, self.options.merge_fraction);
+        match form {
+            Form::Patch { merged } if !everything => Patching { storage, view: source, moment, merged }.write(progress),
+            _ => Rebuild { storage, view: source, moment, everything, order: None }.write(progress),
         }
     }
 
@@ -102,6 +105,7 @@ impl Database {
             self.sync_state().file = None;
         }
         writer.active_wal_first = writer.log_end.number + 1;
+        self.restart_log_len();
         Ok(())
     }
 
@@ -155,10 +159,7 @@ impl Database {
     /// Folds what is left, holding the writer's mutex.
     fn fold_locked(&self, writer: &mut Writer, progress: &mut ProgressFn<'_>) -> Result<()> {
         while self.view.load().frozen.is_some() || self.freeze(writer)? {
-            let source = frozen_part(&self.view.load_full());
-            let moment = source.moment(u64::MAX);
-            let rebuild = Rebuild { storage: &*self.storage, view: &source, moment, everything: false, order: None };
-            let mut manifest = rebuild.write(progress)?;
+            let mut manifest = self.write_down(&frozen_part(&self.view.load_full()), false, progress)?;
             manifest.wal_first = writer.active_wal_first;
             self.install(writer, manifest, false)?;
         }

@@ -23,7 +23,7 @@ pub(super) struct ColumnBuilder {
 }
 
 /// Which slots have a value, as a bitmap.
-#[derive(Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub(super) struct PresentSlots {
     words: Vec<u64>,
     count: u64,
@@ -39,6 +39,15 @@ impl PresentSlots {
             *bits |= 1 << (slot & 63);
         }
         self.count += 1;
+    }
+
+    /// Also those of another set. The count is then that of insertions.
+    pub(super) fn insert_all(&mut self, other: &Self) {
+        self.words.resize(self.words.len().max(other.words.len()), 0);
+        for (word, more) in self.words.iter_mut().zip(&other.words) {
+            *word |= more;
+        }
+        self.count += other.count;
     }
 
     pub(super) fn contains(&self, slot: u32) -> bool {
@@ -189,7 +198,7 @@ fn heap_share(tagged: &[u8]) -> u64 {
 }
 
 /// The low 64 bits of an integer that has a plain cell.
-fn plain_integer(value: ValueRef<'_>) -> Option<(u64, bool, bool)> {
+pub(super) fn plain_integer(value: ValueRef<'_>) -> Option<(u64, bool, bool)> {
     let ValueRef::Int(int) = value else { return None };
     if let Ok(signed) = i64::try_from(int) {
         return Some((signed.cast_unsigned(), signed < 0, false));
@@ -373,7 +382,7 @@ fn write_dictionary(dictionary: &Dictionary, writer: &mut BlockWriter<'_>) -> Re
             }
             let tagged = dictionary.tagged(entry);
             let content = if wanted { tagged.get(1..).unwrap_or_default() } else { tagged };
-            let start = HeapBuilder::write_entry(content, writer)?;
+            let (_, start) = HeapBuilder::write_entry(content, writer)?;
             let offset = start - section;
             let len = entry.len.saturating_sub(1) as u32;
             *place =

@@ -1,9 +1,9 @@
-//! How many values a dimension has, and how many distinct ones: the base's counts, settled with what was committed since.
+//! How many values a dimension has, and how many distinct ones: the files' counts, settled with what was committed since.
 
+use super::column_tiers::ColumnTiers;
 use super::database::State;
-use super::view::Changes;
+use super::view::{Changes, View};
 use crate::error::Result;
-use crate::format::value;
 use crate::model::{DimensionId, ValueRef};
 use std::collections::HashMap;
 
@@ -16,91 +16,171 @@ pub(crate) struct DimensionCounts {
     pub(crate) nulls: u64,
     /// Distinct values.
     pub(crate) distinct: u64,
-    /// Whether `distinct` is of this moment, not of the last checkpoint.
+    /// Whether `distinct` is of this moment, not of when the column file was written.
     pub(crate) distinct_exact: bool,
-    /// The encoding of the base.
+    /// The encoding of the column file.
     pub(crate) encoding: &'static str,
     pub(crate) presence: String,
-    /// Bytes of the base file.
+    /// Bytes of the column file.
     pub(crate) file_len: u64,
 }
 
+/// How the numbers of a dimension change.
+#[derive(Default, Debug)]
+pub(super) struct CountChanges<'a> {
+    pub(super) points: i64,
+    pub(super) nulls: i64,
+    /// Changes of the number of points by value, where asked for; some may be 0.
+    pub(super) values: HashMap<ValueRef<'a>, i64>,
+}
+
+impl<'a> CountChanges<'a> {
+    /// Whether nothing changes.
+    pub(super) fn is_none(&self) -> bool {
+        self.points == 0 && self.nulls == 0 && self.values.values().all(|&change| change == 0)
+    }
+
+    fn add(&mut self, value: ValueRef<'a>, change: i64, with_values: bool) {
+        self.points += change;
+        if value.is_null() {
+            self.nulls += change;
+        }
+        if with_values {
+            *self.values.entry(value).or_default() += change;
+        }
+    }
+}
+
+impl View {
+    /// What the overlays change in a dimension up to a stamp, given the cells that they may have changed.
+    pub(super) fn count_changes(
+        &self,
+        id: DimensionId,
+        since: &Changes,
+        stamp: u64,
+        with_values: bool,
+    ) -> Result<CountChanges<'_>> {
+        let has_files = self.generation.column(id).is_some_and(|column| !column.is_empty());
+        let mut changes = CountChanges::default();
+        for slot in since.of(id, has_files) {
+            let old = self.generation.cell(id, slot)?;
+            let new = self.cell(id, slot, stamp)?;
+            if old == new {
+                continue;
+            }
+            if let Some(old) = old {
+                changes.add(old, -1, with_values);
+            }
+            if let Some(new) = new {
+                changes.add(new, 1, with_values);
+            }
+        }
+        Ok(changes)
+    }
+}
+
+impl ColumnTiers {
+    /// What the patches change in the counts of values. Meaningful where the dimension [has counts](Self::has_counts).
+    pub(super) fn changed_values(&self) -> Result<HashMap<ValueRef<'_>, i64>> {
+        let mut values = HashMap::new();
+        for patch in self.patches() {
+            patch.for_each_change(|value, change| {
+                let sum: &mut i64 = values.entry(value).or_default();
+                *sum = sum.wrapping_add(change);
+            })?;
+        }
+        Ok(values)
+    }
+
+    /// The number of points of each value, some of which may be 0, where the dimension [has counts](Self::has_counts).
+    pub(super) fn value_counts(&self) -> Result<HashMap<ValueRef<'_>, u64>> {
+        let mut counts = HashMap::new();
+        if let Some(base) = self.base() {
+            let (descriptor, cells) = base.resolve()?;
+            for number in 0..descriptor.dictionary_count {
+                counts.insert(cells.entry(base.file(), number as usize)?, u64::from(base.count(number)?));
+            }
+        }
+        for (value, change) in self.changed_values()? {
+            let count: &mut u64 = counts.entry(value).or_default();
+            *count = count.wrapping_add_signed(change);
+        }
+        Ok(counts)
+    }
+
+    /// How many points have a value by the column file's dictionary.
+    fn base_count(&self, value: ValueRef<'_>) -> Result<u64> {
+        let Some(base) = self.base() else { return Ok(0) };
+        match base.find(value)? {
+            Some(number) => base.count(number).map(u64::from),
+            None => Ok(0),
+        }
+    }
+}
+
 impl State {
-    /// What was changed since the base was written; to be passed to [`counts`](Self::counts).
+    /// What was changed since the files were written; to be passed to [`counts`](Self::counts).
     pub(crate) fn changes(&self) -> Changes {
         self.view.changes()
     }
 
-    /// Counts a dimension. Costs what was changed since the last checkpoint, not the size of the base.
+    /// Counts a dimension. Costs what was changed since the column file was written, not its size.
     pub(crate) fn counts(&self, id: DimensionId, since: &Changes) -> Result<DimensionCounts> {
-        let base = self.view.generation.column(id);
+        const NO_FILES: &ColumnTiers = &ColumnTiers::new(None, Vec::new());
+        let column = self.view.generation.column(id).unwrap_or(NO_FILES);
+        let (points, nulls) = column.point_counts()?;
         let mut counts = DimensionCounts {
-            points: 0,
-            nulls: 0,
+            points,
+            nulls,
             distinct: 0,
             distinct_exact: true,
             encoding: "none",
             presence: String::new(),
             file_len: 0,
         };
-        let mut has_dictionary = true;
-        if let Some(column) = base {
-            let (descriptor, cells) = column.resolve()?;
+        if let Some(base) = column.base() {
+            let (descriptor, cells) = base.resolve()?;
             (counts.encoding, counts.presence) = cells.describe();
-            counts.points = column.value_count();
-            counts.nulls = descriptor.null_count;
             counts.distinct = descriptor.distinct_count;
-            counts.file_len = column.file().entry().file_len;
-            has_dictionary = cells.has_dictionary();
+            counts.file_len = base.file().entry().file_len;
         }
-        let mut changes: HashMap<Vec<u8>, i64> = HashMap::new();
-        let mut changed = false;
-        for slot in since.of(id, base.is_some()) {
-            let old = base.map_or(Ok(None), |column| column.get(slot))?;
-            let new = self.view.cell(id, slot, self.moment.stamp)?;
-            if old == new {
-                continue;
-            }
-            changed = true;
-            for (value, change) in [(old, -1i64), (new, 1)] {
-                let Some(value) = value else { continue };
-                counts.points = counts.points.wrapping_add_signed(change);
-                if value.is_null() {
-                    counts.nulls = counts.nulls.wrapping_add_signed(change);
-                }
-                if has_dictionary {
-                    *changes.entry(tagged(value)).or_default() += change;
-                }
-            }
+        let has_counts = column.has_counts()?;
+        let changes = self.view.count_changes(id, since, self.moment.stamp, has_counts)?;
+        counts.points = counts.points.wrapping_add_signed(changes.points);
+        counts.nulls = counts.nulls.wrapping_add_signed(changes.nulls);
+        if !has_counts {
+            let patched = column.patches().iter().try_fold(false, |some, patch| {
+                Ok::<_, crate::error::Error>(some || patch.touched_count()? > 0 || patch.entry().points_change != 0)
+            })?;
+            counts.distinct_exact = !patched && changes.points == 0 && !since.touches(id);
+            return Ok(counts);
         }
-        counts.distinct_exact = has_dictionary || !changed;
-        for (bytes, change) in changes {
-            let value = value::decode(&bytes).unwrap_or(ValueRef::Null);
-            let before = match base {
-                Some(column) => match column.find(value)? {
-                    Some(number) => i64::from(column.count(number)?),
-                    None => 0,
-                },
-                None => 0,
-            };
-            let appears = before == 0 && change > 0;
-            let disappears = before > 0 && before + change == 0;
+        let mut values = column.changed_values()?;
+        for (value, change) in changes.values {
+            let sum = values.entry(value).or_default();
+            *sum = sum.wrapping_add(change);
+        }
+        for (value, change) in values {
+            let before = column.base_count(value)?;
+            let after = before.saturating_add_signed(change);
+            let appears = before == 0 && after > 0;
+            let disappears = before > 0 && after == 0;
             counts.distinct = (counts.distinct + u64::from(appears)).saturating_sub(u64::from(disappears));
         }
         Ok(counts)
     }
 
+    /// Number and bytes of the patch files.
+    pub(crate) fn patch_sizes(&self) -> (u64, u64) {
+        let patches = self.view.generation.patches();
+        (patches.len() as u64, patches.iter().map(|patch| patch.file().entry().file_len).sum())
+    }
+
     /// Bytes of the axis file, and its layout.
     pub(crate) fn axis_description(&self) -> Result<(&'static str, u64)> {
-        match self.view.generation.axis() {
+        match self.view.generation.axis().base() {
             Some(axis) => Ok((axis.describe()?, axis.file().entry().file_len)),
             None => Ok(("none", 0)),
         }
     }
-}
-
-fn tagged(value: ValueRef<'_>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    value::encode(value, &mut bytes);
-    bytes
 }

@@ -1,5 +1,6 @@
 //! An open database: its tiers, its writer, and how it is opened, refreshed and closed.
 
+use super::background::AutoCheckpoint;
 use super::block_file::OpenError;
 use super::generation::Generation;
 use super::log_reader::{LogReader, LogReport};
@@ -11,7 +12,7 @@ use super::view::{Moment, View};
 use super::writer::{SyncState, Writer, now};
 use crate::error::{Error, Result};
 use crate::format::Invalid;
-use crate::format::manifest::{MANIFEST_NAME, MANIFEST_TEMPORARY, Manifest, NO_COMMIT_TIME, Seal, is_base_name};
+use crate::format::manifest::{MANIFEST_NAME, MANIFEST_TEMPORARY, Manifest, NO_COMMIT_TIME, Seal, is_data_name};
 use crate::format::wal::{wal_name, wal_number};
 use crate::model::FreeSlots;
 use crate::storage::{ReplaceError, Storage, StorageLock};
@@ -39,6 +40,9 @@ pub enum Durability {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EngineOptions {
     pub(crate) durability: Durability,
+    /// Patches with more than this fraction of the cells of the other files are merged into them.
+    pub(crate) merge_fraction: f64,
+    pub(crate) auto_checkpoint: AutoCheckpoint,
 }
 
 /// How a database was found when it was opened.
@@ -66,6 +70,8 @@ pub(crate) struct Database {
     pub(super) writer: Option<Mutex<Writer>>,
     pub(super) sync: Mutex<SyncState>,
     pub(super) synced: Condvar,
+    /// Bytes of log since the last checkpoint started, or was last tried.
+    pub(super) log_len: AtomicU64,
     /// Held by what replaces the generation.
     pub(super) maintenance: Mutex<()>,
     /// Where a reader goes on in the log.
@@ -153,6 +159,7 @@ impl Database {
 
     fn new(storage: Arc<dyn Storage>, options: EngineOptions, opened: Opened, writer: Option<Writer>) -> Self {
         let sequence = opened.log.sequence();
+        let log_len = opened.log.end().len;
         let report = OpenReport {
             records_replayed: opened.report.records,
             bytes_dropped: opened.report.bytes_dropped,
@@ -169,10 +176,26 @@ impl Database {
             writer: writer.map(Mutex::new),
             sync: Mutex::new(SyncState { synced: sequence, ..SyncState::default() }),
             synced: Condvar::new(),
+            log_len: AtomicU64::new(log_len),
             maintenance: Mutex::new(()),
             reader: Mutex::new(reader),
             report,
         }
+    }
+
+    /// Bytes of log since the last checkpoint started, or was last tried.
+    pub(crate) fn log_len(&self) -> u64 {
+        self.log_len.load(Ordering::Relaxed)
+    }
+
+    /// Counts the log from here on.
+    pub(super) fn restart_log_len(&self) {
+        self.log_len.store(0, Ordering::Relaxed);
+    }
+
+    /// Returns once no checkpoint and no compaction is being made.
+    pub(super) fn wait_for_maintenance(&self) {
+        drop(self.maintenance.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     pub(crate) fn storage(&self) -> &dyn Storage {
@@ -335,6 +358,7 @@ pub(super) fn new_manifest(properties: Vec<u8>) -> Manifest {
         hash_seed: random(),
         axis: None,
         dimensions: Vec::new(),
+        patches: Vec::new(),
         properties,
     }
 }
@@ -347,7 +371,7 @@ pub(super) fn replace_manifest(storage: &dyn Storage, manifest: &Manifest) -> Re
 /// What it means that there is no manifest: no database, or one that has lost it.
 fn no_manifest(storage: &dyn Storage) -> Result<Error> {
     let names = storage.list()?;
-    Ok(if names.iter().any(|name| is_base_name(name) || wal_number(name).is_some()) {
+    Ok(if names.iter().any(|name| is_data_name(name) || wal_number(name).is_some()) {
         let invalid = Invalid::new(0, "file", "it is missing, and files that it should name are there");
         Error::corrupt(&storage.path().join(MANIFEST_NAME), invalid)
     } else {
@@ -429,7 +453,7 @@ fn remove_left_overs(storage: &dyn Storage, generation: &Generation, log: &LogRe
     let first = generation.manifest.wal_first;
     let stray = |name: &&String| {
         *name == MANIFEST_TEMPORARY
-            || (is_base_name(name) && !files.contains(*name))
+            || (is_data_name(name) && !files.contains(*name))
             || wal_number(name).is_some_and(|number| number < first)
     };
     let strays: Vec<&String> = names.iter().filter(stray).collect();

@@ -1,13 +1,16 @@
 //! The files of one generation, mapped.
 
+use super::axis_tiers::AxisTiers;
 use super::base_axis::BaseAxis;
 use super::base_column::BaseColumn;
 use super::block_file::{BlockFile, OpenError};
+use super::column_tiers::ColumnTiers;
+use super::patch::Patch;
 use crate::error::{Error, Result};
 use crate::format::Invalid;
 use crate::format::block_file::{AXIS_MAGIC, COLUMN_MAGIC, NO_DIMENSION};
-use crate::format::manifest::{FileEntry, MANIFEST_NAME, Manifest, axis_name, column_name};
-use crate::model::{DimensionId, KeyRef};
+use crate::format::manifest::{FileEntry, MANIFEST_NAME, Manifest, axis_name, column_name, patch_name};
+use crate::model::{DimensionId, ValueRef};
 use crate::storage::Storage;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -18,8 +21,7 @@ use std::sync::Arc;
 pub(super) struct BaseDimension {
     pub(super) id: DimensionId,
     pub(super) name: Arc<str>,
-    /// `None` when no slot of the base has a value.
-    pub(super) column: Option<Arc<BaseColumn>>,
+    pub(super) column: ColumnTiers,
 }
 
 /// Everything that a manifest names.
@@ -28,8 +30,10 @@ pub(super) struct Generation {
     /// The directory, for messages.
     pub(super) path: PathBuf,
     pub(super) manifest: Manifest,
-    axis: Option<Arc<BaseAxis>>,
+    axis: AxisTiers,
     dimensions: Vec<BaseDimension>,
+    /// The newest first.
+    patches: Vec<Arc<Patch>>,
     by_name: HashMap<Arc<str>, usize>,
     by_id: HashMap<DimensionId, usize>,
 }
@@ -49,10 +53,15 @@ impl Generation {
 
     /// Opens every file of a manifest, taking those that an older generation has open from there.
     pub(super) fn open(storage: &dyn Storage, manifest: Manifest, previous: Option<&Self>) -> Result<Self, OpenError> {
-        let axis = match manifest.axis {
+        let base_axis = match manifest.axis {
             None => None,
             Some(entry) => Some(open_axis(storage, &manifest, entry, previous)?),
         };
+        let mut patches = Vec::with_capacity(manifest.patches.len());
+        for &entry in manifest.patches.iter().rev() {
+            patches.push(open_patch(storage, &manifest, entry, previous)?);
+        }
+        let axis = AxisTiers::new(base_axis, &patches);
         let mut dimensions = Vec::with_capacity(manifest.dimensions.len());
         for dimension in &manifest.dimensions {
             let id = DimensionId(dimension.id);
@@ -60,15 +69,22 @@ impl Generation {
                 None => None,
                 Some(entry) => Some(open_column(storage, &manifest, id, entry, previous)?),
             };
+            let deltas = patches.iter().filter_map(|patch| patch.dimension(id).map(Arc::clone)).collect();
+            let column = ColumnTiers::new(column, deltas);
             dimensions.push(BaseDimension { id, name: dimension.name.as_str().into(), column });
         }
         let by_name = dimensions.iter().enumerate().map(|(index, d)| (Arc::clone(&d.name), index)).collect();
         let by_id = dimensions.iter().enumerate().map(|(index, d)| (d.id, index)).collect();
-        Ok(Self { path: storage.path().to_owned(), manifest, axis, dimensions, by_name, by_id })
+        Ok(Self { path: storage.path().to_owned(), manifest, axis, dimensions, patches, by_name, by_id })
     }
 
-    pub(super) fn axis(&self) -> Option<&BaseAxis> {
-        self.axis.as_deref()
+    pub(super) fn axis(&self) -> &AxisTiers {
+        &self.axis
+    }
+
+    /// The newest first.
+    pub(super) fn patches(&self) -> &[Arc<Patch>] {
+        &self.patches
     }
 
     pub(super) fn dimensions(&self) -> &[BaseDimension] {
@@ -79,25 +95,23 @@ impl Generation {
         self.dimensions.get(*self.by_name.get(name)?)
     }
 
-    /// A dimension's base file.
+    /// A dimension's files.
     #[inline]
-    pub(super) fn column(&self, id: DimensionId) -> Option<&BaseColumn> {
-        self.dimensions.get(*self.by_id.get(&id)?)?.column.as_deref()
-    }
-
-    /// The slot of a key.
-    #[inline]
-    pub(super) fn slot_of(&self, key: KeyRef<'_>) -> Result<Option<u32>> {
-        self.axis.as_ref().map_or(Ok(None), |axis| axis.slot_of(key))
-    }
-
-    /// The key of a slot.
-    pub(super) fn key_at(&self, slot: u32) -> Result<Option<KeyRef<'_>>> {
-        self.axis.as_ref().map_or(Ok(None), |axis| axis.key_at(slot))
+    pub(super) fn column(&self, id: DimensionId) -> Option<&ColumnTiers> {
+        Some(&self.dimensions.get(*self.by_id.get(&id)?)?.column)
     }
 
     pub(super) fn is_used(&self, slot: u32) -> Result<bool> {
-        self.axis.as_ref().map_or(Ok(false), |axis| axis.is_used(slot))
+        Ok(self.axis.tier_of(slot)?.is_some())
+    }
+
+    /// The value of a slot in a dimension; `None` for a free slot.
+    pub(super) fn cell(&self, id: DimensionId, slot: u32) -> Result<Option<ValueRef<'_>>> {
+        let Some(column) = self.column(id) else { return Ok(None) };
+        match self.axis.tier_of(slot)? {
+            Some(tier) => column.get(slot, tier),
+            None => Ok(None),
+        }
     }
 
     /// The number of points after one was deleted. Only an axis with fewer tombstones than it states has more keys than points.
@@ -110,7 +124,7 @@ impl Generation {
     }
 
     pub(super) fn next_free(&self, from: u32) -> Result<Option<u32>> {
-        self.axis.as_ref().map_or(Ok(None), |axis| axis.next_free(from))
+        self.axis.next_free(from)
     }
 
     /// Names and lengths of all files.
@@ -119,7 +133,8 @@ impl Generation {
         let columns = self.manifest.dimensions.iter().filter_map(|dimension| {
             dimension.file.map(|entry| (column_name(dimension.id, entry.generation), entry.file_len))
         });
-        axis.into_iter().chain(columns).collect()
+        let patches = self.manifest.patches.iter().map(|entry| (patch_name(entry.generation), entry.file_len));
+        axis.into_iter().chain(columns).chain(patches).collect()
     }
 }
 
@@ -129,13 +144,15 @@ fn open_axis(
     entry: FileEntry,
     previous: Option<&Generation>,
 ) -> Result<Arc<BaseAxis>, OpenError> {
-    if let Some(axis) = previous.and_then(|generation| generation.axis.as_ref()).filter(|a| a.file().entry() == entry) {
+    let shared = previous.and_then(|generation| generation.axis.shared_base());
+    if let Some(axis) = shared.filter(|axis| axis.file().entry() == entry) {
         return Ok(Arc::clone(axis));
     }
     let name = axis_name(entry.generation);
     let file = BlockFile::open(storage, &name, entry, &AXIS_MAGIC, manifest.database_id, NO_DIMENSION)?;
     let counts = (file.header().slot_count, file.header().value_count);
-    if counts != (manifest.slot_count.into(), manifest.point_count.into()) {
+    let of_manifest = (manifest.slot_count.into(), manifest.point_count.into());
+    if manifest.patches.is_empty() && counts != of_manifest {
         let invalid = crate::format::Invalid::new(88, "file header", "the counts are not those of the manifest");
         return Err(OpenError::Failed(file.corrupt(invalid)));
     }
@@ -150,7 +167,7 @@ fn open_column(
     previous: Option<&Generation>,
 ) -> Result<Arc<BaseColumn>, OpenError> {
     let shared = previous
-        .and_then(|generation| generation.dimensions.get(*generation.by_id.get(&id)?)?.column.as_ref())
+        .and_then(|generation| generation.dimensions.get(*generation.by_id.get(&id)?)?.column.shared_base())
         .filter(|column| column.file().entry() == entry);
     if let Some(column) = shared {
         return Ok(Arc::clone(column));
@@ -158,4 +175,17 @@ fn open_column(
     let name = column_name(id.0, entry.generation);
     let file = BlockFile::open(storage, &name, entry, &COLUMN_MAGIC, manifest.database_id, id.0)?;
     Ok(Arc::new(BaseColumn::new(file)))
+}
+
+fn open_patch(
+    storage: &dyn Storage,
+    manifest: &Manifest,
+    entry: FileEntry,
+    previous: Option<&Generation>,
+) -> Result<Arc<Patch>, OpenError> {
+    let shared = previous.and_then(|generation| generation.patches.iter().find(|patch| patch.file().entry() == entry));
+    match shared {
+        Some(patch) => Ok(Arc::clone(patch)),
+        None => Patch::open(storage, entry, manifest.database_id).map(Arc::new),
+    }
 }

@@ -116,16 +116,17 @@ impl HeapBuilder {
         writer.section(kind, &self.bytes)
     }
 
-    /// Appends one entry to the open section of a file, and returns the file offset of its content.
-    pub(super) fn write_entry(content: &[u8], writer: &mut BlockWriter<'_>) -> Result<u64> {
+    /// Appends one entry to the open section of a file, and returns the file offsets of the entry and of its content.
+    pub(super) fn write_entry(content: &[u8], writer: &mut BlockWriter<'_>) -> Result<(u64, u64)> {
         writer.pad_to(heap::place(writer.position(), content.len()))?;
+        let entry = writer.position();
         let mut prefix = Vec::with_capacity(6);
         heap::encode_prefix(content.len(), &mut prefix);
         writer.write(&prefix)?;
         let start = writer.position();
         writer.write(content)?;
         writer.pad_to(writer.position().next_multiple_of(heap::ENTRY_ALIGNMENT))?;
-        Ok(start)
+        Ok((entry, start))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Building a new database from records, without the log.
 
 use super::axis_builder::AxisBuilder;
+use super::background::AutoCheckpoint;
 use super::batch::{Step, encoded_attributes};
 use super::block_writer::{BlockWriter, FileSpec};
 use super::column_builder::ColumnBuilder;
@@ -218,7 +219,11 @@ fn apply_repeated(storage: &Arc<dyn Storage>, repeated: Vec<Step>, progress: &mu
     if repeated.is_empty() {
         return Ok(());
     }
-    let options = EngineOptions { durability: Durability::Eventual };
+    let options = EngineOptions {
+        durability: Durability::Eventual,
+        merge_fraction: 0.0,
+        auto_checkpoint: AutoCheckpoint { log_len: None, in_background: false },
+    };
     let database = Database::open(Arc::clone(storage), options)?;
     let mut steps = repeated.into_iter().peekable();
     while steps.peek().is_some() {

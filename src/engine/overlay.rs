@@ -99,6 +99,11 @@ impl Overlay {
         self.commits.len() == 0
     }
 
+    /// Slots and cells that were changed.
+    pub(super) fn changed_count(&self) -> u64 {
+        self.by_slot.len() as u64 + self.by_cell.len() as u64
+    }
+
     /// Whether no room for another batch of `operations` is left.
     pub(super) fn is_full(&self, operations: usize) -> bool {
         let limit = (NONE / 2) as usize;

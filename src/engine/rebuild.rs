@@ -3,6 +3,8 @@
 use super::axis_builder::AxisBuilder;
 use super::block_writer::{BlockWriter, FileSpec};
 use super::column_builder::{ColumnBuilder, PresentSlots};
+use super::column_tiers::ColumnTiers;
+use super::patch::{DeltaColumn, Patch};
 use super::view::{Changes, DimensionName, Moment, View};
 use crate::error::{Error, Result};
 use crate::format::block_file::{AXIS_MAGIC, COLUMN_MAGIC, Identity, NO_DIMENSION};
@@ -72,22 +74,27 @@ impl<'a> Rebuild<'a> {
         manifest.last_sequence = self.moment.sequence;
         manifest.last_commit_time = self.moment.time;
         manifest.seal = None;
+        manifest.patches.clear();
         let changes = self.view.changes();
+        let patched = self.patched_slots(|patch| patch.axis().map(|axis| &axis.column))?;
         let everything = self.everything || self.order.is_some();
         let dimensions = self.view.dimensions(u64::MAX);
         let (rebuilt, kept) = self.split(&dimensions, &changes, everything)?;
         let slot_count = self.order.map_or(self.moment.slot_count, |order| order.len() as u32);
-        let axis_changes = everything || !changes.slots.is_empty();
+        let axis_changes = everything || !changes.slots.is_empty() || patched.count() > 0;
         let columns = rebuilt.len() as u64 + u64::from(axis_changes);
         let mut meter = Meter { report: progress, done: 0, total: columns * u64::from(slot_count) };
 
         if axis_changes {
-            let changed = bitmap(changes.slots.iter().copied());
+            let mut changed = patched.clone();
+            changes.slots.iter().for_each(|&slot| changed.insert(slot));
             self.write_axis(&mut manifest, &changed, slot_count, written, &mut meter)?;
         }
         manifest.dimensions = kept;
         for (index, dimension) in rebuilt {
-            let changed = bitmap(changes.of(dimension.id, true));
+            let mut changed = self.patched_slots(|patch| patch.dimension(dimension.id).map(|column| &**column))?;
+            changed.insert_all(&patched);
+            changes.of(dimension.id, true).for_each(|slot| changed.insert(slot));
             let file = self.write_column(&mut manifest, dimension, &changed, slot_count, written, &mut meter)?;
             if let Some(entry) = manifest.dimensions.get_mut(index) {
                 entry.file = file;
@@ -109,12 +116,15 @@ impl<'a> Rebuild<'a> {
         let mut entries = Vec::with_capacity(dimensions.len());
         for (index, dimension) in dimensions.iter().enumerate() {
             let base = self.view.generation.column(dimension.id);
-            let changed = changes.cells.contains_key(&dimension.id) || self.loses_cells(dimension.id, changes)?;
-            let rewrite = changed || (everything && base.is_some());
+            let changed = changes.touches(dimension.id)
+                || base.is_some_and(|column| !column.patches().is_empty())
+                || self.loses_cells(dimension.id, changes)?;
+            let has_file = base.and_then(ColumnTiers::base);
+            let rewrite = changed || (everything && has_file.is_some());
             if rewrite {
                 rebuilt.push((index, *dimension));
             }
-            let file = base.map(|column| column.file().entry()).filter(|_| !rewrite);
+            let file = has_file.map(|column| column.file().entry()).filter(|_| !rewrite);
             entries.push(DimensionEntry { id: dimension.id.0, name: dimension.name.to_owned(), file });
         }
         Ok((rebuilt, entries))
@@ -122,13 +132,24 @@ impl<'a> Rebuild<'a> {
 
     /// Whether a slot whose occupant changed has a value in the base of a dimension.
     fn loses_cells(&self, id: DimensionId, changes: &Changes) -> Result<bool> {
-        let Some(column) = self.view.generation.column(id) else { return Ok(false) };
+        if self.view.generation.column(id).is_none_or(ColumnTiers::is_empty) {
+            return Ok(false);
+        }
         for &slot in &changes.slots {
-            if column.get(slot)?.is_some() {
+            if self.view.generation.cell(id, slot)?.is_some() {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// The slots that the patches touch in some delta column.
+    fn patched_slots(&self, column: impl Fn(&Patch) -> Option<&DeltaColumn>) -> Result<PresentSlots> {
+        let mut slots = PresentSlots::default();
+        for column in self.view.generation.patches().iter().filter_map(|patch| column(patch)) {
+            column.for_each_touched(|slot| slots.insert(slot))?;
+        }
+        Ok(slots)
     }
 
     fn old_slot(&self, slot: u32) -> u32 {
@@ -170,7 +191,7 @@ impl<'a> Rebuild<'a> {
             let key = if changed.contains(old) {
                 self.view.key_at(old, u64::MAX)?.map(|(key, _)| key)
             } else {
-                self.view.generation.key_at(old)?
+                self.view.generation.axis().base().map_or(Ok(None), |axis| axis.key_at(old))?
             };
             if let Some(key) = key {
                 builder.push(slot, key)?;
@@ -201,7 +222,7 @@ impl<'a> Rebuild<'a> {
         written: &mut Vec<String>,
         meter: &mut Meter<'_, '_>,
     ) -> Result<Option<FileEntry>> {
-        let base = self.view.generation.column(dimension.id);
+        let base = self.view.generation.column(dimension.id).and_then(ColumnTiers::base);
         let mut builder = ColumnBuilder::new(manifest.hash_seed);
         let mut scratch = Vec::new();
         for slot in 0..slot_count {
@@ -226,10 +247,4 @@ impl<'a> Rebuild<'a> {
         let writer = self.writer(manifest, name, COLUMN_MAGIC, dimension.id.0, written)?;
         builder.finish(slot_count, writer).map(Some)
     }
-}
-
-fn bitmap(slots: impl Iterator<Item = u32>) -> PresentSlots {
-    let mut bitmap = PresentSlots::default();
-    slots.for_each(|slot| bitmap.insert(slot));
-    bitmap
 }

@@ -4,7 +4,7 @@ use super::block_writer::BlockWriter;
 use super::column_builder::PresentSlots;
 use crate::error::Result;
 use crate::format::column::{
-    Encoding, Presence, SECTION_CELLS, SECTION_PRESENCE, SECTION_SEGMENTS, SEGMENT_LEN, Segment, Statistics,
+    Encoding, Presence, Removed, SECTION_CELLS, SECTION_PRESENCE, SECTION_SEGMENTS, SEGMENT_LEN, Segment, Statistics,
 };
 use crate::format::value;
 use crate::model::ValueRef;
@@ -45,7 +45,7 @@ pub(super) fn write_segments(
         let words: Vec<u64> =
             (0..segment_slots.div_ceil(64)).map(|word| present.word((first / 64 + word) as usize)).collect();
         let present_count: u32 = words.iter().map(|word| word.count_ones()).sum();
-        let presence = choose_presence(segment_slots, present_count);
+        let presence = choose_presence(segment_slots, present_count, SORTED_COUNT_MAX);
         let presence_offset = presences.len() as u64;
         encode_presence(presence, &words, &mut presences);
         let presence_len = presences.len() as u64 - presence_offset;
@@ -77,6 +77,8 @@ pub(super) fn write_segments(
             cells_len: buffer.len() as u64,
             presence_offset,
             presence_len,
+            removed: Removed::NONE,
+            number: index,
         }
         .encode(&mut segments);
     }
@@ -87,12 +89,13 @@ pub(super) fn write_segments(
     Ok(Summary { value_types })
 }
 
-fn choose_presence(slot_count: u32, present_count: u32) -> Presence {
+/// The smallest structure that is looked up fast enough: a sorted list of at most `sorted_count_max` slots, or a bitmap.
+pub(super) fn choose_presence(slot_count: u32, present_count: u32, sorted_count_max: u32) -> Presence {
     if present_count == 0 {
         Presence::None
     } else if present_count == slot_count {
         Presence::All
-    } else if present_count <= SORTED_COUNT_MAX
+    } else if present_count <= sorted_count_max
         && Presence::Sorted.len(slot_count, present_count) < Presence::Bitmap.len(slot_count, present_count)
     {
         Presence::Sorted
@@ -101,7 +104,8 @@ fn choose_presence(slot_count: u32, present_count: u32) -> Presence {
     }
 }
 
-fn encode_presence(presence: Presence, words: &[u64], out: &mut Vec<u8>) {
+/// Appends the structure for the slots whose bits are set in `words`.
+pub(super) fn encode_presence(presence: Presence, words: &[u64], out: &mut Vec<u8>) {
     match presence {
         Presence::None | Presence::All => {}
         Presence::Bitmap => {
@@ -126,10 +130,10 @@ fn encode_presence(presence: Presence, words: &[u64], out: &mut Vec<u8>) {
 
 /// Counts, types and extremes of one segment.
 #[derive(Default)]
-struct Gathered {
-    value_types: u16,
-    null_count: u32,
-    has_nan: bool,
+pub(super) struct Gathered {
+    pub(super) value_types: u16,
+    pub(super) null_count: u32,
+    pub(super) has_nan: bool,
     /// A number that is neither of 64 bits nor a float.
     has_big: bool,
     signed: Option<(i64, i64)>,
@@ -138,7 +142,7 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn add(&mut self, value: ValueRef<'_>) {
+    pub(super) fn add(&mut self, value: ValueRef<'_>) {
         self.value_types |= 1 << value::tag(value);
         match value {
             ValueRef::Null => self.null_count += 1,
@@ -166,7 +170,7 @@ impl Gathered {
         }
     }
 
-    fn statistics(&self) -> Statistics {
+    pub(super) fn statistics(&self) -> Statistics {
         if self.has_big {
             return Statistics::None;
         }

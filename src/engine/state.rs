@@ -1,6 +1,6 @@
 //! Reading at a point in time.
 
-use super::base_column::BaseColumn;
+use super::column_tiers::ColumnTiers;
 use super::counts::DimensionCounts;
 use super::database::State;
 use super::view::{Changes, DimensionName, Origin};
@@ -89,7 +89,7 @@ pub(crate) struct DimensionView<'a> {
     state: &'a State,
     id: DimensionId,
     name: &'a str,
-    column: Option<&'a BaseColumn>,
+    column: Option<&'a ColumnTiers>,
 }
 
 impl<'a> DimensionView<'a> {

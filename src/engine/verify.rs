@@ -1,13 +1,15 @@
 //! Reading everything and checking all that can be checked, whatever was checked before.
 
+use super::base_column::BaseColumn;
 use super::block_file::BlockFile;
 use super::database::State;
 use super::generation::Generation;
+use super::verify_patch;
 use crate::error::{Error, Result};
 use crate::format::Invalid;
-use crate::model::{DimensionId, Slot};
+use crate::model::Slot;
 use crate::progress::{Progress, ProgressFn};
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 /// What a verification found.
@@ -31,14 +33,14 @@ impl VerifyReport {
     }
 }
 
-struct Run<'p, 'f> {
+pub(super) struct Run<'p, 'f> {
     report: VerifyReport,
     progress: &'p mut ProgressFn<'f>,
     total: u64,
 }
 
 impl Run<'_, '_> {
-    fn step(&mut self, phase: &'static str, done: u64, total: u64, unit: &'static str) -> Result<()> {
+    pub(super) fn step(&mut self, phase: &'static str, done: u64, total: u64, unit: &'static str) -> Result<()> {
         match (self.progress)(Progress { phase, done, total: Some(total), unit }) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(Error::Cancelled),
@@ -64,7 +66,7 @@ impl Run<'_, '_> {
         Ok(self.report.problems.len() == before)
     }
 
-    fn check(&mut self, result: Result<()>) {
+    pub(super) fn check(&mut self, result: Result<()>) {
         if let Err(error) = result {
             self.report.problems.push(error);
         }
@@ -72,7 +74,7 @@ impl Run<'_, '_> {
 }
 
 /// Slots between two reports of progress.
-const PROGRESS_STEP: u32 = 65_536;
+pub(super) const PROGRESS_STEP: u32 = 65_536;
 
 impl State {
     /// Checks every block of every file, then every key, index entry, cell and count.
@@ -80,10 +82,19 @@ impl State {
         let generation = &self.view.generation;
         let total = generation.files().iter().map(|(_, len)| len).sum();
         let mut run = Run { report: VerifyReport::default(), progress, total };
-        let mut sound = HashMap::new();
-        if let Some(axis) = generation.axis()
-            && run.file(axis.file())?
-        {
+        let mut sound_patches = true;
+        for patch in generation.patches() {
+            let sound = run.file(patch.file())?;
+            sound_patches &= sound;
+            if sound {
+                verify_patch::check_patch(patch, &mut run)?;
+            }
+        }
+        let sound_axis = match generation.axis().base() {
+            Some(axis) => run.file(axis.file())?,
+            None => true,
+        };
+        if sound_axis && sound_patches {
             let slot_count = generation.manifest.slot_count;
             for slot in 0..slot_count {
                 run.check(check_slot(generation, Slot(slot)));
@@ -94,14 +105,22 @@ impl State {
             let result = check_axis_count(generation);
             run.check(result);
         }
+        let mut sound = HashSet::new();
         for dimension in generation.dimensions() {
-            if let Some(column) = &dimension.column {
-                sound.insert(dimension.id, run.file(column.file())?);
+            let is_sound = match dimension.column.base() {
+                Some(column) => run.file(column.file())?,
+                None => true,
+            };
+            if is_sound {
+                sound.insert(dimension.id);
             }
         }
-        for dimension in generation.dimensions() {
-            if sound.get(&dimension.id) == Some(&true) {
-                check_column(generation, dimension.id, &mut run)?;
+        for dimension in generation.dimensions().iter().filter(|dimension| sound.contains(&dimension.id)) {
+            if let Some(column) = dimension.column.base() {
+                check_column(generation, column, &mut run)?;
+            }
+            if sound_axis && sound_patches && !dimension.column.patches().is_empty() {
+                verify_patch::check_counts(generation, dimension, &mut run)?;
             }
         }
         Ok(run.report)
@@ -110,8 +129,8 @@ impl State {
 
 /// A key leads back to its slot.
 fn check_slot(generation: &Generation, slot: Slot) -> Result<()> {
-    let Some(key) = generation.key_at(slot.0)? else { return Ok(()) };
-    if generation.slot_of(key)? == Some(slot.0) {
+    let Some(found) = generation.axis().key_at(slot.0)? else { return Ok(()) };
+    if generation.axis().slot_of(found.0)? == Some((slot.0, found.1)) {
         return Ok(());
     }
     let invalid = Invalid::with(0, "index", format!("the key of slot {slot} is not found at its slot"));
@@ -119,16 +138,17 @@ fn check_slot(generation: &Generation, slot: Slot) -> Result<()> {
 }
 
 fn corrupt_axis(generation: &Generation, invalid: Invalid) -> Error {
-    match generation.axis() {
-        Some(axis) => axis.file().corrupt(invalid),
-        None => Error::corrupt(std::path::Path::new(""), invalid),
+    match (generation.axis().base(), generation.patches().first()) {
+        (Some(axis), None) => axis.file().corrupt(invalid),
+        (_, Some(patch)) => patch.file().corrupt(invalid),
+        (None, None) => Error::corrupt(&generation.path, invalid),
     }
 }
 
 fn check_axis_count(generation: &Generation) -> Result<()> {
     let mut free = 0u64;
     let mut from = 0;
-    while let Some(slot) = generation.next_free(from)? {
+    while let Some(slot) = generation.next_free(from)?.filter(|&slot| slot < generation.manifest.slot_count) {
         if generation.is_used(slot)? {
             return Err(corrupt_axis(generation, Invalid::new(0, "tombstones", "the levels do not agree")));
         }
@@ -143,8 +163,7 @@ fn check_axis_count(generation: &Generation) -> Result<()> {
 }
 
 /// Every cell decodes and belongs to a slot in use; the dictionary's counts are those of the cells.
-fn check_column(generation: &Generation, id: DimensionId, run: &mut Run<'_, '_>) -> Result<()> {
-    let Some(column) = generation.column(id) else { return Ok(()) };
+fn check_column(generation: &Generation, column: &BaseColumn, run: &mut Run<'_, '_>) -> Result<()> {
     let problem = |reason: String| column.file().corrupt(Invalid::with(0, "column", reason));
     let (descriptor, cells) = match column.resolve() {
         Ok(resolved) => resolved,
@@ -173,7 +192,8 @@ fn check_column(generation: &Generation, id: DimensionId, run: &mut Run<'_, '_>)
         if let Err(error) = value.to_value() {
             run.check(Err(problem(format!("the value of slot {slot}: {error}"))));
         }
-        if !generation.is_used(slot).unwrap_or(true) {
+        // Patches free slots without touching their cells.
+        if generation.patches().is_empty() && !generation.is_used(slot).unwrap_or(true) {
             run.check(Err(problem(format!("slot {slot} has a value and no key"))));
         }
         if cells.has_dictionary()

@@ -3,7 +3,7 @@
 //! Reading asks the tiers from the newest to the oldest: the active overlay, the one that a checkpoint is writing down, the
 //! base. A slot whose occupant changed in a tier is never looked up in older ones.
 
-use super::base_column::BaseColumn;
+use super::column_tiers::{BASE, ColumnTiers, Tier};
 use super::generation::Generation;
 use super::overlay::{Commit, Overlay};
 use crate::error::Result;
@@ -24,12 +24,10 @@ pub(super) struct View {
 /// Where a slot's occupant was put there; cells from before do not count.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Origin {
-    Base,
+    /// By a file.
+    File(Tier),
     /// By an overlay: the first is the active one. With the stamp.
-    Overlay {
-        tier: usize,
-        stamp: u64,
-    },
+    Overlay { tier: usize, stamp: u64 },
 }
 
 /// A point in time.
@@ -92,7 +90,7 @@ impl View {
                 return Ok(occupant.alive.then_some((occupant.slot, origin)));
             }
         }
-        Ok(self.generation.slot_of(key)?.map(|slot| (slot, Origin::Base)))
+        Ok(self.generation.axis().slot_of(key)?.map(|(slot, tier)| (slot, Origin::File(tier))))
     }
 
     /// Where a slot's occupant comes from; `None` for a free slot.
@@ -103,7 +101,7 @@ impl View {
                 return Ok(occupant.alive.then_some(Origin::Overlay { tier, stamp: occupant.stamp }));
             }
         }
-        Ok(self.generation.is_used(slot)?.then_some(Origin::Base))
+        Ok(self.generation.axis().tier_of(slot)?.map(Origin::File))
     }
 
     /// The key of a slot, and where it comes from; `None` for a free slot.
@@ -114,22 +112,22 @@ impl View {
                 return Ok(occupant.alive.then(|| (occupant.key.as_ref(), origin)));
             }
         }
-        Ok(self.generation.key_at(slot)?.map(|key| (key, Origin::Base)))
+        Ok(self.generation.axis().key_at(slot)?.map(|(key, tier)| (key, Origin::File(tier))))
     }
 
-    /// The value of a slot in use in a dimension, whose base file is `column`.
+    /// The value of a slot in use in a dimension, whose files are `column`.
     #[inline]
     pub(super) fn cell_of<'a>(
         &'a self,
         id: DimensionId,
-        column: Option<&'a BaseColumn>,
+        column: Option<&'a ColumnTiers>,
         slot: u32,
         origin: Origin,
         stamp: u64,
     ) -> Result<Option<ValueRef<'a>>> {
-        let (oldest, from) = match origin {
-            Origin::Base => (usize::MAX, 0),
-            Origin::Overlay { tier, stamp } => (tier, stamp),
+        let (oldest, from, file) = match origin {
+            Origin::File(file) => (usize::MAX, 0, file),
+            Origin::Overlay { tier, stamp } => (tier, stamp, BASE),
         };
         for (tier, overlay) in self.overlays().enumerate() {
             if let Some(value) = overlay.cell(id, slot, from, stamp) {
@@ -139,7 +137,7 @@ impl View {
                 return Ok(None);
             }
         }
-        column.map_or(Ok(None), |column| column.get(slot))
+        column.map_or(Ok(None), |column| column.get(slot, file))
     }
 
     /// The value of a slot in a dimension, whoever occupies it; `None` for a free slot.
@@ -194,6 +192,11 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
+    /// Whether a cell of a dimension was set or removed.
+    pub(super) fn touches(&self, id: DimensionId) -> bool {
+        self.cells.contains_key(&id)
+    }
+
     /// The slots whose value in a dimension may differ from the base; without a base file only cells that were set count.
     pub(super) fn of(&self, id: DimensionId, has_base: bool) -> impl Iterator<Item = u32> {
         let cells = self.cells.get(&id);

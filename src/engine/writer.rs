@@ -179,7 +179,10 @@ impl Database {
         let Some(log) = &mut writer.log else {
             return Err(AppendError::Undone(Error::Closed));
         };
-        log.append(bytes, sequence, time, synced, kind)
+        let before = log.end().len;
+        log.append(bytes, sequence, time, synced, kind)?;
+        self.log_len.fetch_add(log.end().len - before, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Stops the writer for good.

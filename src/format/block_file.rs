@@ -27,6 +27,8 @@ const TABLE_BLOCK: u64 = u64::MAX;
 pub(crate) const AXIS_MAGIC: [u8; 8] = *b"VDBAXIS\0";
 /// Magic of a column file.
 pub(crate) const COLUMN_MAGIC: [u8; 8] = *b"VDBCOLM\0";
+/// Magic of patch files.
+pub(crate) const PATCH_MAGIC: [u8; 8] = *b"VDBPTCH\0";
 
 /// Where a section is.
 #[derive(Clone, Copy, Pod, Zeroable, Archive, Portable, CheckBytes)]
@@ -207,7 +209,9 @@ impl Header {
             table_checksum: header.table_checksum.to_native(),
             sections: decode_sections(header, table_offset)?,
         };
-        if decoded.slot_count > u64::from(u32::MAX) || decoded.value_count > decoded.slot_count {
+        let columns = if magic == &PATCH_MAGIC { u64::from(u32::MAX) } else { 1 };
+        if decoded.slot_count > u64::from(u32::MAX) || decoded.value_count > decoded.slot_count.saturating_mul(columns)
+        {
             return invalid(88, "impossible counts");
         }
         Ok((decoded, checksum))

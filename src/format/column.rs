@@ -182,6 +182,24 @@ pub(crate) fn sorted_index(presence: &[u8], offset: u32) -> Option<u32> {
     None
 }
 
+/// Appends the slots in a bitmap or a sorted list, as offsets into the segment.
+pub(crate) fn present_offsets(presence: Presence, structure: &[u8], out: &mut Vec<u16>) {
+    match presence {
+        Presence::None | Presence::All => {}
+        Presence::Sorted => out.extend(structure.as_chunks::<2>().0.iter().map(|offset| u16::from_le_bytes(*offset))),
+        Presence::Bitmap => {
+            for (word, start) in structure.as_chunks::<BITMAP_WORD_LEN>().0.iter().zip((0..=u16::MAX).step_by(64)) {
+                let mut bits = u64_at(word, 0).unwrap_or_default();
+                while bits != 0 {
+                    let bit = u16::try_from(bits.trailing_zeros()).unwrap_or_default();
+                    out.push(start.saturating_add(bit));
+                    bits &= bits.wrapping_sub(1);
+                }
+            }
+        }
+    }
+}
+
 /// The column descriptor as it is on disk.
 #[derive(Clone, Copy, Pod, Zeroable, Archive, Portable, CheckBytes)]
 #[rkyv(as = Self)]
@@ -302,14 +320,18 @@ struct SegmentRecord {
     slot_count: u32_le,
     present_count: u32_le,
     null_count: u32_le,
-    reserved2: u32_le,
+    removed_count: u32_le,
     cells_offset: u64_le,
     cells_len: u64_le,
     presence_offset: u64_le,
     presence_len: u64_le,
     minimum: u64_le,
     maximum: u64_le,
-    reserved3: [u8; 24],
+    removed_offset: u64_le,
+    removed_len: u64_le,
+    removed_presence: u8,
+    reserved3: [u8; 3],
+    number: u32_le,
 }
 
 /// Bytes of a segment descriptor.
@@ -334,6 +356,32 @@ pub(crate) struct Segment {
     /// From the start of the section "presence".
     pub(crate) presence_offset: u64,
     pub(crate) presence_len: u64,
+    /// In a delta column: which of the present slots are removed.
+    pub(crate) removed: Removed,
+    /// The segment covers the slots from 65,536 times this on.
+    pub(crate) number: u32,
+}
+
+/// The present slots of a delta column's segment that hold nothing any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Removed {
+    pub(crate) count: u32,
+    /// Not there where none or all are removed.
+    pub(crate) presence: Presence,
+    /// From the start of the part "presence".
+    pub(crate) offset: u64,
+    pub(crate) len: u64,
+}
+
+impl Removed {
+    pub(crate) const NONE: Self = Self { count: 0, presence: Presence::None, offset: 0, len: 0 };
+}
+
+/// Whether segments are of a base file, which has all of them in order, or of a delta column, which has some.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum SegmentKind {
+    Base,
+    Delta,
 }
 
 impl Segment {
@@ -349,14 +397,18 @@ impl Segment {
             slot_count: self.slot_count.into(),
             present_count: self.present_count.into(),
             null_count: self.null_count.into(),
-            reserved2: 0.into(),
+            removed_count: self.removed.count.into(),
             cells_offset: self.cells_offset.into(),
             cells_len: self.cells_len.into(),
             presence_offset: self.presence_offset.into(),
             presence_len: self.presence_len.into(),
             minimum: minimum.into(),
             maximum: maximum.into(),
-            reserved3: [0; 24],
+            removed_offset: self.removed.offset.into(),
+            removed_len: self.removed.len.into(),
+            removed_presence: self.removed.presence.code(),
+            reserved3: [0; 3],
+            number: self.number.into(),
         }));
     }
 
@@ -365,6 +417,7 @@ impl Segment {
     pub(crate) fn decode(
         section: &[u8],
         index: usize,
+        kind: SegmentKind,
         slot_count: u64,
         cells_len: u64,
         presence_len: u64,
@@ -380,7 +433,24 @@ impl Segment {
         let statistics =
             Statistics::from_parts(segment.statistics, segment.minimum.to_native(), segment.maximum.to_native())
                 .ok_or(invalid("unknown statistics"))?;
-        let reserved = segment.reserved == 0 && segment.reserved2 == 0 && is_zero(&segment.reserved3);
+        let removed = Removed {
+            count: segment.removed_count.to_native(),
+            presence: Presence::ALL
+                .get(usize::from(segment.removed_presence))
+                .copied()
+                .ok_or(invalid("an unknown presence"))?,
+            offset: segment.removed_offset.to_native(),
+            len: segment.removed_len.to_native(),
+        };
+        let number = match kind {
+            SegmentKind::Base => u32::try_from(index).map_err(|_| invalid("too many segments"))?,
+            SegmentKind::Delta => segment.number.to_native(),
+        };
+        let of_base = removed == Removed::NONE && segment.number == number;
+        if kind == SegmentKind::Base && !of_base {
+            return Err(invalid("a base segment that is out of order, or has removed slots"));
+        }
+        let reserved = segment.reserved == 0 && is_zero(&segment.reserved3);
         if !reserved || segment.statistics_flags > FLAG_NAN {
             return Err(invalid("reserved bytes are not zero"));
         }
@@ -397,8 +467,10 @@ impl Segment {
             cells_len: segment.cells_len.to_native(),
             presence_offset: segment.presence_offset.to_native(),
             presence_len: segment.presence_len.to_native(),
+            removed,
+            number,
         };
-        let first = (index as u64).saturating_mul(u64::from(SEGMENT_LEN));
+        let first = u64::from(number).saturating_mul(u64::from(SEGMENT_LEN));
         let slots = slot_count.saturating_sub(first).min(u64::from(SEGMENT_LEN));
         decoded.check(slots, cells_len, presence_len).map_err(invalid)?;
         Ok(decoded)
@@ -428,7 +500,23 @@ impl Segment {
             && self.presence_len == presence
             && within(self.cells_offset, self.cells_len, cells_len)
             && within(self.presence_offset, self.presence_len, presence_len);
-        if in_bounds { Ok(()) } else { Err("cells or presence out of bounds") }
+        if !in_bounds {
+            return Err("cells or presence out of bounds");
+        }
+        let Removed { count, presence, offset, len } = self.removed;
+        let some = count > 0 && count < self.present_count;
+        let removed_fits = if some {
+            matches!(presence, Presence::Bitmap | Presence::Sorted)
+                && len == presence.len(self.slot_count, count)
+                && within(offset, len, presence_len)
+        } else {
+            presence == Presence::None && offset == 0 && len == 0
+        };
+        let values = self.present_count.checked_sub(count);
+        if !removed_fits || values.is_none_or(|values| self.null_count > values) {
+            return Err("removed slots out of bounds");
+        }
+        Ok(())
     }
 }
 
@@ -542,14 +630,16 @@ mod tests {
             cells_len: 100,
             presence_offset: 0,
             presence_len: 32,
+            removed: Removed::NONE,
+            number: 0,
         };
         let read = |segment: &Segment| {
             let mut bytes = Vec::new();
             segment.encode(&mut bytes);
-            Segment::decode(&bytes, 0, 100, 108, 32)
+            Segment::decode(&bytes, 0, SegmentKind::Base, 100, 108, 32)
         };
         assert_eq!(read(&good).unwrap(), good);
-        let lies: [fn(&mut Segment); 8] = [
+        let lies: [fn(&mut Segment); 10] = [
             |s| s.slot_count = 99,
             |s| s.present_count = 101,
             |s| s.null_count = 51,
@@ -558,6 +648,50 @@ mod tests {
             |s| s.presence_len = 16,
             |s| s.presence_offset = 8,
             |s| s.presence = Presence::All,
+            |s| s.removed.count = 1,
+            |s| s.number = 1,
+        ];
+        for (number, lie) in lies.into_iter().enumerate() {
+            let mut segment = good;
+            lie(&mut segment);
+            assert!(read(&segment).is_err(), "lie {number}");
+        }
+    }
+
+    #[test]
+    fn removed_slots_of_a_delta_segment_are_checked() {
+        let good = Segment {
+            encoding: Encoding::PlainI64,
+            presence: Presence::Sorted,
+            statistics: Statistics::None,
+            has_nan: false,
+            value_types: 4,
+            slot_count: 100,
+            present_count: 4,
+            null_count: 2,
+            cells_offset: 0,
+            cells_len: 32,
+            presence_offset: 0,
+            presence_len: 8,
+            removed: Removed { count: 2, presence: Presence::Sorted, offset: 8, len: 4 },
+            number: 3,
+        };
+        let read = |segment: &Segment| {
+            let mut bytes = Vec::new();
+            segment.encode(&mut bytes);
+            Segment::decode(&bytes, 0, SegmentKind::Delta, 3 * 65_536 + 100, 32, 16)
+        };
+        assert_eq!(read(&good).unwrap(), good);
+        let all = Removed { count: 4, ..Removed::NONE };
+        assert!(read(&Segment { removed: all, null_count: 0, ..good }).is_ok());
+        let lies: [fn(&mut Segment); 7] = [
+            |s| s.number = 2,
+            |s| s.removed.count = 3,
+            |s| s.removed.count = 5,
+            |s| s.removed.presence = Presence::None,
+            |s| s.removed.offset = 16,
+            |s| s.removed.len = 2,
+            |s| s.null_count = 3,
         ];
         for (number, lie) in lies.into_iter().enumerate() {
             let mut segment = good;

@@ -19,6 +19,7 @@ const ENTRY_LEN: usize = 64;
 const CHECKSUM_LEN: usize = 8;
 const KIND_AXIS: u32 = 1;
 const KIND_DIMENSION: u32 = 2;
+const KIND_PATCH: u32 = 3;
 const NO_DIMENSION: u32 = u32::MAX;
 /// Counters stay below this, so that counting on never overflows.
 const COUNTER_END: u64 = 1 << 63;
@@ -117,6 +118,8 @@ pub(crate) struct Manifest {
     pub(crate) hash_seed: u64,
     pub(crate) axis: Option<FileEntry>,
     pub(crate) dimensions: Vec<DimensionEntry>,
+    /// What was changed since axis and columns were written, oldest first.
+    pub(crate) patches: Vec<FileEntry>,
     /// A MessagePack map, kept as it is.
     pub(crate) properties: Vec<u8>,
 }
@@ -131,10 +134,15 @@ pub(crate) fn column_name(dimension_id: u32, generation: u64) -> String {
     format!("dim-{dimension_id}-{generation}.col")
 }
 
-/// Whether a name is one that this format gives to axis and column files.
-pub(crate) fn is_base_name(name: &str) -> bool {
+/// The name of a patch file.
+pub(crate) fn patch_name(generation: u64) -> String {
+    format!("patch-{generation}")
+}
+
+/// Whether a name is one that this format gives to axis, column and patch files.
+pub(crate) fn is_data_name(name: &str) -> bool {
     let number = |text: &str| text.parse::<u64>().is_ok_and(|number| number.to_string() == text);
-    if let Some(generation) = name.strip_prefix("axis-") {
+    if let Some(generation) = name.strip_prefix("axis-").or_else(|| name.strip_prefix("patch-")) {
         return number(generation);
     }
     name.strip_prefix("dim-")
@@ -159,7 +167,8 @@ fn entry_record(kind: u32, dimension_id: u32, name_len: usize, file: Option<File
 
 impl Manifest {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let entry_count = self.dimensions.len().saturating_add(usize::from(self.axis.is_some()));
+        let files = self.patches.len().saturating_add(usize::from(self.axis.is_some()));
+        let entry_count = self.dimensions.len().saturating_add(files);
         let names_len: usize = self.dimensions.iter().map(|dimension| dimension.name.len()).sum();
         let content_len = align_up(
             (HEADER_LEN as u64)
@@ -202,6 +211,9 @@ impl Manifest {
             let entry = entry_record(KIND_DIMENSION, dimension.id, dimension.name.len(), dimension.file);
             bytes.extend_from_slice(bytemuck::bytes_of(&entry));
         }
+        for &patch in &self.patches {
+            bytes.extend_from_slice(bytemuck::bytes_of(&entry_record(KIND_PATCH, NO_DIMENSION, 0, Some(patch))));
+        }
         for dimension in &self.dimensions {
             bytes.extend_from_slice(dimension.name.as_bytes());
         }
@@ -241,17 +253,30 @@ impl Manifest {
         }
         let names = content.get(names_offset..properties_offset).ok_or(invalid(144, "cut short"))?;
         let properties = content.get(properties_offset..end).ok_or(invalid(152, "cut short"))?;
-        let (axis, dimensions) = decode_entries(content, entry_count, names)?;
+        let Entries { axis, dimensions, patches } = decode_entries(content, entry_count, names)?;
         let counts = (u32::try_from(header.slot_count.to_native()), u32::try_from(header.point_count.to_native()));
         let (Ok(slot_count), Ok(point_count)) = counts else {
             return Err(invalid(120, "more slots than there can be"));
         };
-        if point_count > slot_count || (axis.is_some() != (slot_count > 0)) {
+        let has_axis = axis.is_some() || !patches.is_empty();
+        if point_count > slot_count
+            || (slot_count > 0 && !has_axis)
+            || (patches.is_empty() && has_axis && slot_count == 0)
+        {
             return Err(invalid(120, "the counts do not agree"));
         }
         let counters =
             [header.generation, header.last_sequence, header.next_file_id, header.wal_first, header.sealed_sequence];
-        let files = axis.iter().chain(dimensions.iter().filter_map(|dimension| dimension.file.as_ref()));
+        let base = axis.iter().chain(dimensions.iter().filter_map(|dimension| dimension.file.as_ref()));
+        let base_generation = base.clone().map(|file| file.generation).max().unwrap_or(0);
+        let mut last = base_generation;
+        for patch in &patches {
+            if patch.generation <= last || patch.generation > header.generation.to_native() {
+                return Err(invalid(40, "a patch that is not younger than the files before it"));
+            }
+            last = patch.generation;
+        }
+        let files = base.chain(&patches);
         let next_file_id = header.next_file_id.to_native();
         let next_dimension_id = header.next_dimension_id.to_native();
         let counters_fit = counters.iter().all(|counter| counter.to_native() < COUNTER_END)
@@ -283,18 +308,23 @@ impl Manifest {
             hash_seed: header.hash_seed.to_native(),
             axis,
             dimensions,
+            patches,
             properties: properties.to_vec(),
         })
     }
 }
 
-fn decode_entries(
-    content: &[u8],
-    entry_count: usize,
-    mut names: &[u8],
-) -> Result<(Option<FileEntry>, Vec<DimensionEntry>), Invalid> {
+/// The entries by kind.
+struct Entries {
+    axis: Option<FileEntry>,
+    dimensions: Vec<DimensionEntry>,
+    patches: Vec<FileEntry>,
+}
+
+fn decode_entries(content: &[u8], entry_count: usize, mut names: &[u8]) -> Result<Entries, Invalid> {
     let mut axis = None;
     let mut dimensions: Vec<DimensionEntry> = Vec::new();
+    let mut patches = Vec::new();
     let (mut ids, mut seen) = (HashSet::new(), HashSet::new());
     for index in 0..entry_count {
         let at = index.saturating_mul(ENTRY_LEN).saturating_add(HEADER_LEN);
@@ -318,6 +348,9 @@ fn decode_entries(
                 axis = file;
             }
             KIND_DIMENSION => {
+                if !patches.is_empty() {
+                    return Err(invalid("a dimension behind a patch"));
+                }
                 let (name, rest) = names.split_at_checked(name_len).ok_or(invalid("a name past the end"))?;
                 names = rest;
                 let name = std::str::from_utf8(name).map_err(|_| invalid("a name that is not UTF-8"))?;
@@ -327,11 +360,15 @@ fn decode_entries(
                 }
                 dimensions.push(DimensionEntry { id, name: name.to_owned(), file });
             }
+            KIND_PATCH => match file {
+                Some(file) if name_len == 0 && entry.dimension_id == NO_DIMENSION => patches.push(file),
+                _ => return Err(invalid("a patch that is not a file")),
+            },
             _ => return Err(invalid("an entry of a kind that this build does not know").newer()),
         }
     }
     if names.is_empty() {
-        Ok((axis, dimensions))
+        Ok(Entries { axis, dimensions, patches })
     } else {
         Err(Invalid::new(144, "manifest", "the names are longer than the entries say"))
     }
@@ -344,7 +381,7 @@ mod tests {
     fn manifest() -> Manifest {
         Manifest {
             database_id: [3; 16],
-            generation: 4,
+            generation: 9,
             last_sequence: 5,
             last_commit_time: NO_COMMIT_TIME,
             created_at: 7,
@@ -363,6 +400,10 @@ mod tests {
                     name: "../é\0".to_owned(),
                     file: Some(FileEntry { file_id: 5, generation: 6, file_len: 7, header_checksum: 8 }),
                 },
+            ],
+            patches: vec![
+                FileEntry { file_id: 6, generation: 7, file_len: 8, header_checksum: 9 },
+                FileEntry { file_id: 7, generation: 8, file_len: 8, header_checksum: 9 },
             ],
             properties: vec![0x81, 0xA1, b'a', 1],
         }
@@ -390,11 +431,14 @@ mod tests {
 
     #[test]
     fn a_manifest_that_lies_with_the_right_checksum_is_rejected() {
-        let lies: [fn(&mut Manifest); 5] = [
+        let lies: [fn(&mut Manifest); 8] = [
             |m| m.dimensions[1].id = 1,
             |m| m.dimensions[1].name = String::new(),
             |m| m.point_count = 15,
             |m| m.slot_count = 0,
+            |m| m.patches[0].generation = 6,
+            |m| m.patches[1].generation = 7,
+            |m| m.generation = 7,
             |m| m.dimensions[0].name = "x".repeat(NAME_LEN_MAX + 1),
         ];
         for (number, lie) in lies.into_iter().enumerate() {
@@ -406,7 +450,7 @@ mod tests {
 
     #[test]
     fn what_a_newer_version_wrote_is_told_from_rot_by_the_checksum() {
-        for (offset, value, newer) in [(8, 2, true), (8, 0, false), (12, 1, true), (16, 1, true), (HEADER_LEN, 3, true)]
+        for (offset, value, newer) in [(8, 2, true), (8, 0, false), (12, 1, true), (16, 1, true), (HEADER_LEN, 4, true)]
         {
             let mut bytes = manifest().encode();
             bytes[offset] = value;
@@ -422,8 +466,8 @@ mod tests {
 
     #[test]
     fn only_our_names_are_ours() {
-        for ours in ["axis-0", "axis-12", "dim-0-1.col", "dim-4294967294-77.col"] {
-            assert!(is_base_name(ours));
+        for ours in ["axis-0", "axis-12", "patch-7", "dim-0-1.col", "dim-4294967294-77.col"] {
+            assert!(is_data_name(ours));
         }
         for other in [
             "axis-",
@@ -436,7 +480,7 @@ mod tests {
             "LOCK",
             "MANIFEST",
         ] {
-            assert!(!is_base_name(other), "{other}");
+            assert!(!is_data_name(other), "{other}");
         }
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod canonical;
 pub(crate) mod column;
 pub(crate) mod heap;
 pub(crate) mod manifest;
+pub(crate) mod patch;
 pub(crate) mod value;
 pub(crate) mod wal;
 

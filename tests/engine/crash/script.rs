@@ -122,11 +122,12 @@ impl Step {
 }
 
 pub(crate) fn open(storage: &(impl Storage + Clone), durability: Durability) -> Result<VectorDb, Error> {
-    Options::new().durability(durability).open_in(Arc::new(storage.clone()))
+    // Some checkpoints write patches, and some merge them.
+    Options::new().durability(durability).merge_fraction(4.0).open_in(Arc::new(storage.clone()))
 }
 
 pub(crate) fn create(storage: &(impl Storage + Clone), durability: Durability) -> Result<VectorDb, Error> {
-    Options::new().durability(durability).create_in(Arc::new(storage.clone()))
+    Options::new().durability(durability).merge_fraction(4.0).create_in(Arc::new(storage.clone()))
 }
 
 /// The states after selections of steps, worked out without faults.

@@ -53,6 +53,8 @@ pub(crate) struct Profile {
     pub(crate) dimensions: Vec<PlainDimension>,
     pub(crate) batch_max: usize,
     pub(crate) durability: Durability,
+    /// How soon patches are merged.
+    pub(crate) merge_fraction: f64,
     weights: Vec<(Kind, usize)>,
 }
 
@@ -119,6 +121,8 @@ impl Profile {
             dimensions[0].name = "é€😀".repeat(random.within(50..200)).into();
         }
         let durability = if random.one_in(2) { Durability::Immediate } else { Durability::Eventual };
+        // Never a patch, as few as by default, up to some, as many as there are checkpoints.
+        let merge_fraction = *random.pick(&[0.0, 0.5, 3.0, 1e9]);
         let rare = |weight: usize| (weight * 40 / rarity).max(1);
         let weights = vec![
             (Kind::Change, 1600),
@@ -129,7 +133,7 @@ impl Profile {
             (Kind::Reader, rare(1) / 2 + 1),
             (Kind::Refresh, rare(2)),
             (Kind::Full, rare(2)),
-            (Kind::Save, rare(3)),
+            (Kind::Save, rare(5)),
             (Kind::Compact, rare(1)),
             (Kind::Pack, rare(1)),
             (Kind::Position, rare(2)),
@@ -137,7 +141,7 @@ impl Profile {
             (Kind::Crash, rare(1)),
             (Kind::Export, rare(1) / 8 + 1),
         ];
-        Self { operations, keys, dense, dimensions, batch_max, durability, weights }
+        Self { operations, keys, dense, dimensions, batch_max, durability, merge_fraction, weights }
     }
 
     pub(crate) fn kind(&self, random: &mut Random) -> Kind {

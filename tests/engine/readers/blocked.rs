@@ -59,10 +59,14 @@ impl Gate {
 
 /// A database with something in the base and something in the overlay, over a gate.
 fn database() -> (VectorDb, Arc<Gate>) {
+    database_with(&Options::new())
+}
+
+fn database_with(options: &Options) -> (VectorDb, Arc<Gate>) {
     let gate = Arc::new(Gate::default());
     let at_gate = Arc::clone(&gate);
     let storage = HookedStorage::new(Arc::new(MemoryStorage::new()), move |moment, name| at_gate.pass(moment, name));
-    let db = Options::new().create_in(storage).unwrap();
+    let db = options.create_in(storage).unwrap();
     db.batch_upsert((0..POINTS).map(|n| (n * 3, attrs! { "n" => n, "text" => format!("text {n}") }))).unwrap();
     db.save().unwrap();
     db.batch_upsert((0..POINTS / 2).map(|n| (n * 3, attrs! { "n" => n + 1_000_000 }))).unwrap();
@@ -117,8 +121,9 @@ fn reads_complete(db: &VectorDb, held: &Snapshot, state: &str) {
 
 #[test]
 fn reads_and_commits_go_on_while_a_checkpoint_is_held_up_writing_files() {
-    for prefix in ["axis-", "dim-0", "dim-1"] {
-        let (db, gate) = database();
+    // A checkpoint writes a patch, or merges all changes into the files.
+    for (merge_fraction, prefix) in [(1e9, "patch-"), (0.0, "axis-"), (0.0, "dim-0"), (0.0, "dim-1")] {
+        let (db, gate) = database_with(&Options::new().merge_fraction(merge_fraction));
         // New and changed keys, so that the axis and both columns are written.
         db.upsert(1, attrs! { "n" => 0, "text" => "of key 1" }).unwrap();
         db.delete(1).unwrap();

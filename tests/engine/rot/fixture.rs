@@ -47,6 +47,8 @@ pub(crate) fn all() -> Vec<Fixture> {
         many_values(),
         long_values(),
         many_slots(),
+        patched(),
+        patched_bitmaps(),
         unclean("unclean log", true, Durability::Immediate),
         unclean("unclean log without marks at its end", true, Durability::Eventual),
         unclean("unclean log without a base", false, Durability::Eventual),
@@ -184,6 +186,62 @@ fn many_slots() -> Fixture {
     db.batch_upsert(records).unwrap();
     db.save().unwrap();
     Fixture::closed("many slots", db, &storage, 97, 64)
+}
+
+/// Patches over a base: all their encodings, touched slots as list and as bitmap, removed attributes, tombstones, reborn
+/// slots, new dimensions, changed counts; and commits in a log that was closed.
+fn patched() -> Fixture {
+    let storage = MemoryStorage::new();
+    let db = Options::new().merge_fraction(1e9).create_in(Arc::new(storage.clone())).unwrap();
+    let record = |n: usize| {
+        let mut attributes: Vec<(&str, Value)> = vec![
+            ("dictionary8", Value::from(["red", "green", "blue", "ultraviolet"][n % 4])),
+            ("integers", Value::from(n as i64 * 7_919 - 100)),
+            ("text", Value::from(format!("a text of its own, number {n}"))),
+            ("mixed", one_of_each(n)),
+        ];
+        if n.is_multiple_of(5) {
+            attributes.push(("sparse", Value::from(n as f64)));
+        }
+        (mixed_key(n), attributes)
+    };
+    db.batch_upsert((0..60).map(record)).unwrap();
+    db.batch_delete(&[mixed_key(3), mixed_key(8), mixed_key(30)]).unwrap();
+    db.save().unwrap();
+    db.batch_upsert((60..64).map(record)).unwrap();
+    db.batch_upsert(
+        (10..20).map(|n| (mixed_key(n), attrs! { "dictionary8" => "infrared", "mixed" => one_of_each(n + 5) })),
+    )
+    .unwrap();
+    db.batch_delete(&[mixed_key(20), mixed_key(21), mixed_key(63)]).unwrap();
+    db.remove_attribute(&mixed_key(12), "text").unwrap();
+    db.save().unwrap();
+    db.batch_upsert(
+        (70..72).map(|n| (mixed_key(n), attrs! { "new" => Value::from(u64::MAX - n as u64), "integers" => 1.5 })),
+    )
+    .unwrap();
+    db.upsert(mixed_key(12), attrs! { "text" => "again" }).unwrap();
+    db.remove_attribute(&mixed_key(13), "dictionary8").unwrap();
+    db.remove_attribute(&mixed_key(25), "sparse").unwrap();
+    db.delete(&mixed_key(61)).unwrap();
+    db.save().unwrap();
+    assert_eq!(db.stats().unwrap().patches, 2);
+    db.upsert(mixed_key(14), attrs! { "text" => "logged" }).unwrap();
+    db.delete(&mixed_key(15)).unwrap();
+    Fixture::closed("patched", db, &storage, 1, 1)
+}
+
+/// A patch with so many touched slots, and so many of them removed, that bitmaps say which.
+fn patched_bitmaps() -> Fixture {
+    let storage = MemoryStorage::new();
+    let db = Options::new().merge_fraction(1e9).create_in(Arc::new(storage.clone())).unwrap();
+    db.batch_upsert((0..1300_i64).map(|n| (n, attrs! { "n" => n % 300 }))).unwrap();
+    db.save().unwrap();
+    db.batch_delete((0..1160_i64).filter(|n| n % 2 == 0)).unwrap();
+    db.batch_upsert((0..560_i64).map(|n| (5000 + n, attrs! { "n" => n % 301, "m" => n % 3 }))).unwrap();
+    db.save().unwrap();
+    assert_eq!(db.stats().unwrap().patches, 1);
+    Fixture::closed("patched with bitmaps", db, &storage, 13, 16)
 }
 
 /// A log that was not closed, of four files, some with marks and some without.

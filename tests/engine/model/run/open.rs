@@ -7,7 +7,7 @@ use vector_datalib::Options;
 
 impl Run {
     pub(super) fn options(&self) -> Options {
-        Options::new().durability(self.profile.durability)
+        Options::new().durability(self.profile.durability).merge_fraction(self.profile.merge_fraction)
     }
 
     /// Closes the database, or only drops its handle, and opens it again.

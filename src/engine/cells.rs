@@ -1,0 +1,404 @@
+//! Reading a column: of a dimension's file, of the keys of an axis file, or of a patch.
+
+use super::block_file::BlockFile;
+use crate::error::Result;
+use crate::format::block_file::Section;
+use crate::format::column::{
+    ENTRY_LEN, Encoding, Entry, Presence, SECTION_CELLS, SECTION_DICTIONARY, SECTION_PRESENCE, SECTION_SEGMENTS,
+    SEGMENT_RECORD_LEN, SEGMENT_SHIFT, Segment, SegmentKind, bitmap_index, present_offsets, sorted_index,
+};
+use crate::format::value::{self, TAG_TEXT};
+use crate::format::{Invalid, bytes};
+use crate::model::ValueRef;
+
+/// A segment, with offsets from the start of the file.
+#[derive(Clone, Copy, Debug)]
+struct SegmentView {
+    encoding: Encoding,
+    presence: Presence,
+    slot_count: u32,
+    present_count: u32,
+    cells: u64,
+    presence_offset: u64,
+    presence_len: u64,
+}
+
+/// The removed slots of a delta column's segment, with the offset from the start of the file.
+#[derive(Clone, Copy, Debug)]
+struct RemovedView {
+    count: u32,
+    presence: Presence,
+    offset: u64,
+    len: u64,
+}
+
+/// Where the parts of a column are in its file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ColumnExtents {
+    pub(super) kind: SegmentKind,
+    pub(super) segments: Section,
+    pub(super) cells: Section,
+    pub(super) presence: Section,
+    pub(super) dictionary: Section,
+}
+
+impl ColumnExtents {
+    /// Those of a file that has one column.
+    pub(super) fn of(file: &BlockFile) -> Self {
+        Self {
+            kind: SegmentKind::Base,
+            segments: file.section(SECTION_SEGMENTS),
+            cells: file.section(SECTION_CELLS),
+            presence: file.section(SECTION_PRESENCE),
+            dictionary: file.section(SECTION_DICTIONARY),
+        }
+    }
+}
+
+/// Segments and sections of a column, checked once.
+#[derive(Debug)]
+pub(super) struct Cells {
+    /// By segment number.
+    segments: Box<[SegmentView]>,
+    /// Those of a delta column; none in a base column.
+    removed: Box<[RemovedView]>,
+    /// Slots with a cell.
+    present_count: u64,
+    dictionary: Section,
+}
+
+impl Cells {
+    /// Reads and checks the segment descriptors.
+    pub(super) fn resolve(file: &BlockFile, extents: &ColumnExtents) -> Result<Self> {
+        let slot_count = file.header().slot_count;
+        let ColumnExtents { kind, segments: section, cells, presence, dictionary } = *extents;
+        let bytes = file.section_bytes(section)?;
+        let corrupt = |invalid: Invalid| file.corrupt(invalid.at(section.offset));
+        let invalid = |reason| corrupt(Invalid::new(0, "segment descriptor", reason));
+        let count = section.len / SEGMENT_RECORD_LEN as u64;
+        let all = slot_count.div_ceil(1 << SEGMENT_SHIFT);
+        if count * SEGMENT_RECORD_LEN as u64 != section.len
+            || count > all
+            || (kind == SegmentKind::Base && count != all)
+        {
+            return Err(invalid("the number of segments does not match"));
+        }
+        let (mut segments, mut removed) = (Vec::new(), Vec::new());
+        let (mut present_count, mut dictionaries, mut empty) = (0u64, 0u64, 0u64);
+        for index in 0..count as usize {
+            let segment = Segment::decode(bytes, index, kind, slot_count, cells.len, presence.len).map_err(corrupt)?;
+            if kind == SegmentKind::Delta {
+                let gap = (segment.number as usize).checked_sub(segments.len());
+                if gap.is_none() || u64::from(segment.number) >= all || segment.present_count == 0 {
+                    return Err(invalid("segments out of order, or empty"));
+                }
+                segments.resize(segment.number as usize, SegmentView::EMPTY);
+                removed.resize(segments.len(), RemovedView::NONE);
+                removed.push(RemovedView {
+                    count: segment.removed.count,
+                    presence: segment.removed.presence,
+                    offset: presence.offset + segment.removed.offset,
+                    len: segment.removed.len,
+                });
+                empty += u64::from(segment.removed.count == segment.present_count);
+            }
+            present_count += u64::from(segment.present_count);
+            dictionaries += u64::from(segment.encoding.is_dictionary());
+            segments.push(SegmentView {
+                encoding: segment.encoding,
+                presence: segment.presence,
+                slot_count: segment.slot_count,
+                present_count: segment.present_count,
+                cells: cells.offset + segment.cells_offset,
+                presence_offset: presence.offset + segment.presence_offset,
+                presence_len: segment.presence_len,
+            });
+        }
+        if dictionaries != count && dictionaries > empty {
+            return Err(invalid("some segments use a dictionary and some do not"));
+        }
+        Ok(Self {
+            segments: segments.into_boxed_slice(),
+            removed: removed.into_boxed_slice(),
+            present_count,
+            dictionary,
+        })
+    }
+
+    /// The same for a file that has one column, whose cells are counted: its header's values, or all slots for keys.
+    pub(super) fn resolve_base(file: &BlockFile, cell_count: u64) -> Result<Self> {
+        let extents = ColumnExtents::of(file);
+        let cells = Self::resolve(file, &extents)?;
+        if cells.present_count == cell_count {
+            return Ok(cells);
+        }
+        let invalid =
+            Invalid::new(extents.segments.offset, "segment descriptor", "the number of values does not match");
+        Err(file.corrupt(invalid))
+    }
+
+    /// Slots that have a cell, removed ones included.
+    pub(super) fn present_count(&self) -> u64 {
+        self.present_count
+    }
+
+    /// What a delta column says of a slot: nothing, that it is removed, or its value.
+    #[inline]
+    pub(super) fn touched<'a>(&self, file: &'a BlockFile, slot: u32) -> Result<Option<Option<ValueRef<'a>>>> {
+        let number = (slot >> SEGMENT_SHIFT) as usize;
+        let Some(segment) = self.segments.get(number) else { return Ok(None) };
+        let offset = slot & ((1 << SEGMENT_SHIFT) - 1);
+        let Some(index) = segment.cell_index(file, offset)? else { return Ok(None) };
+        if self.is_removed(file, number, offset)? {
+            return Ok(Some(None));
+        }
+        self.cell(file, segment, index).map(|value| Some(Some(value)))
+    }
+
+    /// Whether a delta column says anything of a slot.
+    #[inline]
+    pub(super) fn touches(&self, file: &BlockFile, slot: u32) -> Result<bool> {
+        let Some(segment) = self.segments.get((slot >> SEGMENT_SHIFT) as usize) else { return Ok(false) };
+        Ok(segment.cell_index(file, slot & ((1 << SEGMENT_SHIFT) - 1))?.is_some())
+    }
+
+    /// What a delta column says of a slot: nothing, or whether it is removed.
+    #[inline]
+    pub(super) fn removes(&self, file: &BlockFile, slot: u32) -> Result<Option<bool>> {
+        if self.touches(file, slot)? {
+            let offset = slot & ((1 << SEGMENT_SHIFT) - 1);
+            return self.is_removed(file, (slot >> SEGMENT_SHIFT) as usize, offset).map(Some);
+        }
+        Ok(None)
+    }
+
+    /// Whether a touched slot, by segment and offset, is removed.
+    fn is_removed(&self, file: &BlockFile, number: usize, offset: u32) -> Result<bool> {
+        let (Some(segment), Some(removed)) = (self.segments.get(number), self.removed.get(number)) else {
+            return Ok(false);
+        };
+        if removed.count == 0 || removed.count == segment.present_count {
+            return Ok(removed.count > 0);
+        }
+        let structure = SegmentView {
+            presence: removed.presence,
+            present_count: removed.count,
+            presence_offset: removed.offset,
+            presence_len: removed.len,
+            ..*segment
+        };
+        Ok(structure.cell_index(file, offset)?.is_some())
+    }
+
+    /// Number of segments, untouched ones included.
+    pub(super) fn segment_count(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// The slots of a segment that have a cell, as offsets into it, ascending.
+    pub(super) fn present_in(&self, file: &BlockFile, number: usize, out: &mut Vec<u16>) -> Result<()> {
+        out.clear();
+        match self.segments.get(number) {
+            Some(segment) => segment.present(file, out),
+            None => Ok(()),
+        }
+    }
+
+    /// The slots of a segment that are removed, as offsets into it, ascending.
+    fn removed_in(&self, file: &BlockFile, number: usize, out: &mut Vec<u16>) -> Result<()> {
+        out.clear();
+        match (self.segments.get(number), self.removed.get(number)) {
+            (Some(segment), Some(removed)) if removed.count == segment.present_count => segment.present(file, out),
+            (Some(segment), Some(removed)) if removed.count > 0 => SegmentView {
+                presence: removed.presence,
+                present_count: removed.count,
+                presence_offset: removed.offset,
+                presence_len: removed.len,
+                ..*segment
+            }
+            .present(file, out),
+            _ => Ok(()),
+        }
+    }
+
+    /// The first removed slot at or after one.
+    pub(super) fn next_removed(&self, file: &BlockFile, from: u32) -> Result<Option<u32>> {
+        let mut offsets = Vec::new();
+        let first = (from >> SEGMENT_SHIFT) as usize;
+        for number in first..self.segments.len() {
+            if self.removed.get(number).is_none_or(|removed| removed.count == 0) {
+                continue;
+            }
+            self.removed_in(file, number, &mut offsets)?;
+            let start = (number as u32) << SEGMENT_SHIFT;
+            if let Some(found) = offsets.iter().map(|&offset| start + u32::from(offset)).find(|&slot| slot >= from) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The value of a slot.
+    #[inline]
+    pub(super) fn get<'a>(&self, file: &'a BlockFile, slot: u32) -> Result<Option<ValueRef<'a>>> {
+        let Some(segment) = self.segments.get((slot >> SEGMENT_SHIFT) as usize) else { return Ok(None) };
+        let offset = slot & ((1 << SEGMENT_SHIFT) - 1);
+        let Some(index) = segment.cell_index(file, offset)? else { return Ok(None) };
+        self.cell(file, segment, index).map(Some)
+    }
+
+    /// What a cell holds, as a number.
+    #[inline]
+    fn number(&self, file: &BlockFile, segment: &SegmentView, index: u32) -> Result<u64> {
+        let width = segment.encoding.width();
+        let at = segment.cells + u64::from(index) * width;
+        Ok(match segment.encoding {
+            Encoding::Constant => 0,
+            Encoding::Dictionary8 => u64::from(file.bytes(at, 1)?.first().copied().unwrap_or_default()),
+            Encoding::Dictionary16 => u64::from(bytes::u16_at(file.bytes(at, 2)?, 0).unwrap_or_default()),
+            Encoding::Text32 | Encoding::Value32 => u64::from(bytes::u32_at(file.bytes(at, 4)?, 0).unwrap_or_default()),
+            _ => bytes::u64_at(file.bytes(at, 8)?, 0).unwrap_or_default(),
+        })
+    }
+
+    #[inline]
+    fn cell<'a>(&self, file: &'a BlockFile, segment: &SegmentView, index: u32) -> Result<ValueRef<'a>> {
+        let number = self.number(file, segment, index)?;
+        match segment.encoding {
+            Encoding::Constant | Encoding::Dictionary8 | Encoding::Dictionary16 => self.entry(file, number as usize),
+            Encoding::PlainI64 => Ok(ValueRef::Int(number.cast_signed().into())),
+            Encoding::PlainU64 => Ok(ValueRef::Int(number.into())),
+            Encoding::PlainF64 => Ok(ValueRef::Float(f64::from_bits(number))),
+            Encoding::Text32 | Encoding::Text64 => {
+                let (offset, len) = file.heap_entry(file.text_heap(), number)?;
+                file.text(offset, len).map(ValueRef::Text)
+            }
+            Encoding::Value32 | Encoding::Value64 => {
+                let (offset, len) = file.heap_entry(file.value_heap(), number)?;
+                value::decode(file.bytes(offset, len)?).map_err(|invalid| file.corrupt(invalid.at(offset)))
+            }
+        }
+    }
+
+    /// The number of the dictionary entry that a slot refers to.
+    pub(super) fn entry_number(&self, file: &BlockFile, slot: u32) -> Result<Option<u32>> {
+        let Some(segment) = self.segments.get((slot >> SEGMENT_SHIFT) as usize) else { return Ok(None) };
+        let offset = slot & ((1 << SEGMENT_SHIFT) - 1);
+        let Some(index) = segment.cell_index(file, offset)? else { return Ok(None) };
+        self.number(file, segment, index).map(|number| u32::try_from(number).ok())
+    }
+
+    /// The value of a dictionary entry.
+    #[inline]
+    pub(super) fn entry<'a>(&self, file: &'a BlockFile, number: usize) -> Result<ValueRef<'a>> {
+        entry_value(file, self.dictionary, number)
+    }
+
+    /// Whether the column has a dictionary.
+    pub(super) fn has_dictionary(&self) -> bool {
+        self.dictionary.len > 0
+    }
+
+    /// How the column is stored, for people: the encoding, and the kinds of presence in use.
+    pub(super) fn describe(&self) -> (&'static str, String) {
+        let encoding = self.segments.first().map_or("none", |segment| segment.encoding.name());
+        let used: Vec<&str> = Presence::ALL
+            .into_iter()
+            .filter(|&presence| self.segments.iter().any(|segment| segment.presence == presence))
+            .map(Presence::name)
+            .collect();
+        (encoding, used.join("+"))
+    }
+}
+
+/// The value of an entry of a dictionary, which is at `dictionary`.
+#[inline]
+pub(super) fn entry_value(file: &BlockFile, dictionary: Section, number: usize) -> Result<ValueRef<'_>> {
+    let at = bytes::element_offset::<[u8; ENTRY_LEN]>(number) as u64;
+    if at >= dictionary.len {
+        return Err(file.corrupt(Invalid::new(dictionary.offset, "dictionary", "an entry past the end")));
+    }
+    let entry = file.bytes(dictionary.offset + at, ENTRY_LEN as u64)?;
+    let corrupt = |invalid: Invalid| file.corrupt(invalid.at(dictionary.offset + at));
+    match Entry::decode(entry, 0).map_err(corrupt)? {
+        Entry::Inline { tag, payload } => inline_value(tag, payload).map_err(corrupt),
+        Entry::Text { offset, len } => {
+            file.text(file.text_heap().offset.saturating_add(offset), len.into()).map(ValueRef::Text)
+        }
+        Entry::Heap { tag, offset, len } => {
+            let heap = file.value_heap();
+            if tag == TAG_TEXT || offset.saturating_add(len.into()) > heap.len {
+                return Err(corrupt(Invalid::new(0, "dictionary", "a value past the end of its heap")));
+            }
+            value::decode_payload(tag, file.bytes(heap.offset + offset, len.into())?).map_err(corrupt)
+        }
+    }
+}
+
+impl RemovedView {
+    const NONE: Self = Self { count: 0, presence: Presence::None, offset: 0, len: 0 };
+}
+
+/// The value of a payload that is kept in a dictionary entry.
+fn inline_value(tag: u8, payload: u64) -> Result<ValueRef<'static>, Invalid> {
+    let invalid = || Invalid::new(0, "dictionary", "an entry that is not valid");
+    match tag {
+        value::TAG_NULL if payload == 0 => Ok(ValueRef::Null),
+        value::TAG_BOOL if payload <= 1 => Ok(ValueRef::Bool(payload == 1)),
+        value::TAG_INT => Ok(ValueRef::Int(payload.cast_signed().into())),
+        value::TAG_UINT if i64::try_from(payload).is_err() => Ok(ValueRef::Int(payload.into())),
+        value::TAG_FLOAT => Ok(ValueRef::Float(f64::from_bits(payload))),
+        _ => Err(invalid()),
+    }
+}
+
+impl SegmentView {
+    const EMPTY: Self = Self {
+        encoding: Encoding::Constant,
+        presence: Presence::None,
+        slot_count: 0,
+        present_count: 0,
+        cells: 0,
+        presence_offset: 0,
+        presence_len: 0,
+    };
+
+    /// Appends the slots that have a cell, as offsets into the segment, ascending.
+    fn present(&self, file: &BlockFile, out: &mut Vec<u16>) -> Result<()> {
+        match self.presence {
+            Presence::None => {}
+            Presence::All => out.extend((0..self.slot_count).map(|offset| offset as u16)),
+            Presence::Bitmap | Presence::Sorted => {
+                let structure = file.bytes(self.presence_offset, self.presence_len)?;
+                present_offsets(self.presence, structure, out);
+            }
+        }
+        if out.len() == self.present_count as usize && out.is_sorted_by(|a, b| a < b) {
+            return Ok(());
+        }
+        Err(file.corrupt(Invalid::new(self.presence_offset, "presence", "it does not have the slots that are stated")))
+    }
+
+    /// The index of a slot's cell; `None` when it has no value.
+    #[inline]
+    fn cell_index(&self, file: &BlockFile, offset: u32) -> Result<Option<u32>> {
+        if offset >= self.slot_count {
+            return Ok(None);
+        }
+        let index = match self.presence {
+            Presence::None => return Ok(None),
+            Presence::All => return Ok(Some(offset)),
+            Presence::Bitmap => {
+                let word = u64::from(offset >> 6) * 16;
+                bitmap_index(file.bytes(self.presence_offset + word, 16)?, offset & 63)
+            }
+            Presence::Sorted => sorted_index(file.bytes(self.presence_offset, self.presence_len)?, offset),
+        };
+        match index {
+            Some(index) if index >= self.present_count => {
+                Err(file.corrupt(Invalid::new(self.presence_offset, "presence", "a rank past the last cell")))
+            }
+            index => Ok(index),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The values of a dimension before the overlay: its column file, and what patches changed since.
+
+use super::base_column::BaseColumn;
+use super::patch::DeltaColumn;
+use crate::error::Result;
+use crate::model::ValueRef;
+use std::sync::Arc;
+
+/// The generation of the patch that put a slot's occupant there; [`BASE`] for the axis file. Cells of older tiers were another
+/// key's.
+pub(super) type Tier = u64;
+
+/// The tier of what is in the axis file.
+pub(super) const BASE: Tier = 0;
+
+/// The files that say what a dimension's values are.
+#[derive(Clone, Default, Debug)]
+pub(super) struct ColumnTiers {
+    base: Option<Arc<BaseColumn>>,
+    /// The newest first.
+    patches: Vec<Arc<DeltaColumn>>,
+}
+
+impl ColumnTiers {
+    /// Of a column file, and of delta columns, the newest first.
+    pub(super) const fn new(base: Option<Arc<BaseColumn>>, patches: Vec<Arc<DeltaColumn>>) -> Self {
+        Self { base, patches }
+    }
+
+    pub(super) fn base(&self) -> Option<&BaseColumn> {
+        self.base.as_deref()
+    }
+
+    pub(super) fn shared_base(&self) -> Option<&Arc<BaseColumn>> {
+        self.base.as_ref()
+    }
+
+    /// The newest first.
+    pub(super) fn patches(&self) -> &[Arc<DeltaColumn>] {
+        &self.patches
+    }
+
+    /// Whether no file says anything of the dimension.
+    pub(super) fn is_empty(&self) -> bool {
+        self.base.is_none() && self.patches.is_empty()
+    }
+
+    /// The value of a slot whose occupant comes from `tier`.
+    #[inline]
+    pub(super) fn get(&self, slot: u32, tier: Tier) -> Result<Option<ValueRef<'_>>> {
+        for patch in &self.patches {
+            if patch.generation() < tier {
+                return Ok(None);
+            }
+            if let Some(value) = patch.get(slot)? {
+                return Ok(value);
+            }
+        }
+        match &self.base {
+            Some(base) if tier == BASE => base.get(slot),
+            _ => Ok(None),
+        }
+    }
+
+    /// Points that have a value, and of these nulls.
+    pub(super) fn point_counts(&self) -> Result<(u64, u64)> {
+        let (mut points, mut nulls) = match self.base() {
+            Some(base) => (base.value_count(), base.resolve()?.0.null_count),
+            None => (0, 0),
+        };
+        for patch in &self.patches {
+            points = points.wrapping_add_signed(patch.entry().points_change);
+            nulls = nulls.wrapping_add_signed(patch.entry().nulls_change);
+        }
+        Ok((points, nulls))
+    }
+
+    /// Whether the number of points of each value is known without a scan.
+    pub(super) fn has_counts(&self) -> Result<bool> {
+        let base_counts = match self.base() {
+            Some(base) => base.resolve()?.1.has_dictionary(),
+            None => true,
+        };
+        Ok(base_counts && self.patches.iter().all(|patch| patch.entry().has_counts))
+    }
+}

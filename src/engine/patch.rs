@@ -1,0 +1,240 @@
+//! Reading a patch file: what one checkpoint changed, as delta columns.
+
+use super::block_file::{BlockFile, OpenError};
+use super::cells::{Cells, ColumnExtents, entry_value};
+use super::key_index::KeyIndex;
+use crate::error::Result;
+use crate::format::axis::SECTION_INDEX;
+use crate::format::block_file::{NO_DIMENSION, PATCH_MAGIC, Section};
+use crate::format::column::{Column, ENTRY_LEN, SEGMENT_SHIFT, SegmentKind};
+use crate::format::manifest::{FileEntry, patch_name};
+use crate::format::patch::{
+    AXIS_DELTA, DeltaEntry, Part, PatchDescriptor, SECTION_DELTA_COLUMNS, SECTION_PARTS, SECTION_PATCH,
+    decode_directory,
+};
+use crate::format::{Invalid, bytes};
+use crate::model::{DimensionId, KeyRef, ValueRef};
+use crate::storage::Storage;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+/// An open patch file.
+#[derive(Debug)]
+pub(super) struct Patch {
+    file: Arc<BlockFile>,
+    descriptor: PatchDescriptor,
+    axis: Option<AxisDelta>,
+    dimensions: HashMap<DimensionId, Arc<DeltaColumn>>,
+}
+
+impl Patch {
+    /// Maps the file and reads its directory.
+    pub(super) fn open(storage: &dyn Storage, entry: FileEntry, database_id: [u8; 16]) -> Result<Self, OpenError> {
+        let name = patch_name(entry.generation);
+        let file = BlockFile::open(storage, &name, entry, &PATCH_MAGIC, database_id, NO_DIMENSION)?;
+        Ok(Self::read(Arc::new(file))?)
+    }
+
+    fn read(file: Arc<BlockFile>) -> Result<Self> {
+        let (section, directory) = (file.section(SECTION_PATCH), file.section(SECTION_DELTA_COLUMNS));
+        let (index, parts) = (file.section(SECTION_INDEX), file.section(SECTION_PARTS));
+        let descriptor = PatchDescriptor::decode(file.section_bytes(section)?, directory.len, index.len)
+            .map_err(|invalid| file.corrupt(invalid.at(section.offset)))?;
+        let entries = decode_directory(file.section_bytes(directory)?, (parts.offset, parts.len))
+            .map_err(|invalid| file.corrupt(invalid.at(directory.offset)))?;
+        let (mut axis, mut dimensions) = (None, HashMap::new());
+        for entry in entries {
+            let column = DeltaColumn { file: Arc::clone(&file), entry, resolved: OnceLock::new() };
+            if entry.dimension_id == AXIS_DELTA {
+                let PatchDescriptor { bucket_count, hash_seed, chain_len_max, .. } = descriptor;
+                axis = Some(AxisDelta {
+                    column,
+                    index: KeyIndex { section: index, bucket_count, hash_seed, chain_len_max },
+                });
+            } else {
+                dimensions.insert(DimensionId(entry.dimension_id), Arc::new(column));
+            }
+        }
+        Ok(Self { file, descriptor, axis, dimensions })
+    }
+
+    pub(super) fn file(&self) -> &BlockFile {
+        &self.file
+    }
+
+    /// The generation that wrote it.
+    pub(super) fn generation(&self) -> u64 {
+        self.file.entry().generation
+    }
+
+    pub(super) fn base_next(&self) -> u32 {
+        self.descriptor.base_next
+    }
+
+    pub(super) fn axis(&self) -> Option<&AxisDelta> {
+        self.axis.as_ref()
+    }
+
+    pub(super) fn dimension(&self, id: DimensionId) -> Option<&Arc<DeltaColumn>> {
+        self.dimensions.get(&id)
+    }
+
+    /// All delta columns of dimensions, in no order.
+    pub(super) fn dimensions(&self) -> impl Iterator<Item = (DimensionId, &DeltaColumn)> {
+        self.dimensions.iter().map(|(&id, column)| (id, &**column))
+    }
+}
+
+/// What a patch changed in one dimension, or in the keys.
+#[derive(Debug)]
+pub(super) struct DeltaColumn {
+    file: Arc<BlockFile>,
+    entry: DeltaEntry,
+    resolved: OnceLock<(Column, Cells)>,
+}
+
+impl DeltaColumn {
+    pub(super) fn file(&self) -> &BlockFile {
+        &self.file
+    }
+
+    pub(super) fn entry(&self) -> &DeltaEntry {
+        &self.entry
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.file.entry().generation
+    }
+
+    fn part(&self, part: Part) -> Section {
+        let (offset, len) = self.entry.part(part);
+        Section { kind: 0, offset, len }
+    }
+
+    /// The descriptors, read and checked at the first call.
+    #[inline]
+    pub(super) fn resolve(&self) -> Result<&(Column, Cells)> {
+        match self.resolved.get() {
+            Some(resolved) => Ok(resolved),
+            None => self.resolve_first(),
+        }
+    }
+
+    #[cold]
+    fn resolve_first(&self) -> Result<&(Column, Cells)> {
+        let file = &*self.file;
+        let section = self.part(Part::Column);
+        let corrupt = |invalid: Invalid| file.corrupt(invalid.at(section.offset));
+        let column = Column::decode(file.section_bytes(section)?).map_err(corrupt)?;
+        let dictionary = self.part(Part::Dictionary);
+        let cells = Cells::resolve(
+            file,
+            &ColumnExtents {
+                kind: SegmentKind::Delta,
+                segments: self.part(Part::Segments),
+                cells: self.part(Part::Cells),
+                presence: self.part(Part::Presence),
+                dictionary,
+            },
+        )?;
+        let count = u64::from(column.dictionary_count);
+        let counts_fit = dictionary.len == count * ENTRY_LEN as u64 && self.part(Part::Counts).len == count * 4;
+        if !counts_fit || column.dictionary_index_len != 0 {
+            return Err(corrupt(Invalid::new(24, "column descriptor", "a dictionary of another length")));
+        }
+        let changes = (self.part(Part::ChangedValues).len / ENTRY_LEN as u64).checked_mul(8);
+        if changes != Some(self.part(Part::Changes).len)
+            || !self.part(Part::ChangedValues).len.is_multiple_of(ENTRY_LEN as u64)
+        {
+            return Err(corrupt(Invalid::new(0, "changes", "not as many as changed values")));
+        }
+        Ok(self.resolved.get_or_init(|| (column, cells)))
+    }
+
+    /// What the patch says of a slot: nothing, that it is removed, or its value.
+    #[inline]
+    pub(super) fn get(&self, slot: u32) -> Result<Option<Option<ValueRef<'_>>>> {
+        self.resolve()?.1.touched(&self.file, slot)
+    }
+
+    /// Whether the patch says anything of a slot.
+    #[inline]
+    pub(super) fn touches(&self, slot: u32) -> Result<bool> {
+        self.resolve()?.1.touches(&self.file, slot)
+    }
+
+    /// Number of touched slots.
+    pub(super) fn touched_count(&self) -> Result<u64> {
+        Ok(self.resolve()?.1.present_count())
+    }
+
+    /// Calls `each` for every touched slot, ascending.
+    pub(super) fn for_each_touched(&self, mut each: impl FnMut(u32)) -> Result<()> {
+        let cells = &self.resolve()?.1;
+        let mut offsets = Vec::new();
+        for number in 0..cells.segment_count() {
+            cells.present_in(&self.file, number, &mut offsets)?;
+            let start = (number as u32) << SEGMENT_SHIFT;
+            offsets.iter().for_each(|&offset| each(start + u32::from(offset)));
+        }
+        Ok(())
+    }
+
+    /// How often a dictionary entry is used.
+    pub(super) fn count(&self, number: u32) -> Result<u32> {
+        let section = self.part(Part::Counts);
+        bytes::u32_at(self.file.section_bytes(section)?, number as usize * 4)
+            .ok_or_else(|| self.file.corrupt(Invalid::new(section.offset, "counts", "an entry past the end")))
+    }
+
+    /// Calls `each` for every value whose count changed.
+    pub(super) fn for_each_change<'a>(&'a self, mut each: impl FnMut(ValueRef<'a>, i64)) -> Result<()> {
+        self.resolve()?;
+        let values = self.part(Part::ChangedValues);
+        let changes = self.file.section_bytes(self.part(Part::Changes))?;
+        for (number, change) in changes.as_chunks::<8>().0.iter().enumerate() {
+            let value = entry_value(&self.file, values, number)?;
+            each(value, i64::from_le_bytes(*change));
+        }
+        Ok(())
+    }
+}
+
+/// What a patch changed on the axis.
+#[derive(Debug)]
+pub(super) struct AxisDelta {
+    pub(super) column: DeltaColumn,
+    index: KeyIndex,
+}
+
+impl AxisDelta {
+    /// The slot of a key that this patch inserted; newer patches may have freed it again.
+    #[inline]
+    pub(super) fn slot_of(&self, key: KeyRef<'_>) -> Result<Option<u32>> {
+        let column = &self.column;
+        self.index.find(&column.file, key, |slot| Ok(column.get(slot)? == Some(Some(key.value()))))
+    }
+
+    /// What the patch says of a slot: nothing, that it is free, or its key.
+    pub(super) fn get(&self, slot: u32) -> Result<Option<Option<KeyRef<'_>>>> {
+        match self.column.get(slot)? {
+            Some(Some(value)) => match KeyRef::checked(value) {
+                Some(key) => Ok(Some(Some(key))),
+                None => Err(self.column.file.corrupt(Invalid::new(0, "keys", "a value that cannot be a key"))),
+            },
+            Some(None) => Ok(Some(None)),
+            None => Ok(None),
+        }
+    }
+
+    /// The first slot at or after one that this patch freed.
+    pub(super) fn next_removed(&self, from: u32) -> Result<Option<u32>> {
+        self.column.resolve()?.1.next_removed(&self.column.file, from)
+    }
+
+    /// Whether this patch freed a slot.
+    #[inline]
+    pub(super) fn removes(&self, slot: u32) -> Result<Option<bool>> {
+        self.column.resolve()?.1.removes(&self.column.file, slot)
+    }
+}
