@@ -10,17 +10,16 @@
 
 #[path = "../tests/engine/readers/allocations.rs"]
 mod allocations;
+mod records;
 
+use records::{Outcome, load, name, scatter, score};
 use std::collections::HashMap;
-use std::error::Error;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 use vector_datalib::{BulkLoader, ValueRef, VectorDb};
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const SMALL: u64 = 1000;
 const LARGE: u64 = 10_000_000;
@@ -34,9 +33,6 @@ const SYSTEM_CALLS_MAX: i64 = 10;
 const PAGE_FAULTS_MAX: i64 = 100;
 const TIME_RATIO_MAX: f64 = 2.0;
 
-const FIRST_NAMES: [&str; 8] = ["Ada", "Bo", "Chloe", "Dimitri", "Esperanza", "Fu", "Giovanni", "Hildegard"];
-const LAST_NAMES: [&str; 8] = ["Abe", "Bergström", "Cohen", "Dubois", "Eriksen", "Fischer", "García", "Hoang"];
-
 fn main() -> Outcome<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match &*arguments.iter().map(String::as_str).collect::<Vec<_>>() {
@@ -47,48 +43,6 @@ fn main() -> Outcome<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
-}
-
-/// Scatters numbers over all 64-bit integers, each to one of its own.
-const fn scatter(n: u64) -> u64 {
-    let n = (n ^ (n >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let n = (n ^ (n >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    n ^ (n >> 31)
-}
-
-fn name(n: u64) -> String {
-    let number = scatter(n ^ 0xA5A5);
-    let pick = |names: &[&'static str; 8], at: u64| names[(at % 8) as usize];
-    format!("{} {} {}", pick(&FIRST_NAMES, number), pick(&LAST_NAMES, number >> 3), n)
-}
-
-fn score(n: u64) -> f64 {
-    scatter(n) as f64 / 1e6
-}
-
-/// Makes a database unless it is there from last time.
-fn load(path: &Path, points: u64) -> Outcome<()> {
-    if path.exists() {
-        return Ok(());
-    }
-    let cities: Vec<String> = (0..1000).map(|n| format!("City of {}", scatter(n))).collect();
-    let start = Instant::now();
-    let mut loader = BulkLoader::create(path)?;
-    for n in 0..points {
-        let number = scatter(n ^ 0x5A5A);
-        let name = name(n);
-        let attributes = [
-            ("age", ValueRef::Int((number % 100).into())),
-            ("city", ValueRef::Text(&cities[(number >> 8) as usize % cities.len()])),
-            ("name", ValueRef::Text(&name)),
-            ("score", ValueRef::Float(score(n))),
-        ];
-        loader.push(scatter(n), attributes)?;
-    }
-    loader.finish()?;
-    let seconds = start.elapsed().as_secs_f64();
-    println!("loaded {points} points in {seconds:.1} s, {:.0} a second", points as f64 / seconds);
-    Ok(())
 }
 
 /// A database of many dimensions, five to a point.

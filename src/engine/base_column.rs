@@ -1,7 +1,7 @@
 //! Reading the column file of a dimension.
 
 use super::block_file::BlockFile;
-use super::cells::Cells;
+use super::cells::{Cells, Filled};
 use crate::error::Result;
 use crate::format::column::{
     Column, ENTRY_LEN, NO_ENTRY, SECTION_COLUMN, SECTION_COUNTS, SECTION_DICTIONARY, SECTION_DICTIONARY_INDEX,
@@ -60,6 +60,11 @@ impl BaseColumn {
     #[inline]
     pub(super) fn get(&self, slot: u32) -> Result<Option<ValueRef<'_>>> {
         self.resolve()?.1.get(&self.file, slot)
+    }
+
+    /// Whether a slot has a value, and whether that is null.
+    pub(super) fn state(&self, slot: u32) -> Result<Option<Filled>> {
+        self.resolve()?.1.state(&self.file, slot)
     }
 
     /// Number of slots that have a value.

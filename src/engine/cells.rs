@@ -11,6 +11,19 @@ use crate::format::value::{self, TAG_TEXT};
 use crate::format::{Invalid, bytes};
 use crate::model::ValueRef;
 
+/// What a slot with a value holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Filled {
+    Null,
+    Value,
+}
+
+impl Filled {
+    pub(super) fn of(value: ValueRef<'_>) -> Self {
+        if value.is_null() { Self::Null } else { Self::Value }
+    }
+}
+
 /// A segment, with offsets from the start of the file.
 #[derive(Clone, Copy, Debug)]
 struct SegmentView {
@@ -18,6 +31,7 @@ struct SegmentView {
     presence: Presence,
     slot_count: u32,
     present_count: u32,
+    null_count: u32,
     cells: u64,
     presence_offset: u64,
     presence_len: u64,
@@ -109,6 +123,7 @@ impl Cells {
                 presence: segment.presence,
                 slot_count: segment.slot_count,
                 present_count: segment.present_count,
+                null_count: segment.null_count,
                 cells: cells.offset + segment.cells_offset,
                 presence_offset: presence.offset + segment.presence_offset,
                 presence_len: segment.presence_len,
@@ -140,6 +155,24 @@ impl Cells {
     /// Slots that have a cell, removed ones included.
     pub(super) fn present_count(&self) -> u64 {
         self.present_count
+    }
+
+    /// Whether a slot has a value, and whether that is null. Reads the cell only where nulls occur.
+    pub(super) fn state(&self, file: &BlockFile, slot: u32) -> Result<Option<Filled>> {
+        let number = (slot >> SEGMENT_SHIFT) as usize;
+        let Some(segment) = self.segments.get(number) else { return Ok(None) };
+        let Some(index) = segment.cell_index(file, slot & ((1 << SEGMENT_SHIFT) - 1))? else { return Ok(None) };
+        let is_null = segment.null_count > 0 && self.cell(file, segment, index)?.is_null();
+        Ok(Some(if is_null { Filled::Null } else { Filled::Value }))
+    }
+
+    /// What a delta column says of a slot: nothing, that it is removed, or whether its value is null.
+    pub(super) fn touched_state(&self, file: &BlockFile, slot: u32) -> Result<Option<Option<Filled>>> {
+        match self.removes(file, slot)? {
+            Some(true) => Ok(Some(None)),
+            Some(false) => self.state(file, slot).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// What a delta column says of a slot: nothing, that it is removed, or its value.
@@ -358,6 +391,7 @@ impl SegmentView {
         presence: Presence::None,
         slot_count: 0,
         present_count: 0,
+        null_count: 0,
         cells: 0,
         presence_offset: 0,
         presence_len: 0,

@@ -1,6 +1,7 @@
 //! The values of a dimension before the overlay: its column file, and what patches changed since.
 
 use super::base_column::BaseColumn;
+use super::cells::Filled;
 use super::patch::DeltaColumn;
 use crate::error::Result;
 use crate::model::ValueRef;
@@ -58,6 +59,19 @@ impl ColumnTiers {
         }
         match &self.base {
             Some(base) if tier == BASE => base.get(slot),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether a slot whose occupant comes from `tier` has a value, and whether that is null.
+    pub(super) fn state(&self, slot: u32, tier: Tier) -> Result<Option<Filled>> {
+        for patch in self.patches.iter().take_while(|patch| patch.generation() >= tier) {
+            if let Some(state) = patch.state(slot)? {
+                return Ok(state);
+            }
+        }
+        match &self.base {
+            Some(base) if tier == BASE => base.state(slot),
             _ => Ok(None),
         }
     }

@@ -1,5 +1,6 @@
 //! How many values a dimension has, and how many distinct ones: the files' counts, settled with what was committed since.
 
+use super::cells::Filled;
 use super::column_tiers::ColumnTiers;
 use super::database::State;
 use super::view::{Changes, View};
@@ -40,12 +41,18 @@ impl<'a> CountChanges<'a> {
         self.points == 0 && self.nulls == 0 && self.values.values().all(|&change| change == 0)
     }
 
-    fn add(&mut self, value: ValueRef<'a>, change: i64, with_values: bool) {
-        self.points += change;
-        if value.is_null() {
+    fn add(&mut self, state: Option<Filled>, change: i64) {
+        if state.is_some() {
+            self.points += change;
+        }
+        if state == Some(Filled::Null) {
             self.nulls += change;
         }
-        if with_values {
+    }
+
+    fn add_value(&mut self, value: Option<ValueRef<'a>>, change: i64) {
+        self.add(value.map(Filled::of), change);
+        if let Some(value) = value {
             *self.values.entry(value).or_default() += change;
         }
     }
@@ -63,16 +70,16 @@ impl View {
         let has_files = self.generation.column(id).is_some_and(|column| !column.is_empty());
         let mut changes = CountChanges::default();
         for slot in since.of(id, has_files) {
-            let old = self.generation.cell(id, slot)?;
             let new = self.cell(id, slot, stamp)?;
-            if old == new {
-                continue;
-            }
-            if let Some(old) = old {
-                changes.add(old, -1, with_values);
-            }
-            if let Some(new) = new {
-                changes.add(new, 1, with_values);
+            if with_values {
+                let old = self.generation.cell(id, slot)?;
+                if old != new {
+                    changes.add_value(old, -1);
+                    changes.add_value(new, 1);
+                }
+            } else {
+                changes.add(self.generation.state(id, slot)?, -1);
+                changes.add(new.map(Filled::of), 1);
             }
         }
         Ok(changes)

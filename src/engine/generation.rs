@@ -4,6 +4,7 @@ use super::axis_tiers::AxisTiers;
 use super::base_axis::BaseAxis;
 use super::base_column::BaseColumn;
 use super::block_file::{BlockFile, OpenError};
+use super::cells::Filled;
 use super::column_tiers::ColumnTiers;
 use super::patch::Patch;
 use crate::error::{Error, Result};
@@ -103,6 +104,15 @@ impl Generation {
 
     pub(super) fn is_used(&self, slot: u32) -> Result<bool> {
         Ok(self.axis.tier_of(slot)?.is_some())
+    }
+
+    /// Whether a slot has a value in a dimension, and whether that is null.
+    pub(super) fn state(&self, id: DimensionId, slot: u32) -> Result<Option<Filled>> {
+        let Some(column) = self.column(id) else { return Ok(None) };
+        match self.axis.tier_of(slot)? {
+            Some(tier) => column.state(slot, tier),
+            None => Ok(None),
+        }
     }
 
     /// The value of a slot in a dimension; `None` for a free slot.

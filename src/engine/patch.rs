@@ -1,7 +1,7 @@
 //! Reading a patch file: what one checkpoint changed, as delta columns.
 
 use super::block_file::{BlockFile, OpenError};
-use super::cells::{Cells, ColumnExtents, entry_value};
+use super::cells::{Cells, ColumnExtents, Filled, entry_value};
 use super::key_index::KeyIndex;
 use crate::error::Result;
 use crate::format::axis::SECTION_INDEX;
@@ -155,6 +155,11 @@ impl DeltaColumn {
     #[inline]
     pub(super) fn get(&self, slot: u32) -> Result<Option<Option<ValueRef<'_>>>> {
         self.resolve()?.1.touched(&self.file, slot)
+    }
+
+    /// The same, without the value.
+    pub(super) fn state(&self, slot: u32) -> Result<Option<Option<Filled>>> {
+        self.resolve()?.1.touched_state(&self.file, slot)
     }
 
     /// Whether the patch says anything of a slot.

@@ -242,16 +242,20 @@ fn append_presence(
     slot_count: u32,
     out: &mut Vec<u8>,
 ) -> (Presence, u64, u64) {
-    let mut words = vec![0u64; slot_count.div_ceil(64) as usize];
-    for slot in slots {
-        let offset = slot & (SEGMENT_LEN - 1);
-        if let Some(word) = words.get_mut((offset >> 6) as usize) {
-            *word |= 1 << (offset & 63);
-        }
-    }
     let presence = choose_presence(slot_count, count, SORTED_COUNT_MAX);
     out.resize(out.len().next_multiple_of(8), 0);
-    let offset = out.len() as u64;
-    encode_presence(presence, &words, out);
-    (presence, offset, out.len() as u64 - offset)
+    let start = out.len() as u64;
+    let offsets = slots.map(|slot| slot & (SEGMENT_LEN - 1));
+    if presence == Presence::Sorted {
+        offsets.for_each(|offset| out.extend((offset as u16).to_le_bytes()));
+    } else {
+        let mut words = vec![0u64; slot_count.div_ceil(64) as usize];
+        for offset in offsets {
+            if let Some(word) = words.get_mut((offset >> 6) as usize) {
+                *word |= 1 << (offset & 63);
+            }
+        }
+        encode_presence(presence, &words, out);
+    }
+    (presence, start, out.len() as u64 - start)
 }
