@@ -32,7 +32,12 @@ pub(crate) fn cities() -> Vec<String> {
 }
 
 /// A record: 100 ages, 1,000 cities, names and scores that are mostly distinct.
-pub(crate) fn attributes<'a>(number: u64, n: u64, cities: &'a [String], name: &'a str) -> [(&'static str, ValueRef<'a>); 4] {
+pub(crate) fn attributes<'a>(
+    number: u64,
+    n: u64,
+    cities: &'a [String],
+    name: &'a str,
+) -> [(&'static str, ValueRef<'a>); 4] {
     [
         ("age", ValueRef::Int((number % 100).into())),
         ("city", ValueRef::Text(&cities[(number >> 8) as usize % cities.len()])),

@@ -80,6 +80,8 @@ fn write_bases(directory: &Path) {
         columns(keys.into_iter(), |n| Some(value(n)))
     });
     made.insert("logged", logged());
+    made.insert("patched", patched(60, &mixed));
+    made.insert("patched_bitmap", patched(1400, &mixed));
     for (from, to) in [("text32", "text64"), ("value32", "value64")] {
         let files = widen(made[from].clone());
         made.insert(to, files);
@@ -158,6 +160,35 @@ fn logged() -> Files {
     files
 }
 
+/// Two patches over a base: changed, removed and new cells, freed and reborn slots, a new dimension.
+fn patched(count: i64, mixed: &[Value]) -> Files {
+    let sound = "memory does not fail";
+    let storage = MemoryStorage::new();
+    let options = Options::new().merge_fraction(1e9);
+    let db = options.create_in(Arc::new(storage.clone())).expect("an empty directory");
+    let record = |n: i64| {
+        let own = Value::from(format!("a text of its own, number {n}"));
+        (n, [("mixed", mixed[n as usize % mixed.len()].clone()), ("few", (n % 5).into()), ("text", own)])
+    };
+    db.batch_upsert((0..count).map(record)).expect(sound);
+    db.batch_delete([3, 4, 30]).expect(sound);
+    db.save().expect(sound);
+    db.batch_upsert((0..count).filter(|n| n % 2 == 0).map(|n| (n, [("few", Value::from(n % 7)), ("text", Value::from(n))]))).expect(sound);
+    for n in (0..count).filter(|n| n % 4 == 1) {
+        db.remove_attribute(n, "text").expect(sound);
+    }
+    db.batch_delete((10..count).filter(|n| n % 3 == 0)).expect(sound);
+    db.save().expect(sound);
+    db.batch_upsert((0..count / 4).map(|n| (Key::from(format!("key {n}")), [("new", Value::from(n as f64 / 3.0))]))).expect(sound);
+    db.upsert(5, [("few", mixed[9].clone())]).expect(sound);
+    db.save().expect(sound);
+    assert_eq!(db.stats().expect(sound).patches, 2);
+    db.close().expect(sound);
+    let mut files = storage.files();
+    files.retain(|name, _| name != "LOCK" && !name.starts_with("wal-"));
+    files
+}
+
 /// The same database with heap cells of 8 bytes, which the library writes for heaps of more than 32 GiB only.
 fn widen(mut files: Files) -> Files {
     const SEGMENTS: u32 = 2;
@@ -216,7 +247,7 @@ fn check(name: &str, files: &Files) {
     for details in &stats.dimension_details {
         println!("{name}: {} {}, axis {}", details.encoding, details.presence, stats.axis_encoding);
     }
-    let known = ["empty", "sorted", "segments", "long_text", "long_value", "logged"];
+    let known = ["empty", "sorted", "segments", "long_text", "long_value", "logged", "patched", "patched_bitmap"];
     assert!(known.contains(&name) || stats.dimension_details[0].encoding == name, "{name} has another encoding");
 }
 
@@ -247,9 +278,10 @@ fn write_corpus(directory: &Path) {
         write("manifest", &format!("{}-changed", base.name), &[&[manifest::FLAG_SEAL | manifest::FLAG_CHANGE, number]]);
         for (index, entry) in (0u8..).zip(manifest_file::entries(bytes)) {
             let file = &files[&entry.file_name];
-            let part = if entry.is_axis { "axis" } else { "column" };
+            let part = entry.file_name.split('-').next().unwrap_or_default();
+            let part = if part == "dim" { "column" } else { part };
             let content = &file[..u64_at(file, block_file::TABLE_OFFSET) as usize];
-            let name = format!("{}-{part}", base.name);
+            let name = format!("{}-{part}-{index}", base.name);
             if content.len() <= SEED_LEN_MAX {
                 write("column_file", &format!("{name}-whole"), &[&[column_file::FLAG_WHOLE, number, index], content]);
             }

@@ -20,7 +20,7 @@ macro_rules! bases {
 }
 
 /// All of them. The position of one is part of the meaning of inputs: append only.
-pub static BASES: [Base; 16] = bases![
+pub static BASES: [Base; 18] = bases![
     "empty",
     "constant",
     "dictionary8",
@@ -37,6 +37,8 @@ pub static BASES: [Base; 16] = bases![
     "long_text",
     "long_value",
     "logged",
+    "patched",
+    "patched_bitmap",
 ];
 
 /// The base that a byte of an input stands for.

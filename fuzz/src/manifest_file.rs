@@ -32,11 +32,13 @@ pub fn entries(manifest: &[u8]) -> Vec<Entry> {
     let count = u32_at(manifest, 20) as usize;
     let entry = |index: usize| {
         let at = HEADER_LEN + index * ENTRY_LEN;
-        let is_axis = u32_at(manifest, at) == 1;
+        let kind = u32_at(manifest, at);
+        let is_axis = kind == 1;
         let generation = u64_at(manifest, at + 24);
-        let file_name = match is_axis {
-            true => format!("axis-{generation}"),
-            false => format!("dim-{}-{generation}.col", u32_at(manifest, at + 4)),
+        let file_name = match kind {
+            1 => format!("axis-{generation}"),
+            3 => format!("patch-{generation}"),
+            _ => format!("dim-{}-{generation}.col", u32_at(manifest, at + 4)),
         };
         (u64_at(manifest, at + 16) != 0).then_some(Entry { at, file_name, is_axis })
     };
@@ -47,7 +49,8 @@ pub fn entries(manifest: &[u8]) -> Vec<Entry> {
 pub fn agree(manifest: &mut [u8], entry: &Entry, file: &[u8], header_checksum: u32) {
     put(manifest, entry.at + 12, &header_checksum.to_le_bytes());
     put(manifest, entry.at + 32, &(file.len() as u64).to_le_bytes());
-    if entry.is_axis {
+    // With patches, the counts are not those of the axis file.
+    if entry.is_axis && !entries(manifest).iter().any(|entry| entry.file_name.starts_with("patch-")) {
         put(manifest, SLOT_COUNT, &file[88..96]);
         put(manifest, POINT_COUNT, &file[96..104]);
     }

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::format::block_file::Section;
 use crate::format::column::{
     ENTRY_LEN, Encoding, Entry, Presence, SECTION_CELLS, SECTION_DICTIONARY, SECTION_PRESENCE, SECTION_SEGMENTS,
-    SEGMENT_RECORD_LEN, SEGMENT_SHIFT, Segment, SegmentKind, bitmap_index, present_offsets, sorted_index,
+    SEGMENT_RECORD_LEN, SEGMENT_SHIFT, Segment, SegmentKind, bitmap_index, next_present, present_offsets, sorted_index,
 };
 use crate::format::value::{self, TAG_TEXT};
 use crate::format::{Invalid, bytes};
@@ -213,13 +213,7 @@ impl Cells {
         if removed.count == 0 || removed.count == segment.present_count {
             return Ok(removed.count > 0);
         }
-        let structure = SegmentView {
-            presence: removed.presence,
-            present_count: removed.count,
-            presence_offset: removed.offset,
-            presence_len: removed.len,
-            ..*segment
-        };
+        let Some(structure) = self.removed_slots(number) else { return Ok(false) };
         Ok(structure.cell_index(file, offset)?.is_some())
     }
 
@@ -237,35 +231,29 @@ impl Cells {
         }
     }
 
-    /// The slots of a segment that are removed, as offsets into it, ascending.
-    fn removed_in(&self, file: &BlockFile, number: usize, out: &mut Vec<u16>) -> Result<()> {
-        out.clear();
-        match (self.segments.get(number), self.removed.get(number)) {
-            (Some(segment), Some(removed)) if removed.count == segment.present_count => segment.present(file, out),
-            (Some(segment), Some(removed)) if removed.count > 0 => SegmentView {
-                presence: removed.presence,
-                present_count: removed.count,
-                presence_offset: removed.offset,
-                presence_len: removed.len,
-                ..*segment
-            }
-            .present(file, out),
-            _ => Ok(()),
+    /// Which slots of a segment are removed, as a segment whose cells these are.
+    fn removed_slots(&self, number: usize) -> Option<SegmentView> {
+        let (segment, removed) = (self.segments.get(number)?, self.removed.get(number)?);
+        if removed.count == segment.present_count {
+            return Some(*segment);
         }
+        (removed.count > 0).then_some(SegmentView {
+            presence: removed.presence,
+            present_count: removed.count,
+            presence_offset: removed.offset,
+            presence_len: removed.len,
+            ..*segment
+        })
     }
 
     /// The first removed slot at or after one.
     pub(super) fn next_removed(&self, file: &BlockFile, from: u32) -> Result<Option<u32>> {
-        let mut offsets = Vec::new();
-        let first = (from >> SEGMENT_SHIFT) as usize;
-        for number in first..self.segments.len() {
-            if self.removed.get(number).is_none_or(|removed| removed.count == 0) {
-                continue;
-            }
-            self.removed_in(file, number, &mut offsets)?;
-            let start = (number as u32) << SEGMENT_SHIFT;
-            if let Some(found) = offsets.iter().map(|&offset| start + u32::from(offset)).find(|&slot| slot >= from) {
-                return Ok(Some(found));
+        let first = from >> SEGMENT_SHIFT;
+        for number in first..self.removed.len() as u32 {
+            let Some(removed) = self.removed_slots(number as usize) else { continue };
+            let start = number << SEGMENT_SHIFT;
+            if let Some(offset) = removed.next_present(file, from.saturating_sub(start))? {
+                return Ok(Some(start + offset));
             }
         }
         Ok(None)
@@ -411,6 +399,21 @@ impl SegmentView {
             return Ok(());
         }
         Err(file.corrupt(Invalid::new(self.presence_offset, "presence", "it does not have the slots that are stated")))
+    }
+
+    /// The first slot with a cell at or after one, both as offsets into the segment.
+    fn next_present(&self, file: &BlockFile, from: u32) -> Result<Option<u32>> {
+        if from >= self.slot_count {
+            return Ok(None);
+        }
+        Ok(match self.presence {
+            Presence::None => None,
+            Presence::All => Some(from),
+            Presence::Bitmap | Presence::Sorted => {
+                let structure = file.bytes(self.presence_offset, self.presence_len)?;
+                next_present(self.presence, structure, from).filter(|&found| found < self.slot_count)
+            }
+        })
     }
 
     /// The index of a slot's cell; `None` when it has no value.

@@ -182,6 +182,31 @@ pub(crate) fn sorted_index(presence: &[u8], offset: u32) -> Option<u32> {
     None
 }
 
+/// The first slot at or after `from` in a bitmap or a sorted list, as an offset into the segment.
+pub(crate) fn next_present(presence: Presence, structure: &[u8], from: u32) -> Option<u32> {
+    match presence {
+        Presence::None | Presence::All => None,
+        Presence::Sorted => {
+            let (offsets, _) = structure.as_chunks::<2>();
+            let at = offsets.partition_point(|offset| u32::from(u16::from_le_bytes(*offset)) < from);
+            offsets.get(at).map(|offset| u16::from_le_bytes(*offset).into())
+        }
+        Presence::Bitmap => {
+            let mut seen = from & 63;
+            let first = (from >> 6) as usize;
+            for (word, start) in structure.as_chunks::<BITMAP_WORD_LEN>().0.iter().zip((0u32..).step_by(64)).skip(first)
+            {
+                let bits = u64_at(word, 0).unwrap_or_default() & (u64::MAX << seen);
+                if bits != 0 {
+                    return start.checked_add(bits.trailing_zeros());
+                }
+                seen = 0;
+            }
+            None
+        }
+    }
+}
+
 /// Appends the slots in a bitmap or a sorted list, as offsets into the segment.
 pub(crate) fn present_offsets(presence: Presence, structure: &[u8], out: &mut Vec<u16>) {
     match presence {
@@ -611,6 +636,14 @@ mod tests {
             let expected = present.iter().position(|&s| s == slot).map(|index| index as u32);
             assert_eq!(bitmap_index(&bitmap, slot), expected);
             assert_eq!(sorted_index(&sorted, slot), expected);
+            let next = present.iter().copied().find(|&s| s >= slot);
+            assert_eq!(next_present(Presence::Bitmap, &bitmap, slot), next);
+            assert_eq!(next_present(Presence::Sorted, &sorted, slot), next);
+        }
+        for (presence, structure) in [(Presence::Bitmap, &bitmap), (Presence::Sorted, &sorted)] {
+            let mut offsets = Vec::new();
+            present_offsets(presence, structure, &mut offsets);
+            assert!(offsets.iter().map(|&offset| u32::from(offset)).eq(present.iter().copied()));
         }
         assert_eq!(bitmap_index(&bitmap, 60_000), None, "past the end of the structure");
     }

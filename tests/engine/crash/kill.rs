@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use vector_datalib::{CompactOptions, Value, VectorDb};
+use vector_datalib::{CompactOptions, Options, Value, VectorDb};
 
 /// What the child is told: directory, seed.
 const DIRECTORY: &str = "KILL_CHILD_DIRECTORY";
@@ -126,8 +126,10 @@ fn child() {
     let seed: u64 = environment(SEED).unwrap();
     let path = Path::new(&directory).join("killed.vdb");
     println!("\nopening");
-    let db = match VectorDb::open(&path) {
-        Err(error) if error.is_not_found() => VectorDb::create(&path).unwrap(),
+    // Checkpoints start by themselves, in the background, and write patches for the most part.
+    let options = Options::new().merge_fraction(4.0).auto_checkpoint(Some(16 << 10));
+    let db = match options.open(&path) {
+        Err(error) if error.is_not_found() => options.create(&path).unwrap(),
         opened => opened.unwrap(),
     };
     println!("\nopened");
