@@ -67,7 +67,7 @@ impl Options {
 
     /// Whether checkpoints that start by themselves run on a thread of their own (the default), or in the commit that fills
     /// the log, which then takes as long as the checkpoint. On a thread of its own one that fails is told by
-    /// [`Stats::checkpoint_failure`](crate::Stats::checkpoint_failure); commits wait for it only when they fill the log four times
+    /// [`Stats::checkpoint_failure`](crate::Stats::checkpoint_failure); commits wait for it only when they fill the log twice
     /// over meanwhile.
     #[must_use]
     pub const fn background(mut self, in_background: bool) -> Self {

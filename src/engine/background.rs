@@ -17,7 +17,7 @@ pub(crate) struct AutoCheckpoint {
 }
 
 /// Commits wait for a checkpoint once the log has so many times the length at which that started.
-const WAIT_FACTOR: u64 = 4;
+const WAIT_FACTOR: u64 = 2;
 
 /// A database, and the thread that checkpoints it while there is something to do.
 #[derive(Debug)]

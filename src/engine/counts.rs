@@ -6,7 +6,7 @@ use super::database::State;
 use super::view::{Changes, View};
 use crate::error::Result;
 use crate::model::{DimensionId, ValueRef};
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 /// The numbers of one dimension.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ impl<'a> CountChanges<'a> {
         self.points == 0 && self.nulls == 0 && self.values.values().all(|&change| change == 0)
     }
 
-    fn add(&mut self, state: Option<Filled>, change: i64) {
+    pub(super) fn add(&mut self, state: Option<Filled>, change: i64) {
         if state.is_some() {
             self.points += change;
         }
@@ -50,7 +50,7 @@ impl<'a> CountChanges<'a> {
         }
     }
 
-    fn add_value(&mut self, value: Option<ValueRef<'a>>, change: i64) {
+    pub(super) fn add_value(&mut self, value: Option<ValueRef<'a>>, change: i64) {
         self.add(value.map(Filled::of), change);
         if let Some(value) = value {
             *self.values.entry(value).or_default() += change;

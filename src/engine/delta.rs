@@ -1,8 +1,10 @@
 //! What a patch will say: the changes of an overlay, and of the newest patches where these are merged into it.
 
+use super::cells::Filled;
+use super::column_tiers::Tier;
 use super::counts::CountChanges;
 use super::patch::Patch;
-use super::view::{Changes, Origin, View};
+use super::view::{Changes, Origin, View, ascending};
 use crate::error::Result;
 use crate::model::{DimensionId, ValueRef};
 use std::sync::Arc;
@@ -28,23 +30,78 @@ pub(super) struct Delta<'a> {
     changes: Changes,
     /// The newest patches, newest first.
     merged: &'a [Arc<Patch>],
+    /// Who is at each slot that may change, worked out once for all dimensions; ascending.
+    occupants: Vec<SlotOccupants>,
+}
+
+/// Where a slot's occupants come from: that of the files, and that of now; `None` where it is free.
+#[derive(Clone, Copy, Debug)]
+struct SlotOccupants {
+    slot: u32,
+    before: Option<Tier>,
+    now: Option<Origin>,
+}
+
+/// Finds slots in ascending order.
+struct Cursor<'d, T> {
+    rest: &'d [T],
+    slot_of: fn(&T) -> u32,
+}
+
+impl<'d, T> Cursor<'d, T> {
+    /// The item of a slot that is not below the last one asked for.
+    fn seek(&mut self, slot: u32) -> Option<&'d T> {
+        // The next one is near: search in steps that double.
+        let mut step = 1;
+        while self.rest.get(step).is_some_and(|item| (self.slot_of)(item) < slot) {
+            step *= 2;
+        }
+        let near = self.rest.get(..=step).unwrap_or(self.rest);
+        let at = near.partition_point(|item| (self.slot_of)(item) < slot);
+        self.rest = self.rest.get(at..).unwrap_or_default();
+        self.rest.first().filter(|item| (self.slot_of)(item) == slot)
+    }
 }
 
 impl<'a> Delta<'a> {
     /// The overlay of `view` with its newest `merged` patches.
-    pub(super) fn new(view: &'a View, merged: usize) -> Self {
+    pub(super) fn new(view: &'a View, merged: usize) -> Result<Self> {
         let patches = view.generation.patches();
-        Self { view, changes: view.changes(), merged: patches.get(..merged).unwrap_or(patches) }
+        let merged = patches.get(..merged).unwrap_or(patches);
+        let changes = view.changes();
+        let mut slots = changes.slots.clone();
+        changes.cells.values().for_each(|cells| slots.extend(cells));
+        for patch in merged {
+            for (_, column) in patch.dimensions() {
+                column.for_each_touched(|slot| slots.push(slot))?;
+            }
+        }
+        ascending(&mut slots);
+        let mut occupants = Vec::with_capacity(slots.len());
+        for slot in slots {
+            let before = view.generation.axis().tier_of(slot)?;
+            let now = match changes.slots.binary_search(&slot) {
+                Ok(_) => view.origin(slot, u64::MAX)?,
+                Err(_) => before.map(Origin::File),
+            };
+            occupants.push(SlotOccupants { slot, before, now });
+        }
+        Ok(Self { view, changes, merged, occupants })
+    }
+
+    fn occupants(&self) -> Cursor<'_, SlotOccupants> {
+        Cursor { rest: &self.occupants, slot_of: |occupants| occupants.slot }
     }
 
     /// The keys.
     pub(super) fn axis(&self) -> Result<DeltaCells<'a>> {
-        let mut slots: Vec<u32> = self.changes.slots.iter().copied().collect();
+        let mut slots = self.changes.slots.clone();
         for delta in self.merged.iter().filter_map(|patch| patch.axis()) {
             delta.column.for_each_touched(|slot| slots.push(slot))?;
         }
+        ascending(&mut slots);
         let mut cells = DeltaCells::default();
-        for slot in ascending(slots) {
+        for slot in slots {
             let key = self.view.key_at(slot, u64::MAX)?.map(|(key, _)| key.value());
             cells.push(slot, key);
         }
@@ -66,13 +123,19 @@ impl<'a> Delta<'a> {
 
     /// The cells of a dimension.
     pub(super) fn column(&self, id: DimensionId) -> Result<DeltaCells<'a>> {
-        let mut slots: Vec<u32> = self.changes.cells.get(&id).into_iter().flatten().copied().collect();
-        for delta in self.merged.iter().filter_map(|patch| patch.dimension(id)) {
-            delta.for_each_touched(|slot| slots.push(slot))?;
+        let mut slots = self.changes.cells.get(&id).cloned().unwrap_or_default();
+        if self.is_merged(id) {
+            for delta in self.merged.iter().filter_map(|patch| patch.dimension(id)) {
+                delta.for_each_touched(|slot| slots.push(slot))?;
+            }
+            ascending(&mut slots);
         }
         let mut cells = DeltaCells::default();
-        for slot in ascending(slots) {
-            if let Some(value) = self.cell(id, slot)? {
+        let mut occupants = self.occupants();
+        for slot in slots {
+            if let Some(origin) = occupants.seek(slot).and_then(|occupants| occupants.now)
+                && let Some(value) = self.cell(id, slot, origin)?
+            {
                 cells.push(slot, value);
             }
         }
@@ -80,9 +143,8 @@ impl<'a> Delta<'a> {
     }
 
     /// What these tiers say of a cell, if anything.
-    fn cell(&self, id: DimensionId, slot: u32) -> Result<Option<Option<ValueRef<'a>>>> {
+    fn cell(&self, id: DimensionId, slot: u32, origin: Origin) -> Result<Option<Option<ValueRef<'a>>>> {
         let oldest = self.merged.last().map_or(u64::MAX, |patch| patch.generation());
-        let Some(origin) = self.view.origin(slot, u64::MAX)? else { return Ok(None) };
         let (from, tier) = match origin {
             Origin::Overlay { stamp, .. } => (stamp, None),
             Origin::File(tier) => (0, Some(tier)),
@@ -114,13 +176,17 @@ impl<'a> Delta<'a> {
         self.merged.iter().any(|patch| patch.dimension(id).is_some())
     }
 
-    /// How the counts of a dimension change, and whether those by value are known.
-    pub(super) fn counts(&self, id: DimensionId) -> Result<(CountChanges<'a>, bool)> {
+    /// How the counts of a dimension change, given its cells, and whether those by value are known.
+    pub(super) fn counts(&self, id: DimensionId, cells: &DeltaCells<'a>) -> Result<(CountChanges<'a>, bool)> {
         let has_counts = match self.view.generation.column(id) {
             Some(column) => column.has_counts()?,
             None => true,
         };
-        let mut changes = self.view.count_changes(id, &self.changes, u64::MAX, has_counts)?;
+        let mut changes = if self.is_merged(id) {
+            self.view.count_changes(id, &self.changes, u64::MAX, has_counts)?
+        } else {
+            self.overlay_counts(id, cells, has_counts)?
+        };
         for delta in self.merged.iter().filter_map(|patch| patch.dimension(id)) {
             changes.points = changes.points.wrapping_add(delta.entry().points_change);
             changes.nulls = changes.nulls.wrapping_add(delta.entry().nulls_change);
@@ -134,10 +200,38 @@ impl<'a> Delta<'a> {
         changes.values.retain(|_, change| *change != 0);
         Ok((changes, has_counts))
     }
-}
 
-fn ascending(mut slots: Vec<u32>) -> Vec<u32> {
-    slots.sort_unstable();
-    slots.dedup();
-    slots
+    /// How the overlay changes the counts of a dimension that no merged patch has: `cells` are then all that it holds.
+    fn overlay_counts(&self, id: DimensionId, cells: &DeltaCells<'a>, by_value: bool) -> Result<CountChanges<'a>> {
+        let column = self.view.generation.column(id).filter(|column| !column.is_empty());
+        let mut changes = CountChanges::default();
+        // First those whose occupant changed, then the others: each part ascends.
+        let of = || self.changes.of(id, column.is_some());
+        let occupants_end = if column.is_some() { self.changes.slots.len() } else { 0 };
+        for part in [(0, occupants_end), (occupants_end, usize::MAX)] {
+            let mut occupants = self.occupants();
+            let mut values = Cursor { rest: &cells.slots, slot_of: |&slot| slot };
+            for slot in of().take(part.1).skip(part.0) {
+                let before = occupants.seek(slot).and_then(|occupants| occupants.before);
+                let at = values.seek(slot).map(|_| cells.slots.len() - values.rest.len());
+                let new = at.and_then(|at| cells.values.get(at).copied().flatten());
+                match (column.zip(before), by_value) {
+                    (Some((column, tier)), true) => {
+                        let old = column.get(slot, tier)?;
+                        if old != new {
+                            changes.add_value(old, -1);
+                            changes.add_value(new, 1);
+                        }
+                    }
+                    (Some((column, tier)), false) => {
+                        changes.add(column.state(slot, tier)?, -1);
+                        changes.add(new.map(Filled::of), 1);
+                    }
+                    (None, true) => changes.add_value(new, 1),
+                    (None, false) => changes.add(new.map(Filled::of), 1),
+                }
+            }
+        }
+        Ok(changes)
+    }
 }

@@ -8,7 +8,7 @@ use crate::format::column::{DICTIONARY_COUNT_MAX, ENTRY_LEN, Encoding, Entry, SE
 use crate::format::heap::ENTRY_ALIGNMENT;
 use crate::format::value;
 use crate::model::ValueRef;
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 /// How the cells of one delta column are stored.
 #[derive(Debug)]

@@ -118,7 +118,7 @@ impl Patching<'_> {
 
     /// The delta columns, in the order of their ids, and the new `base_next`.
     fn sources(&self, progress: &mut ProgressFn<'_>) -> Result<(Vec<DeltaSource<'_>>, u32)> {
-        let delta = Delta::new(self.view, self.merged);
+        let delta = Delta::new(self.view, self.merged)?;
         let mut sources = Vec::new();
         let mut ids: Vec<_> = self.view.dimensions(u64::MAX).into_iter().map(|dimension| dimension.id).collect();
         ids.sort_unstable();
@@ -132,7 +132,7 @@ impl Patching<'_> {
                 continue;
             }
             let cells = delta.column(id)?;
-            let (changes, has_counts) = delta.counts(id)?;
+            let (changes, has_counts) = delta.counts(id, &cells)?;
             let unchanged = cells.slots.is_empty() && changes.is_none();
             if !unchanged || (!has_counts && delta.is_merged(id)) {
                 sources.push(DeltaSource { dimension_id: id.0, cells, changes, has_counts });

@@ -5,7 +5,7 @@ use super::patch::{DeltaColumn, Patch};
 use super::verify::{PROGRESS_STEP, Run};
 use crate::error::{Error, Result};
 use crate::format::Invalid;
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 fn problem(column: &DeltaColumn, reason: String) -> Error {
     column.file().corrupt(Invalid::with(0, "delta column", reason))

@@ -8,7 +8,7 @@ use super::generation::Generation;
 use super::overlay::{Commit, Overlay};
 use crate::error::Result;
 use crate::model::{DimensionId, KeyRef, ValueRef};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The tiers that are in force.
@@ -175,20 +175,22 @@ impl View {
         for overlay in self.overlays() {
             changes.slots.extend(overlay.changed_slots());
             for (id, slot) in overlay.changed_cells() {
-                changes.cells.entry(id).or_default().insert(slot);
+                changes.cells.entry(id).or_default().push(slot);
             }
         }
+        ascending(&mut changes.slots);
+        changes.cells.values_mut().for_each(ascending);
         changes
     }
 }
 
-/// Slots and cells that may differ from the base.
+/// Slots and cells that may differ from the files; all in ascending order, none twice.
 #[derive(Default, Debug)]
 pub(crate) struct Changes {
     /// Slots whose occupant changed.
-    pub(super) slots: BTreeSet<u32>,
+    pub(super) slots: Vec<u32>,
     /// Slots whose cell was set or removed, by dimension.
-    pub(super) cells: HashMap<DimensionId, BTreeSet<u32>>,
+    pub(super) cells: HashMap<DimensionId, Vec<u32>>,
 }
 
 impl Changes {
@@ -197,11 +199,17 @@ impl Changes {
         self.cells.contains_key(&id)
     }
 
-    /// The slots whose value in a dimension may differ from the base; without a base file only cells that were set count.
-    pub(super) fn of(&self, id: DimensionId, has_base: bool) -> impl Iterator<Item = u32> {
+    /// The slots whose value in a dimension may differ from the files; without a file only cells that were set count.
+    pub(super) fn of(&self, id: DimensionId, has_files: bool) -> impl Iterator<Item = u32> {
         let cells = self.cells.get(&id);
-        let occupants = has_base.then_some(&self.slots).into_iter().flatten();
-        let others = cells.into_iter().flatten().filter(move |&slot| !(has_base && self.slots.contains(slot)));
-        occupants.chain(others).copied()
+        let occupants = has_files.then_some(&self.slots).into_iter().flatten();
+        let is_other = move |slot: &&u32| !(has_files && self.slots.binary_search(slot).is_ok());
+        occupants.chain(cells.into_iter().flatten().filter(is_other)).copied()
     }
+}
+
+/// Sorts slots, and drops those that are there twice.
+pub(super) fn ascending(slots: &mut Vec<u32>) {
+    slots.sort_unstable();
+    slots.dedup();
 }
