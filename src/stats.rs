@@ -31,6 +31,13 @@ pub struct Stats {
     pub patches: u64,
     /// Bytes of these.
     pub patch_bytes: u64,
+    /// Of the bytes of axis, columns and patches, those of what is read: an estimate, by the share of their cells. A compaction
+    /// writes about as many, and needs that much room.
+    pub live_bytes: u64,
+    /// The rest of these bytes: of what was changed or deleted since. A compaction frees about as many.
+    pub garbage_bytes: u64,
+    /// Bytes of files that are no longer part of the database, and go when the snapshots of this process do that keep them.
+    pub pinned_bytes: u64,
     /// Why the last checkpoint that started by itself failed; `None` when it did not, or there was none.
     pub checkpoint_failure: Option<String>,
     /// Bytes of the keys and their index.
@@ -81,6 +88,10 @@ pub(crate) fn stats(database: &Handle, state: &State) -> Result<Stats> {
     let (axis_encoding, axis_bytes) = state.axis_description()?;
     let (slots, points) = (u64::from(state.slot_count()), u64::from(state.point_count()));
     let (patches, patch_bytes) = state.patch_sizes();
+    let (stored_cells, stored_bytes) = state.stored();
+    let live_cells = points + details.iter().map(|details| details.points).sum::<u64>();
+    let garbage_cells = stored_cells.saturating_sub(live_cells);
+    let garbage_bytes = (u128::from(stored_bytes) * u128::from(garbage_cells) / u128::from(stored_cells.max(1))) as u64;
     let (file_size_bytes, wal_bytes) = database.sizes(state)?;
     Ok(Stats {
         vector_points: points,
@@ -95,6 +106,9 @@ pub(crate) fn stats(database: &Handle, state: &State) -> Result<Stats> {
         wal_bytes,
         patches,
         patch_bytes,
+        live_bytes: stored_bytes - garbage_bytes,
+        garbage_bytes,
+        pinned_bytes: database.pinned_bytes(),
         checkpoint_failure: database.checkpoint_failure(),
         axis_bytes,
         axis_encoding,

@@ -135,6 +135,7 @@ impl Database {
             Err(error) => return Err(self.poison(writer, &error)),
         };
         let generation = Arc::clone(&view.generation);
+        self.replace(&old.generation);
         self.view.store(Arc::new(view));
         remove_files(self, &old.generation, &generation);
         remove_logs(self, generation.manifest.wal_first);

@@ -177,6 +177,16 @@ impl State {
         Ok(counts)
     }
 
+    /// Cells in all data files, keys and superseded ones included, and the bytes of these files.
+    pub(crate) fn stored(&self) -> (u64, u64) {
+        let generation = &self.view.generation;
+        let axis = generation.axis().base().map(|axis| axis.file());
+        let columns = generation.dimensions().iter().filter_map(|dimension| dimension.column.base());
+        let files = axis.into_iter().chain(columns.map(|column| column.file()));
+        let files = files.chain(generation.patches().iter().map(|patch| patch.file()));
+        files.fold((0, 0), |(cells, bytes), file| (cells + file.header().value_count, bytes + file.entry().file_len))
+    }
+
     /// Number and bytes of the patch files.
     pub(crate) fn patch_sizes(&self) -> (u64, u64) {
         let patches = self.view.generation.patches();

@@ -17,11 +17,11 @@ use crate::format::wal::{wal_name, wal_number};
 use crate::model::FreeSlots;
 use crate::storage::{ReplaceError, Storage, StorageLock};
 use arc_swap::ArcSwap;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, Hasher};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 
 /// What a write that returned survives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -74,6 +74,8 @@ pub(crate) struct Database {
     pub(super) log_len: AtomicU64,
     /// Held by what replaces the generation.
     pub(super) maintenance: Mutex<()>,
+    /// Generations that were replaced, and that snapshots may still hold.
+    replaced: Mutex<Vec<Weak<Generation>>>,
     /// Where a reader goes on in the log.
     reader: Mutex<Option<Reader>>,
     report: OpenReport,
@@ -178,6 +180,7 @@ impl Database {
             synced: Condvar::new(),
             log_len: AtomicU64::new(log_len),
             maintenance: Mutex::new(()),
+            replaced: Mutex::default(),
             reader: Mutex::new(reader),
             report,
         }
@@ -214,6 +217,22 @@ impl Database {
         Ok((manifest_len + files + logs, logs))
     }
 
+    /// Remembers a generation that another one takes the place of.
+    pub(super) fn replace(&self, generation: &Arc<Generation>) {
+        let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        replaced.retain(|generation| generation.strong_count() > 0);
+        replaced.push(Arc::downgrade(generation));
+    }
+
+    /// Bytes of files that are no longer part of the database, and are kept by snapshots of this process.
+    pub(crate) fn pinned_bytes(&self) -> u64 {
+        let current: HashSet<String> = self.view.load().generation.files().into_iter().map(|(name, _)| name).collect();
+        let replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = replaced.iter().filter_map(Weak::upgrade);
+        let files: BTreeMap<String, u64> = held.flat_map(|generation| generation.files()).collect();
+        files.into_iter().filter(|(name, _)| !current.contains(name)).map(|(_, len)| len).sum()
+    }
+
     /// Refuses to put another file among those of the database.
     pub(crate) fn check_export_path(&self, path: &Path) -> Result<()> {
         let inside = crate::storage::is_inside(path, self.storage.path());
@@ -247,6 +266,7 @@ impl Database {
         let replaced = !self.read_tail(reader, &view)?;
         if replaced {
             let opened = open_current(&*self.storage, Some(&view.generation))?;
+            self.replace(&view.generation);
             *reader = Reader { log: opened.log, allocation: opened.allocation, stamp: opened.stamp };
             self.view.store(Arc::new(opened.view));
         }

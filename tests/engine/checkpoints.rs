@@ -114,3 +114,28 @@ fn patches_are_merged_into_each_other_and_then_into_the_files() {
         assert_eq!(db.lookup(n, "n").unwrap(), Some((-(n / 50)).into()), "{n}");
     }
 }
+
+/// What `stats` says of space is what a compaction then does.
+#[test]
+fn space_is_told_apart_into_live_garbage_and_pinned() {
+    let db = Options::new().create_in(Arc::new(MemoryStorage::new())).unwrap();
+    let records = || (0..20_000).map(|n| (n, attrs! { "n" => n * 7, "text" => format!("a text, number {n}") }));
+    db.batch_upsert(records()).unwrap();
+    db.save().unwrap();
+    let stats = db.stats().unwrap();
+    assert_eq!((stats.garbage_bytes, stats.pinned_bytes), (0, 0));
+    let held = db.snapshot();
+    db.batch_delete(0..15_000).unwrap();
+    db.save().unwrap();
+    let before = db.stats().unwrap();
+    assert_eq!(before.pinned_bytes, 0, "the files are those of the database still");
+    assert!(before.garbage_bytes > before.live_bytes, "{before:?}");
+    db.compact(&Default::default()).unwrap();
+    let after = db.stats().unwrap();
+    assert_eq!(after.garbage_bytes, 0);
+    let ratio = before.live_bytes as f64 / after.live_bytes as f64;
+    assert!((0.7..1.5).contains(&ratio), "{} estimated, {} needed", before.live_bytes, after.live_bytes);
+    assert!(after.pinned_bytes > after.live_bytes, "the snapshot keeps the old files: {after:?}");
+    drop(held);
+    assert_eq!(db.stats().unwrap().pinned_bytes, 0);
+}
