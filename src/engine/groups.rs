@@ -58,8 +58,35 @@ impl<'s> Groups<'s> {
         dictionary: &Dictionary<'s>,
         out: &mut Vec<u32>,
     ) -> Result<()> {
-        let shared_len = dictionary.shared_len();
-        self.by_number.resize(shared_len, UNKNOWN);
+        self.count(numbers, dictionary, |_, _| {})?;
+        out.extend(numbers.iter().map(|&number| self.translation.get(number.into()).copied().unwrap_or(UNKNOWN)));
+        Ok(())
+    }
+
+    /// Calls `each` with the numbers of a segment's distinct values, and how many values have each.
+    pub(super) fn counts(&mut self, segment: &Segment<'s>, mut each: impl FnMut(u32, u32)) -> Result<()> {
+        match segment.values() {
+            SegmentValues::Constant(value) => each(self.number(*value), segment.value_count),
+            SegmentValues::Dictionary8(numbers, dictionary) => self.count(numbers, dictionary, each)?,
+            SegmentValues::Dictionary16(numbers, dictionary) => self.count(numbers, dictionary, each)?,
+            _ => {
+                for index in 0..segment.value_count() {
+                    let value = segment.value(index)?;
+                    each(self.number(value), 1);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for cells of a dictionary, whose translation it leaves behind.
+    fn count<N: Copy + Into<usize>>(
+        &mut self,
+        numbers: &[N],
+        dictionary: &Dictionary<'s>,
+        mut each: impl FnMut(u32, u32),
+    ) -> Result<()> {
+        self.by_number.resize(dictionary.shared_len(), UNKNOWN);
         self.translation.clear();
         for (number, count) in dictionary.count(numbers)?.into_iter().enumerate() {
             let mut group = self.by_number.get(number).copied().unwrap_or(UNKNOWN);
@@ -69,9 +96,11 @@ impl<'s> Groups<'s> {
                     *known = group;
                 }
             }
+            if count > 0 {
+                each(group, count);
+            }
             self.translation.push(group);
         }
-        out.extend(numbers.iter().map(|&number| self.translation.get(number.into()).copied().unwrap_or(UNKNOWN)));
         Ok(())
     }
 }

@@ -8,17 +8,28 @@ use crate::format::column::DICTIONARY_COUNT_MAX;
 use crate::model::{Slot, ValueRef};
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+/// A place among the base's cells where the merged ones differ.
+struct Splice {
+    at: usize,
+    /// The cell there is left out.
+    removes: bool,
+    /// The next of the new values comes there.
+    inserts: bool,
+}
 
 /// Where the values of a merged segment come from.
 struct Sources<'s> {
     base: Option<(&'s BaseColumn, Segment<'s>)>,
-    /// Values of touched slots, in slot order.
+    /// In the order of slots.
+    splices: Vec<Splice>,
     new: Vec<ValueRef<'s>>,
-    /// For each value its place in the base's, or, from [`Segment::SLOT_COUNT`] on, in `new`.
-    order: Vec<u32>,
+    /// Cells of the base from here on are past the last slot.
+    end: usize,
 }
 
-/// The segment from slot `first` on, where only the slots at the offsets `touched` may differ from the base.
+/// The segment from slot `first` on, where only the slots at the offsets `touched`, ascending, may differ from the base.
 pub(super) fn merge<'s>(
     view: DimensionView<'s>,
     first: u32,
@@ -26,58 +37,49 @@ pub(super) fn merge<'s>(
     base: Option<(&'s BaseColumn, Segment<'s>)>,
     touched: &[u16],
 ) -> Result<Segment<'s>> {
-    let mut is_touched: Bits = [0; _];
-    let mut values = Vec::with_capacity(touched.len());
+    let before = base.as_ref().map(|(_, segment)| segment);
+    let mut bits: Bits = before.map_or([0; _], Segment::bits);
+    let (mut splices, mut new) = (Vec::with_capacity(touched.len()), Vec::with_capacity(touched.len()));
     for &offset in touched.iter().filter(|&&offset| u32::from(offset) < slot_count) {
-        is_touched[usize::from(offset >> 6)] |= 1 << (offset & 63);
-        if let Some(value) = view.get(Slot(first + u32::from(offset)))? {
-            values.push((offset, value.canonical()));
-        }
+        let value = view.get(Slot(first + u32::from(offset)))?;
+        let (word, bit) = (&mut bits[usize::from(offset >> 6)], 1 << (offset & 63));
+        splices.push(Splice {
+            at: before.map_or(0, |segment| segment.rank(offset.into())),
+            removes: *word & bit != 0,
+            inserts: value.is_some(),
+        });
+        *word = if value.is_some() { *word | bit } else { *word & !bit };
+        new.extend(value.map(ValueRef::canonical));
     }
-    let untouched = base.as_ref().map(|(_, segment)| segment.offsets().enumerate());
-    let mut untouched = untouched.into_iter().flatten().filter(|&(_, offset)| {
-        u32::from(offset) < slot_count && is_touched[usize::from(offset >> 6)] & (1 << (offset & 63)) == 0
-    });
-    let (mut offsets, mut order) = (Vec::new(), Vec::new());
-    let mut next = untouched.next();
-    for (index, &(offset, _)) in values.iter().enumerate() {
-        while let Some((cell, before)) = next.filter(|&(_, before)| before < offset) {
-            offsets.push(before);
-            order.push(cell as u32);
-            next = untouched.next();
-        }
-        offsets.push(offset);
-        order.push((Segment::SLOT_COUNT + index) as u32);
-    }
-    for (cell, offset) in next.into_iter().chain(untouched) {
-        offsets.push(offset);
-        order.push(cell as u32);
-    }
-    let new = values.into_iter().map(|(_, value)| value).collect();
-    let values = Sources { base, new, order }.values()?;
-    let value_count = offsets.len() as u32;
-    Ok(Segment { first, slot_count, value_count, presence: presence(&offsets, slot_count), values, summary: None })
+    clear_from(&mut bits, slot_count as usize);
+    let end = before.map_or(0, |segment| segment.rank(slot_count));
+    let (presence, value_count) = presence(&bits, slot_count);
+    let values = Sources { base, splices, new, end }.values()?;
+    Ok(Segment { first, slot_count, value_count, presence, values, summary: None })
 }
 
-fn presence(offsets: &[u16], slot_count: u32) -> SegmentPresence<'static> {
-    if offsets.is_empty() {
-        return SegmentPresence::None;
+/// Slots past the end have no value.
+fn clear_from(bits: &mut Bits, slot_count: usize) {
+    for (index, word) in bits.iter_mut().enumerate().skip(slot_count / 64) {
+        *word &= if index == slot_count / 64 { (1 << (slot_count % 64)) - 1 } else { 0 };
     }
-    if offsets.len() == slot_count as usize {
-        return SegmentPresence::All;
-    }
-    let mut words = vec![[0u64; 2]; slot_count.div_ceil(64) as usize];
-    for &offset in offsets {
-        if let Some([bits, _]) = words.get_mut(usize::from(offset >> 6)) {
-            *bits |= 1 << (offset & 63);
-        }
-    }
-    let mut before = 0;
-    for [bits, rank] in &mut words {
-        *rank = before;
-        before += u64::from(bits.count_ones());
-    }
-    SegmentPresence::Bitmap(Cow::Owned(words))
+}
+
+/// The presence, and how many slots have a value.
+fn presence(bits: &Bits, slot_count: u32) -> (SegmentPresence<'static>, u32) {
+    let mut count = 0;
+    let ranked = |&bits: &u64| {
+        let rank = u64::from(count);
+        count += bits.count_ones();
+        [bits, rank]
+    };
+    let words: Vec<[u64; 2]> = bits.iter().take(slot_count.div_ceil(64) as usize).map(ranked).collect();
+    let presence = match count {
+        0 => SegmentPresence::None,
+        count if count == slot_count => SegmentPresence::All,
+        _ => SegmentPresence::Bitmap(Cow::Owned(words)),
+    };
+    (presence, count)
 }
 
 impl<'s> Sources<'s> {
@@ -86,8 +88,12 @@ impl<'s> Sources<'s> {
         let typed = match self.base.as_ref().map(|(_, segment)| segment).filter(|segment| segment.value_count > 0) {
             None => self.plain(),
             Some(segment) => match &segment.values {
-                SegmentValues::I64(cells) => self.all(cells, as_i64).map(|all| SegmentValues::I64(all.into())),
-                SegmentValues::U64(cells) => self.all(cells, as_u64).map(|all| SegmentValues::U64(all.into())),
+                SegmentValues::I64(cells) => {
+                    self.all(cells, ValueRef::as_i64).map(|all| SegmentValues::I64(all.into()))
+                }
+                SegmentValues::U64(cells) => {
+                    self.all(cells, ValueRef::as_u64).map(|all| SegmentValues::U64(all.into()))
+                }
                 SegmentValues::F64(cells) => {
                     self.all(cells, ValueRef::as_f64).map(|all| SegmentValues::F64(all.into()))
                 }
@@ -110,18 +116,31 @@ impl<'s> Sources<'s> {
         if self.new.is_empty() {
             return None;
         }
-        let integers = || self.all(&[], as_i64).map(|all| SegmentValues::I64(all.into()));
+        let integers = || self.all(&[], ValueRef::as_i64).map(|all| SegmentValues::I64(all.into()));
         integers().or_else(|| self.all(&[], ValueRef::as_f64).map(|all| SegmentValues::F64(all.into())))
     }
 
-    /// The cells in order, where all new values have their type.
+    /// The cells with the new values, where all of these have their type.
     fn all<T: Copy>(&self, cells: &[T], convert: impl Fn(ValueRef<'s>) -> Option<T>) -> Option<Vec<T>> {
         let new: Vec<T> = self.new.iter().map(|&value| convert(value)).collect::<Option<_>>()?;
-        let places = self.order.iter().map(|&place| place as usize);
-        places.map(|place| cells_or_new(cells, &new, place).copied()).collect()
+        Some(self.spliced(cells, &new))
     }
 
-    /// Numbers of dictionary entries in order; `None` where there would be more entries than numbers.
+    fn spliced<T: Copy>(&self, cells: &[T], new: &[T]) -> Vec<T> {
+        let mut out = Vec::with_capacity(self.end + new.len());
+        let (mut from, mut new) = (0, new.iter());
+        for splice in &self.splices {
+            out.extend_from_slice(cells.get(from..splice.at).unwrap_or_default());
+            from = splice.at + usize::from(splice.removes);
+            if splice.inserts {
+                out.extend(new.next());
+            }
+        }
+        out.extend_from_slice(cells.get(from..self.end).unwrap_or_default());
+        out
+    }
+
+    /// Numbers of dictionary entries; `None` where there would be more entries than numbers.
     fn numbers(&self, cells: &[u16]) -> Result<Option<SegmentValues<'s>>> {
         let Some((base, _)) = &self.base else { return Ok(None) };
         let (column, base_cells) = base.resolve()?;
@@ -129,9 +148,9 @@ impl<'s> Sources<'s> {
         let (mut others, mut by_value) = (Vec::new(), HashMap::new());
         let mut new = Vec::with_capacity(self.new.len());
         for &value in &self.new {
-            let known = match by_value.get(&value) {
-                Some(&number) => number,
-                None => {
+            let number = match by_value.entry(value) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(unknown) => {
                     let number = match base.find(value)? {
                         Some(number) => number as usize,
                         None => {
@@ -139,46 +158,26 @@ impl<'s> Sources<'s> {
                             shared_len + others.len() - 1
                         }
                     };
-                    by_value.insert(value, number);
-                    number
+                    *unknown.insert(number)
                 }
             };
-            new.push(known as u16);
+            new.push(number as u16);
         }
         if shared_len + others.len() > DICTIONARY_COUNT_MAX {
             return Ok(None);
         }
-        let places = self.order.iter().map(|&place| place as usize);
-        let numbers: Option<Vec<u16>> = places.map(|place| cells_or_new(cells, &new, place).copied()).collect();
         let dictionary = Dictionary { file: base.file(), cells: base_cells, shared_len, others };
-        Ok(numbers.map(|numbers| SegmentValues::Dictionary16(numbers.into(), dictionary)))
+        Ok(Some(SegmentValues::Dictionary16(self.spliced(cells, &new).into(), dictionary)))
     }
 
     fn one_by_one(self) -> Result<SegmentValues<'s>> {
-        let mut values = Vec::with_capacity(self.order.len());
-        for place in self.order {
-            let place = place as usize;
-            match (place.checked_sub(Segment::SLOT_COUNT), &self.base) {
-                (Some(new), _) => values.extend(self.new.get(new)),
-                (None, Some((_, segment))) => values.push(segment.value(place)?),
-                (None, None) => {}
+        let mut cells = Vec::new();
+        if let Some((_, segment)) = &self.base {
+            cells.reserve(segment.value_count());
+            for index in 0..segment.value_count() {
+                cells.push(segment.value(index)?);
             }
         }
-        Ok(SegmentValues::Values(CellValues(CellSource::Memory(values))))
+        Ok(SegmentValues::Values(CellValues(CellSource::Memory(self.spliced(&cells, &self.new)))))
     }
-}
-
-fn cells_or_new<'a, T>(cells: &'a [T], new: &'a [T], place: usize) -> Option<&'a T> {
-    match place.checked_sub(Segment::SLOT_COUNT) {
-        Some(place) => new.get(place),
-        None => cells.get(place),
-    }
-}
-
-fn as_i64(value: ValueRef<'_>) -> Option<i64> {
-    value.as_i64()
-}
-
-fn as_u64(value: ValueRef<'_>) -> Option<u64> {
-    value.as_u64()
 }

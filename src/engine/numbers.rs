@@ -223,12 +223,9 @@ impl<'s> Extremes<'s> {
     fn add_segment(&mut self, segment: &Segment<'s>) -> Result<()> {
         match segment.values() {
             SegmentValues::Constant(value) => self.add(*value),
-            SegmentValues::I64(values) => self.add_range(range(values, |a, b| a < b)),
-            SegmentValues::U64(values) => self.add_range(range(values, |a, b| a < b)),
-            SegmentValues::F64(values) => {
-                let numbers: Vec<f64> = values.iter().copied().filter(|float| !float.is_nan()).collect();
-                self.add_range(range(&numbers, |a, b| a.total_cmp(b).is_lt()));
-            }
+            SegmentValues::I64(values) => self.add_range(range(values)),
+            SegmentValues::U64(values) => self.add_range(range(values)),
+            SegmentValues::F64(values) => self.add_range(float_range(values)),
             SegmentValues::Dictionary8(numbers, dictionary) => self.add_dictionary(numbers, dictionary)?,
             SegmentValues::Dictionary16(numbers, dictionary) => self.add_dictionary(numbers, dictionary)?,
             SegmentValues::Values(values) => {
@@ -241,11 +238,15 @@ impl<'s> Extremes<'s> {
     }
 }
 
-fn range<T: Copy>(values: &[T], less: impl Fn(&T, &T) -> bool) -> Option<(T, T)> {
+fn range<T: Copy + Ord>(values: &[T]) -> Option<(T, T)> {
     let first = *values.first()?;
-    Some(values.iter().fold((first, first), |(least, greatest), value| {
-        (if less(value, &least) { *value } else { least }, if less(&greatest, value) { *value } else { greatest })
-    }))
+    Some(values.iter().fold((first, first), |(least, greatest), &value| (least.min(value), greatest.max(value))))
+}
+
+/// In IEEE 754's total order, without NaNs.
+fn float_range(values: &[f64]) -> Option<(f64, f64)> {
+    let numbers = || values.iter().copied().filter(|float| !float.is_nan());
+    Some((numbers().min_by(f64::total_cmp)?, numbers().max_by(f64::total_cmp)?))
 }
 
 impl<'s> DimensionView<'s> {

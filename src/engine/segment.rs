@@ -294,10 +294,30 @@ impl<'s> Segment<'s> {
         }
     }
 
+    /// How many slots before an offset have a value. O(1).
+    pub(super) fn rank(&self, offset: u32) -> usize {
+        match &self.presence {
+            SegmentPresence::None => 0,
+            SegmentPresence::All => offset.min(self.slot_count) as usize,
+            SegmentPresence::Bitmap(words) => match words.get((offset >> 6) as usize) {
+                Some([bits, rank]) => *rank as usize + (bits & ((1 << (offset & 63)) - 1)).count_ones() as usize,
+                None => self.value_count(),
+            },
+            SegmentPresence::Sorted(offsets) => offsets.partition_point(|&before| u32::from(before) < offset),
+        }
+    }
+
     /// A bit for each slot that has a value.
     pub(super) fn bits(&self) -> Bits {
         let mut bits = [0; BIT_WORDS];
         match &self.presence {
+            SegmentPresence::All => {
+                let (whole, rest) = (self.slot_count as usize / 64, self.slot_count % 64);
+                bits.iter_mut().take(whole).for_each(|word| *word = u64::MAX);
+                if let Some(word) = bits.get_mut(whole) {
+                    *word = (1 << rest) - 1;
+                }
+            }
             SegmentPresence::Bitmap(words) => {
                 for (bits, [word, _]) in bits.iter_mut().zip(words.iter()) {
                     *bits = *word;

@@ -184,19 +184,27 @@ struct Tally<'s> {
 
 impl<'s> Tally<'s> {
     fn add_all(&mut self, segment: &Segment<'s>) -> Result<()> {
-        self.add(segment, |_| true)
+        let Self { groups, counts, .. } = self;
+        groups.counts(segment, |number, count| {
+            let number = number as usize;
+            if number >= counts.len() {
+                counts.resize(number + 1, 0);
+            }
+            if let Some(sum) = counts.get_mut(number) {
+                *sum += u64::from(count);
+            }
+        })
     }
 
     /// Counts the slots whose bit is set.
     fn add_some(&mut self, segment: &Segment<'s>, bits: &Bits) -> Result<()> {
-        self.add(segment, |offset| is_set(bits, offset))
-    }
-
-    fn add(&mut self, segment: &Segment<'s>, counts: impl Fn(u16) -> bool) -> Result<()> {
+        if segment.bits().iter().zip(bits).all(|(present, counted)| present & !counted == 0) {
+            return self.add_all(segment);
+        }
         self.groups.numbers(segment, &mut self.numbers)?;
         self.counts.resize(self.groups.values().len(), 0);
         for (&number, offset) in self.numbers.iter().zip(segment.offsets()) {
-            if counts(offset)
+            if is_set(bits, offset)
                 && let Some(count) = self.counts.get_mut(number as usize)
             {
                 *count += 1;
