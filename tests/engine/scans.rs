@@ -1,6 +1,7 @@
 //! Scans and counts: what is borrowed, what is put together, and what damage does to them.
 
-use std::sync::Arc;
+use crate::corpus::harness::{block_file, manifest_file};
+use std::sync::{Arc, OnceLock};
 use vector_datalib::internals::MemoryStorage;
 use vector_datalib::{
     CompactOptions, Durability, Options, Segment, SegmentPresence, SegmentValues, Slot, Snapshot, Value, VectorDb,
@@ -26,22 +27,33 @@ const LAYOUTS: [Layout; 11] = [
     ("late", |n| (n > 65_600).then(|| n.into()), "values", "none"),
 ];
 
-fn create(storage: &MemoryStorage) -> VectorDb {
-    let options = Options::new().durability(Durability::Eventual).auto_checkpoint(None).merge_fraction(1e9);
-    options.create_in(Arc::new(storage.clone())).unwrap()
+fn options() -> Options {
+    Options::new().durability(Durability::Eventual).auto_checkpoint(None).merge_fraction(1e9)
 }
 
-fn load(storage: &MemoryStorage) -> VectorDb {
-    let db = create(storage);
-    let record = |n| {
-        let attributes = LAYOUTS.iter().filter_map(|(name, value, ..)| Some((*name, value(n)?)));
-        (n, attributes.collect::<Vec<_>>())
-    };
-    for start in (0..POINTS).step_by(10_000) {
-        db.batch_upsert((start..(start + 10_000).min(POINTS)).map(record)).unwrap();
-    }
-    db.compact(&CompactOptions::new()).unwrap();
-    db
+fn create(storage: &MemoryStorage) -> VectorDb {
+    options().create_in(Arc::new(storage.clone())).unwrap()
+}
+
+/// A compacted database of all layouts, made once and copied; open, with its files.
+fn load() -> (VectorDb, MemoryStorage) {
+    static LOADED: OnceLock<MemoryStorage> = OnceLock::new();
+    let storage = LOADED.get_or_init(|| {
+        let storage = MemoryStorage::new();
+        let db = create(&storage);
+        let record = |n| {
+            let attributes = LAYOUTS.iter().filter_map(|(name, value, ..)| Some((*name, value(n)?)));
+            (n, attributes.collect::<Vec<_>>())
+        };
+        for start in (0..POINTS).step_by(10_000) {
+            db.batch_upsert((start..(start + 10_000).min(POINTS)).map(record)).unwrap();
+        }
+        db.compact(&CompactOptions::new()).unwrap();
+        db.close().unwrap();
+        storage
+    });
+    let storage = storage.snapshot();
+    (options().open_in(Arc::new(storage.clone())).unwrap(), storage)
 }
 
 fn describe(segment: &Segment<'_>) -> (&'static str, &'static str) {
@@ -71,8 +83,7 @@ fn segment<'s>(snapshot: &'s Snapshot, name: &str, number: usize) -> Segment<'s>
 
 #[test]
 fn what_nothing_changed_is_borrowed_in_the_form_that_its_file_has() {
-    let storage = MemoryStorage::new();
-    let db = load(&storage);
+    let (db, _) = load();
     let snapshot = db.snapshot();
     for (name, value, values, presence) in LAYOUTS {
         let first = segment(&snapshot, name, 0);
@@ -91,8 +102,7 @@ fn what_nothing_changed_is_borrowed_in_the_form_that_its_file_has() {
 
 #[test]
 fn a_change_copies_the_segment_that_it_is_in_and_no_other() {
-    let storage = MemoryStorage::new();
-    let db = load(&storage);
+    let (db, _) = load();
     let touched = |name: &str| {
         let snapshot = db.snapshot();
         let segments = snapshot.dimension(name).unwrap().segments();
@@ -119,8 +129,7 @@ fn a_change_copies_the_segment_that_it_is_in_and_no_other() {
 
 #[test]
 fn values_of_the_type_at_hand_leave_a_segment_typed_and_others_do_not() {
-    let storage = MemoryStorage::new();
-    let db = load(&storage);
+    let (db, _) = load();
     let form = |name: &str| {
         let snapshot = db.snapshot();
         describe(&segment(&snapshot, name, 0)).0
@@ -140,8 +149,7 @@ fn values_of_the_type_at_hand_leave_a_segment_typed_and_others_do_not() {
 
 #[test]
 fn counts_are_kept_for_dictionaries_and_scanned_for_all_else() {
-    let storage = MemoryStorage::new();
-    let db = load(&storage);
+    let (db, _) = load();
     db.upsert(3, attrs! { "dictionary16" => "new", "text" => "5", "in memory" => 1 }).unwrap();
     let snapshot = db.snapshot();
     let dimension = |name| snapshot.dimension(name).unwrap();
@@ -258,8 +266,7 @@ fn dimensions_of_two_snapshots_are_not_mapped_to_each_other() {
 
 #[test]
 fn threads_divide_the_segments_among_them() {
-    let storage = MemoryStorage::new();
-    let db = load(&storage);
+    let (db, _) = load();
     let snapshot = db.snapshot();
     let segments = snapshot.dimension("i64").unwrap().segments();
     assert_eq!(segments.len(), 2);
@@ -284,8 +291,7 @@ fn damage(storage: &MemoryStorage, number: u32, content: [u8; 8]) -> VectorDb {
 
 #[test]
 fn what_descriptors_answer_reads_no_cells_and_what_cells_answer_finds_their_damage() {
-    let storage = MemoryStorage::new();
-    let db = load(&storage);
+    let (db, storage) = load();
     db.close().unwrap();
     let number = LAYOUTS.iter().position(|(name, ..)| *name == "i64").unwrap() as u32;
     let db = damage(&storage, number, 30_000i64.to_le_bytes());
@@ -302,4 +308,64 @@ fn what_descriptors_answer_reads_no_cells_and_what_cells_answer_finds_their_dama
     assert_eq!(segments.next().unwrap().unwrap().value_count(), POINTS as usize - 65_536, "goes on behind the damage");
     let mut found = dimension.find(29_999).unwrap();
     assert!(found.next().unwrap().unwrap_err().is_corrupt() && found.next().is_none());
+}
+
+/// Puts bytes into a section of a dimension's column file, under checksums that are right.
+fn forge(storage: &MemoryStorage, name: &str, kind: u32, at: usize, bytes: &[u8]) -> VectorDb {
+    let number = LAYOUTS.iter().position(|(other, ..)| *other == name).unwrap();
+    let mut files = storage.files();
+    let mut manifest = files.remove(manifest_file::NAME).unwrap();
+    let prefix = format!("dim-{number}-");
+    let entries = manifest_file::entries(&manifest);
+    let entry = entries.iter().find(|entry| entry.file_name.starts_with(&prefix)).unwrap();
+    let file = files.get_mut(&entry.file_name).unwrap();
+    let section = block_file::sections(file).into_iter().find(|section| section.kind == kind).unwrap();
+    block_file::put(file, section.offset + at, bytes);
+    let checksum = block_file::seal(file);
+    manifest_file::agree(&mut manifest, entry, file, checksum);
+    manifest_file::seal(&mut manifest);
+    files.insert(manifest_file::NAME.to_owned(), manifest);
+    Options::new().open_read_only_in(Arc::new(MemoryStorage::from_files(files))).unwrap()
+}
+
+const SEGMENTS: u32 = 2;
+const CELLS: u32 = 3;
+const PRESENCE: u32 = 4;
+
+#[test]
+fn statistics_that_are_not_those_of_the_values_are_found_by_verify() {
+    let (db, storage) = load();
+    db.close().unwrap();
+    // Minimum, maximum, flags, types, number of nulls.
+    for (at, byte) in [(56, 1), (64, 1), (3, 1), (4, 1), (16, 1)] {
+        let report = forge(&storage, "i64", SEGMENTS, at, &[byte]).verify().unwrap();
+        let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+        assert!(problems.iter().any(|problem| problem.contains("the statistics of the segment")), "{at}: {problems:?}");
+    }
+    let sound = forge(&storage, "i64", SEGMENTS, 0, &[3]);
+    assert!(sound.verify().unwrap().is_sound(), "nothing was changed");
+}
+
+#[test]
+fn presence_and_numbers_that_lie_under_right_checksums_are_corrupt() {
+    let (db, storage) = load();
+    db.close().unwrap();
+    let first = |db: &VectorDb, name| {
+        let snapshot = db.snapshot();
+        snapshot.dimension(name).unwrap().segments().next().unwrap().map(|segment| segment.value_count())
+    };
+    let lies: [(&str, usize, &[u8]); 4] =
+        [("half", 24, &[31]), ("half", 0, &[0xFF]), ("few", 0, &[0xFF, 0xFF]), ("few", 2, &[7, 0])];
+    for (name, at, bytes) in lies {
+        let db = forge(&storage, name, PRESENCE, at, bytes);
+        assert!(first(&db, name).unwrap_err().is_corrupt(), "{name}, byte {at}");
+    }
+    let db = forge(&storage, "dictionary16", CELLS, 6, &[0xFF, 0xFF]);
+    let snapshot = db.snapshot();
+    let dimension = snapshot.dimension("dictionary16").unwrap();
+    let segment = dimension.segments().next().unwrap().unwrap();
+    assert!(segment.value(3).unwrap_err().is_corrupt() && segment.value(4).is_ok());
+    assert!(dimension.map_to(dimension).unwrap_err().is_corrupt());
+    assert!(dimension.cross_counts(dimension).unwrap_err().is_corrupt());
+    assert!(dimension.sum().unwrap_err().is_corrupt() && segment.null_count().is_ok());
 }
