@@ -37,6 +37,10 @@ impl<'s> Dimension<'s> {
         Self { view }
     }
 
+    pub(crate) const fn view(self) -> DimensionView<'s> {
+        self.view
+    }
+
     /// The name.
     #[must_use]
     pub fn name(self) -> &'s str {
@@ -67,15 +71,5 @@ impl<'s> Dimension<'s> {
     /// [`Error::Corrupt`](crate::Error::Corrupt): the base file is damaged.
     pub fn point_count(self) -> Result<u64> {
         Ok(self.view.counts()?.points)
-    }
-
-    /// The number of distinct values, and whether it is exact: for a dimension without a dictionary it is as of the last
-    /// checkpoint once values have changed. Costs what was changed since the last checkpoint.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt): the base file is damaged.
-    pub fn distinct_count(self) -> Result<(u64, bool)> {
-        let counts = self.view.counts()?;
-        Ok((counts.distinct, counts.distinct_exact))
     }
 }

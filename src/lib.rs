@@ -49,6 +49,7 @@ mod model;
 mod options;
 mod point;
 mod progress;
+mod scans;
 mod snapshot;
 mod stats;
 mod storage;
@@ -56,7 +57,10 @@ mod storage;
 pub use bulk_loader::{BulkLoader, LoadReport};
 pub use db::{CompactOptions, VectorDb};
 pub use dimension::Dimension;
-pub use engine::{Durability, Metadata, OpenReport, VerifyReport};
+pub use engine::{
+    CellValues, CrossCounts, Dictionary, Durability, Find, Metadata, Offsets, OpenReport, Segment, SegmentPresence,
+    SegmentValues, Segments, Sum, ValueCounts, VerifyReport,
+};
 pub use error::{Error, Result};
 pub use model::{
     BigInt, BigIntRef, DimensionId, Ext, ExtRef, Key, KeyError, KeyRef, NAME_LEN_MAX, NESTING_MAX, Nested, NestedBuf,

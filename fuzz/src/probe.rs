@@ -107,13 +107,47 @@ pub fn read_everything(db: &VectorDb) {
     for name in snapshot.dimensions() {
         let dimension = snapshot.dimension(name).expect("it was listed");
         value_or_corrupt(dimension.point_count());
-        value_or_corrupt(dimension.distinct_count());
+        value_or_corrupt(dimension.has_counts());
+        value_or_corrupt(dimension.segments().next().transpose());
     }
     value_or_corrupt(db.stats());
     if snapshot.slot_count() <= SLOTS_MAX {
+        scan(&snapshot);
         for point in snapshot.iter().take(SAMPLES_MAX as usize) {
             let Some(point) = value_or_corrupt(point) else { continue };
             value_or_corrupt(point.to_point());
+        }
+    }
+}
+
+/// Scans a small database in every way.
+fn scan(snapshot: &Snapshot) {
+    let dimensions = || snapshot.dimensions().filter_map(|name| snapshot.dimension(name));
+    for dimension in dimensions() {
+        let mut asked = Vec::new();
+        for segment in dimension.segments() {
+            let Some(segment) = value_or_corrupt(segment) else { continue };
+            let values = segment.iter().take(SAMPLES_MAX as usize).filter_map(value_or_corrupt);
+            asked.extend(values.inspect(|(_, value)| check(*value)).step_by(SAMPLES_MAX as usize / 4));
+            for (index, offset) in segment.offsets().enumerate() {
+                assert_eq!(segment.index_of(offset), Some(index), "each slot has its own value");
+            }
+            assert_eq!(segment.offsets().count(), segment.value_count());
+            value_or_corrupt(segment.null_count());
+        }
+        for (_, value) in asked {
+            value_or_corrupt(dimension.count_of(value));
+            value_or_corrupt(dimension.find(value).and_then(Iterator::collect::<Result<Vec<Slot>>>));
+        }
+        value_or_corrupt(dimension.count_of("is not there"));
+        value_or_corrupt(dimension.distinct_count());
+        value_or_corrupt(dimension.value_counts());
+        value_or_corrupt(dimension.top(2));
+        value_or_corrupt(dimension.sum());
+        value_or_corrupt(dimension.min_max());
+        if let Some(other) = dimensions().last() {
+            value_or_corrupt(dimension.map_to(other));
+            value_or_corrupt(dimension.cross_counts(other));
         }
     }
 }

@@ -80,6 +80,21 @@ impl AxisTiers {
         Ok(false)
     }
 
+    /// Whether a patch changed the occupant of any slot of a segment.
+    pub(super) fn touches_segment(&self, number: usize) -> Result<bool> {
+        for (_, delta) in self.deltas() {
+            if delta.column.resolve()?.1.has_cells_in(number) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Appends the slots of a segment whose occupant a patch changed, as offsets into it, in no order.
+    pub(super) fn touched_in(&self, number: usize, out: &mut Vec<u16>) -> Result<()> {
+        self.deltas().try_for_each(|(_, delta)| delta.column.touched_in(number, out))
+    }
+
     /// The tier that put a slot's occupant there; `None` for a free slot.
     #[inline]
     pub(super) fn tier_of(&self, slot: u32) -> Result<Option<Tier>> {

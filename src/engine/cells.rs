@@ -5,7 +5,8 @@ use crate::error::Result;
 use crate::format::block_file::Section;
 use crate::format::column::{
     ENTRY_LEN, Encoding, Entry, Presence, SECTION_CELLS, SECTION_DICTIONARY, SECTION_PRESENCE, SECTION_SEGMENTS,
-    SEGMENT_RECORD_LEN, SEGMENT_SHIFT, Segment, SegmentKind, bitmap_index, next_present, present_offsets, sorted_index,
+    SEGMENT_RECORD_LEN, SEGMENT_SHIFT, Segment, SegmentKind, Statistics, bitmap_index, next_present, present_offsets,
+    sorted_index,
 };
 use crate::format::value::{self, TAG_TEXT};
 use crate::format::{Invalid, bytes};
@@ -26,15 +27,24 @@ impl Filled {
 
 /// A segment, with offsets from the start of the file.
 #[derive(Clone, Copy, Debug)]
-struct SegmentView {
-    encoding: Encoding,
-    presence: Presence,
-    slot_count: u32,
-    present_count: u32,
+pub(super) struct SegmentView {
+    pub(super) encoding: Encoding,
+    pub(super) presence: Presence,
+    pub(super) slot_count: u32,
+    pub(super) present_count: u32,
     null_count: u32,
-    cells: u64,
-    presence_offset: u64,
-    presence_len: u64,
+    pub(super) cells: u64,
+    pub(super) presence_offset: u64,
+    pub(super) presence_len: u64,
+}
+
+/// What a base column's descriptor says of a segment's values: not needed to look one up, so kept apart from where they are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SegmentSummary {
+    pub(super) statistics: Statistics,
+    pub(super) has_nan: bool,
+    pub(super) value_types: u16,
+    pub(super) null_count: u32,
 }
 
 /// The removed slots of a delta column's segment, with the offset from the start of the file.
@@ -74,6 +84,8 @@ impl ColumnExtents {
 pub(super) struct Cells {
     /// By segment number.
     segments: Box<[SegmentView]>,
+    /// Those of a base column; none in a delta column.
+    summaries: Box<[SegmentSummary]>,
     /// Those of a delta column; none in a base column.
     removed: Box<[RemovedView]>,
     /// Slots with a cell.
@@ -97,7 +109,7 @@ impl Cells {
         {
             return Err(invalid("the number of segments does not match"));
         }
-        let (mut segments, mut removed) = (Vec::new(), Vec::new());
+        let (mut segments, mut summaries, mut removed) = (Vec::new(), Vec::new(), Vec::new());
         let (mut present_count, mut dictionaries, mut empty) = (0u64, 0u64, 0u64);
         for index in 0..count as usize {
             let segment = Segment::decode(bytes, index, kind, slot_count, cells.len, presence.len).map_err(corrupt)?;
@@ -115,6 +127,13 @@ impl Cells {
                     len: segment.removed.len,
                 });
                 empty += u64::from(segment.removed.count == segment.present_count);
+            } else {
+                summaries.push(SegmentSummary {
+                    statistics: segment.statistics,
+                    has_nan: segment.has_nan,
+                    value_types: segment.value_types,
+                    null_count: segment.null_count,
+                });
             }
             present_count += u64::from(segment.present_count);
             dictionaries += u64::from(segment.encoding.is_dictionary());
@@ -134,6 +153,7 @@ impl Cells {
         }
         Ok(Self {
             segments: segments.into_boxed_slice(),
+            summaries: summaries.into_boxed_slice(),
             removed: removed.into_boxed_slice(),
             present_count,
             dictionary,
@@ -217,6 +237,21 @@ impl Cells {
         Ok(structure.cell_index(file, offset)?.is_some())
     }
 
+    /// Where a segment is.
+    pub(super) fn segment(&self, number: usize) -> Option<&SegmentView> {
+        self.segments.get(number)
+    }
+
+    /// What a base column states of a segment.
+    pub(super) fn summary(&self, number: usize) -> Option<&SegmentSummary> {
+        self.summaries.get(number)
+    }
+
+    /// Whether a segment has a cell, be it of a removed slot.
+    pub(super) fn has_cells_in(&self, number: usize) -> bool {
+        self.segments.get(number).is_some_and(|segment| segment.present_count > 0)
+    }
+
     /// Number of segments, untouched ones included.
     pub(super) fn segment_count(&self) -> usize {
         self.segments.len()
@@ -282,8 +317,9 @@ impl Cells {
         })
     }
 
+    /// The value of a segment's cell.
     #[inline]
-    fn cell<'a>(&self, file: &'a BlockFile, segment: &SegmentView, index: u32) -> Result<ValueRef<'a>> {
+    pub(super) fn cell<'a>(&self, file: &'a BlockFile, segment: &SegmentView, index: u32) -> Result<ValueRef<'a>> {
         let number = self.number(file, segment, index)?;
         match segment.encoding {
             Encoding::Constant | Encoding::Dictionary8 | Encoding::Dictionary16 => self.entry(file, number as usize),

@@ -116,7 +116,7 @@ impl ColumnTiers {
     }
 
     /// How many points have a value by the column file's dictionary.
-    fn base_count(&self, value: ValueRef<'_>) -> Result<u64> {
+    pub(super) fn base_count(&self, value: ValueRef<'_>) -> Result<u64> {
         let Some(base) = self.base() else { return Ok(0) };
         match base.find(value)? {
             Some(number) => base.count(number).map(u64::from),

@@ -185,6 +185,14 @@ impl DeltaColumn {
         Ok(())
     }
 
+    /// Appends the touched slots of a segment, as offsets into it, ascending.
+    pub(super) fn touched_in(&self, number: usize, out: &mut Vec<u16>) -> Result<()> {
+        let mut offsets = Vec::new();
+        self.resolve()?.1.present_in(&self.file, number, &mut offsets)?;
+        out.append(&mut offsets);
+        Ok(())
+    }
+
     /// How often a dictionary entry is used.
     pub(super) fn count(&self, number: u32) -> Result<u32> {
         let section = self.part(Part::Counts);

@@ -86,10 +86,10 @@ impl State {
 /// A dimension at a point in time, found once and read many times.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DimensionView<'a> {
-    state: &'a State,
-    id: DimensionId,
+    pub(super) state: &'a State,
+    pub(super) id: DimensionId,
     name: &'a str,
-    column: Option<&'a ColumnTiers>,
+    pub(super) column: Option<&'a ColumnTiers>,
 }
 
 impl<'a> DimensionView<'a> {

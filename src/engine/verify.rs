@@ -4,9 +4,11 @@ use super::base_column::BaseColumn;
 use super::block_file::BlockFile;
 use super::database::State;
 use super::generation::Generation;
+use super::segment_writer::Gathered;
 use super::verify_patch;
 use crate::error::{Error, Result};
 use crate::format::Invalid;
+use crate::format::column::SEGMENT_LEN;
 use crate::model::Slot;
 use crate::progress::{Progress, ProgressFn};
 use std::collections::HashSet;
@@ -174,10 +176,14 @@ fn check_column(generation: &Generation, column: &BaseColumn, run: &mut Run<'_, 
     };
     let mut used = vec![0u32; descriptor.dictionary_count as usize];
     let (mut values, mut nulls) = (0u64, 0u64);
+    let mut gathered = Gathered::default();
     let slot_count = u32::try_from(column.file().header().slot_count).unwrap_or(u32::MAX);
     for slot in 0..slot_count {
         if slot % PROGRESS_STEP == 0 {
             run.step("checking cells", slot.into(), slot_count.into(), "slots")?;
+        }
+        if slot % SEGMENT_LEN == 0 && slot > 0 {
+            run.check(check_summary(column, slot - 1, &std::mem::take(&mut gathered)));
         }
         let value = match column.get(slot) {
             Ok(Some(value)) => value,
@@ -189,6 +195,7 @@ fn check_column(generation: &Generation, column: &BaseColumn, run: &mut Run<'_, 
         };
         values += 1;
         nulls += u64::from(value.is_null());
+        gathered.add(value);
         if let Err(error) = value.to_value() {
             run.check(Err(problem(format!("the value of slot {slot}: {error}"))));
         }
@@ -202,6 +209,9 @@ fn check_column(generation: &Generation, column: &BaseColumn, run: &mut Run<'_, 
         {
             *count += 1;
         }
+    }
+    if slot_count > 0 {
+        run.check(check_summary(column, slot_count - 1, &gathered));
     }
     if values != column.value_count() || nulls != descriptor.null_count {
         run.check(Err(problem("the number of values or of nulls does not match".to_owned())));
@@ -220,4 +230,20 @@ fn check_column(generation: &Generation, column: &BaseColumn, run: &mut Run<'_, 
         }
     }
     Ok(())
+}
+
+/// What the descriptor of the segment of a slot states of its values is so.
+fn check_summary(column: &BaseColumn, slot: u32, gathered: &Gathered) -> Result<()> {
+    let stated = column.resolve()?.1.summary((slot / SEGMENT_LEN) as usize);
+    let is_so = stated.is_some_and(|stated| {
+        stated.statistics.is(gathered.statistics())
+            && stated.has_nan == gathered.has_nan
+            && stated.value_types == gathered.value_types
+            && stated.null_count == gathered.null_count
+    });
+    if is_so {
+        return Ok(());
+    }
+    let reason = format!("the statistics of the segment of slot {slot} are not those of its values");
+    Err(column.file().corrupt(Invalid::with(0, "segment descriptor", reason)))
 }

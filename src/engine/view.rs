@@ -169,6 +169,21 @@ impl View {
         names
     }
 
+    /// The slots whose value in a dimension the overlays may have changed, ascending; those whose occupant changed count only
+    /// where there is a base file, whose cells they hide.
+    pub(super) fn changed_slots(&self, id: DimensionId, has_base: bool) -> Vec<u32> {
+        let mut slots = Vec::new();
+        for overlay in self.overlays() {
+            slots.extend(overlay.changed_cells().filter(|&(changed, _)| changed == id).map(|(_, slot)| slot));
+            if has_base {
+                slots.extend(overlay.changed_slots());
+            }
+        }
+        slots.sort_unstable();
+        slots.dedup();
+        slots
+    }
+
     /// What the overlays have changed, for each dimension, in slot order.
     pub(super) fn changes(&self) -> Changes {
         let mut changes = Changes::default();

@@ -319,6 +319,11 @@ impl Statistics {
         }
     }
 
+    /// Whether all bits are the same: zeros differ by sign.
+    pub(crate) fn is(self, other: Self) -> bool {
+        self.parts() == other.parts()
+    }
+
     const fn from_parts(kind: u8, minimum: u64, maximum: u64) -> Option<Self> {
         Some(match kind {
             0 => Self::None,

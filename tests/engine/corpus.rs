@@ -9,7 +9,7 @@ use std::path::Path;
     reason = "a library of its own where it is fuzzed, and its generator of seeds uses more of it"
 )]
 #[path = "../../fuzz/src/lib.rs"]
-mod harness;
+pub(crate) mod harness;
 
 /// Runs a target on every committed input of its own; says which one it was on when it panics.
 fn replay(target: &str, run: fn(&[u8])) {

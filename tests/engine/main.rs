@@ -12,5 +12,6 @@ mod original;
 mod paths;
 mod readers;
 mod rot;
+mod scans;
 mod spec;
 mod support;

@@ -13,6 +13,7 @@ mod place;
 mod plain;
 mod profile;
 mod run;
+mod scans;
 
 use crate::support::environment;
 use crate::support::random::Random;

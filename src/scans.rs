@@ -1,0 +1,177 @@
+//! Scans and counts of one dimension.
+
+use crate::dimension::Dimension;
+use crate::engine::{CrossCounts, Find, Segments, Sum, ValueCounts};
+use crate::error::Result;
+use crate::model::ValueRef;
+
+/// # Counts and scans
+/// For a dimension that is stored with a dictionary, up to 65,536 distinct values, the number of points of each value is kept: the counts are
+/// answered from it and from what was changed since the column file was written. For any other dimension, [`has_counts`](Self::has_counts)
+/// tells, they are answered by reading every value. They are exact either way.
+///
+/// n is the number of points, v that of distinct values, c that of cells changed since the column file was written.
+impl<'s> Dimension<'s> {
+    /// Whether the number of points of each value is kept, so that counts need no scan.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the column file is damaged.
+    pub fn has_counts(self) -> Result<bool> {
+        self.view().has_counts()
+    }
+
+    /// The number of distinct values, exactly. O(c) with counts, and where nothing was changed since the column file was written; else
+    /// a scan, O(n), and memory for v values.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes of a value are damaged.
+    pub fn distinct_count(self) -> Result<u64> {
+        self.view().distinct_count()
+    }
+
+    /// Every distinct value with the number of points that have it, most points first, then in the order of values. O(c + v log v) with
+    /// counts, else a scan, O(n + v log v); memory for v values.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # use vector_datalib::{VectorDb, attrs};
+    /// let db = VectorDb::create(dir.path().join("people.vdb"))?;
+    /// for (key, city) in ["Boston", "Paris", "Boston"].into_iter().enumerate() {
+    ///     db.upsert(key as u64, attrs! { "city" => city })?;
+    /// }
+    /// let snapshot = db.snapshot();
+    /// let city = snapshot.dimension("city").expect("it was just used");
+    /// let counts: Vec<_> = city.value_counts()?.into_iter().map(|(value, count)| (value.as_str(), count)).collect();
+    /// assert_eq!(counts, [(Some("Boston"), 2), (Some("Paris"), 1)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes of a value are damaged.
+    pub fn value_counts(self) -> Result<ValueCounts<'s>> {
+        self.view().value_counts()
+    }
+
+    /// The first `n` of [`value_counts`](Self::value_counts). O(c + v + n log n) with counts, else a scan.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes of a value are damaged.
+    pub fn top(self, n: usize) -> Result<ValueCounts<'s>> {
+        self.view().top(n)
+    }
+
+    /// The number of points that have a value. One probe and O(c) with counts, else a scan as of [`find`](Self::find).
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.
+    pub fn count_of<'v>(self, value: impl Into<ValueRef<'v>>) -> Result<u64> {
+        self.view().count_of(value.into())
+    }
+
+    /// The slots of the points that have a value, ascending: the inverse of the mapping from slot to value. An array or a map is asked for
+    /// by a [`ValueBuf`](crate::ValueBuf).
+    ///
+    /// Lazy, one segment of 65,536 slots at a time, with memory for the slots found in one. Reads no cells where the dictionary does not have the value,
+    /// nor of segments whose types, or least and greatest numbers, rule it out; else O(n).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # use vector_datalib::{VectorDb, attrs};
+    /// let db = VectorDb::create(dir.path().join("people.vdb"))?;
+    /// db.upsert("ann", attrs! { "age" => 30 })?;
+    /// db.upsert("bob", attrs! { "age" => 25 })?;
+    /// let snapshot = db.snapshot();
+    /// for slot in snapshot.dimension("age").expect("it was just used").find(25)? {
+    ///     assert_eq!(snapshot.key(slot?)?.expect("the point has a value").value(), "bob".into());
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the dictionary is damaged. An item is one where a segment is damaged.
+    pub fn find<'v>(self, value: impl Into<ValueRef<'v>>) -> Result<Find<'s>> {
+        self.view().find(value.into())
+    }
+
+    /// The mapping from this dimensional space to another: over the points that have a value here, the values that they have in
+    /// `other`, with counts. Points without a value in `other` are not counted. A scan of `other` and of the presence of this one.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes of a value are damaged.
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument): `other` is of another snapshot.
+    pub fn map_to(self, other: Dimension<'s>) -> Result<ValueCounts<'s>> {
+        self.view().map_to(other.view())
+    }
+
+    /// For each value here, in the order of values, the values that its points have in `other`, with counts: a cross table. A scan of
+    /// both, and memory for the pairs that occur.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes of a value are damaged.
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument): `other` is of another snapshot.
+    pub fn cross_counts(self, other: Dimension<'s>) -> Result<Vec<CrossCounts<'s>>> {
+        self.view().cross_counts(other.view())
+    }
+
+    /// The segments of 65,536 slots, in slot order: typed slices of values, and which slots they belong to. What was not changed since the column
+    /// file was written is borrowed from the mapped file, at the cost of memory bandwidth; what was is put together, O(65,536) a
+    /// segment.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # use vector_datalib::{SegmentValues, VectorDb, attrs};
+    /// # let db = VectorDb::create(dir.path().join("weather.vdb"))?;
+    /// # for hour in 0..48 { db.upsert(hour, attrs! { "degrees" => hour as f64 })?; }
+    /// let snapshot = db.snapshot();
+    /// let mut warm = 0;
+    /// for segment in snapshot.dimension("degrees").expect("it was used").segments() {
+    ///     match segment?.values() {
+    ///         SegmentValues::F64(degrees) => warm += degrees.iter().filter(|&&degrees| degrees >= 25.0).count(),
+    ///         other => println!("other than floats: {other:?}"),
+    ///     }
+    /// }
+    /// assert_eq!(warm, 23);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn segments(self) -> Segments<'s> {
+        self.view().segments()
+    }
+
+    /// The sum of all numbers; `None` when there are none. Values that are not numbers are left out; integers and floats are summed
+    /// apart. A scan.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes of a value are damaged.
+    pub fn sum(self) -> Result<Option<Sum>> {
+        self.view().sum()
+    }
+
+    /// The least number, [as of `min_max`](Self::min_max).
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.
+    pub fn min(self) -> Result<Option<ValueRef<'s>>> {
+        Ok(self.min_max()?.map(|(least, _)| least))
+    }
+
+    /// The greatest number, [as of `min_max`](Self::min_max).
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.
+    pub fn max(self) -> Result<Option<ValueRef<'s>>> {
+        Ok(self.min_max()?.map(|(_, greatest)| greatest))
+    }
+
+    /// The least and the greatest number; `None` when there are none. Values that are not numbers, and NaNs, are left out. Integers of any
+    /// size and floats are compared by what they are worth, exactly; of equal ones integers come before floats, and `-0.0` before `0.0`.
+    ///
+    /// O(n / 65,536) where the column file's descriptors answer; segments that were changed since, or that have integers of more than
+    /// 64 bits or numbers of both types, are read.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.
+    pub fn min_max(self) -> Result<Option<(ValueRef<'s>, ValueRef<'s>)>> {
+        self.view().extremes()
+    }
+}
