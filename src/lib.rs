@@ -49,6 +49,7 @@ mod model;
 mod options;
 mod point;
 mod progress;
+mod record;
 mod snapshot;
 mod stats;
 mod storage;
@@ -65,6 +66,7 @@ pub use model::{
 pub use options::Options;
 pub use point::VectorPoint;
 pub use progress::{Progress, ProgressFn};
+pub use record::{to_attributes, to_value};
 pub use snapshot::{PointRef, Points, Snapshot};
 pub use stats::{DimensionStats, Stats};
 

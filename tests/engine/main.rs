@@ -11,6 +11,7 @@ mod newer;
 mod original;
 mod paths;
 mod readers;
+mod records;
 mod rot;
 mod spec;
 mod support;
