@@ -74,3 +74,50 @@ impl<'a> Cursor<'a> {
         Ok(self.decoder.check_depth(depth)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::nested::{self, Nested};
+    use crate::model::{NESTING_MAX, Value};
+    use serde_core::de::IgnoredAny;
+    use std::marker::PhantomData;
+
+    /// What the tree's own decoder makes of bytes, and what reading them as a [`Value`] does.
+    fn both(bytes: &[u8]) -> (Option<Value>, Option<Value>) {
+        let nested = ValueRef::Array(Nested::trusted(bytes));
+        (nested.to_value().ok(), read(nested, PhantomData::<Value>).ok())
+    }
+
+    #[test]
+    fn damaged_bytes_are_an_error_or_what_the_decoder_of_trees_says() {
+        let inner = Value::Map(vec![("a".into(), 1.5.into()), (u128::MAX.into(), Value::ext(5, vec![1]))]);
+        let value = Value::Array(vec![inner, i64::MIN.into(), Value::ext(-1, vec![0; 4]), b"xy".into(), "é".into()]);
+        let sound = nested::encode(&value).unwrap();
+        assert_eq!(both(&sound), (Some(value.clone()), Some(value)));
+        let mut same = 0;
+        for at in 0..sound.len() {
+            let (tree, here) = both(&sound[..at]);
+            assert!(tree.is_none() && here.is_none(), "cut at {at}");
+            for byte in 0..=255 {
+                let mut bytes = sound.clone();
+                bytes[at] = byte;
+                let (tree, here) = both(&bytes);
+                assert_eq!(tree, here, "{byte} at {at}");
+                same += usize::from(here.is_some());
+            }
+        }
+        assert!(same > sound.len(), "only {same} of them decode");
+    }
+
+    #[test]
+    fn depth_is_bounded_for_those_who_go_there_and_skipping_needs_none() {
+        let deep = |levels: usize| [vec![0x91; levels], vec![0xc0]].concat();
+        let bytes = deep(NESTING_MAX);
+        assert!(read(ValueRef::Array(Nested::trusted(&bytes)), PhantomData::<Value>).is_ok());
+        let bytes = deep(100_000);
+        let nested = ValueRef::Array(Nested::trusted(&bytes));
+        assert!(read(nested, PhantomData::<Value>).unwrap_err().is_corrupt());
+        assert!(read(nested, PhantomData::<IgnoredAny>).is_ok());
+    }
+}
