@@ -1,7 +1,7 @@
 //! The one error type of the public face.
 
 use crate::format::Invalid;
-use crate::model::{KeyError, NestedError, ValueTooLarge};
+use crate::model::{Key, KeyError, NestedError, ValueTooLarge};
 use crate::storage::StorageError;
 use std::fmt;
 use std::io;
@@ -84,6 +84,16 @@ pub enum Error {
     #[non_exhaustive]
     InvalidArgument {
         /// What is wrong with it.
+        reason: String,
+    },
+    /// A record and its type do not fit together; see [`to_attributes`](crate::to_attributes).
+    #[non_exhaustive]
+    Record {
+        /// The point that was read.
+        key: Option<Key>,
+        /// The field, with what leads to it, as in `address.lines[2]`; empty for the record as a whole.
+        field: String,
+        /// What is wrong with it: as a rule what the type expected and what was found.
         reason: String,
     },
     /// All 2^32 - 1 slots are in use.
@@ -187,6 +197,12 @@ impl Error {
         matches!(self, Self::InvalidArgument { .. })
     }
 
+    /// A record and its type do not fit together.
+    #[must_use]
+    pub const fn is_record(&self) -> bool {
+        matches!(self, Self::Record { .. })
+    }
+
     /// All slots are in use.
     #[must_use]
     pub const fn is_too_many_points(&self) -> bool {
@@ -229,6 +245,15 @@ impl fmt::Display for Error {
             }
             Self::Io { path, operation, source } => write!(f, "could not {operation} {}: {source}", path.display()),
             Self::InvalidArgument { reason } => f.write_str(reason),
+            Self::Record { key, field, reason } => {
+                if let Some(key) = key {
+                    write!(f, "point {key}: ")?;
+                }
+                if !field.is_empty() {
+                    write!(f, "field `{field}`: ")?;
+                }
+                f.write_str(reason)
+            }
             Self::TooManyPoints => f.write_str("all 4,294,967,295 slots are in use"),
             Self::Cancelled => f.write_str("cancelled"),
         }

@@ -49,6 +49,7 @@ mod model;
 mod options;
 mod point;
 mod progress;
+mod record;
 mod scans;
 mod snapshot;
 mod stats;
@@ -69,6 +70,7 @@ pub use model::{
 pub use options::Options;
 pub use point::VectorPoint;
 pub use progress::{Progress, ProgressFn};
+pub use record::{to_attributes, to_value};
 pub use snapshot::{PointRef, Points, Snapshot};
 pub use stats::{DimensionStats, Stats};
 

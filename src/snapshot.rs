@@ -5,6 +5,8 @@ use crate::engine::{DimensionView, Occupied, State};
 use crate::error::Result;
 use crate::model::{KeyRef, Slot, ValueRef};
 use crate::point::VectorPoint;
+use crate::record;
+use serde_core::Deserialize;
 use std::fmt;
 use std::sync::Arc;
 
@@ -142,6 +144,70 @@ impl Snapshot {
         PointRef { state: &self.state, key, occupied, dimensions: self.state.dimensions().into() }.to_point().map(Some)
     }
 
+    /// A point as a value of the program's own type, which may borrow text and bytes from the snapshot; `None` when there is no such
+    /// key. What becomes of what is the table at [`to_attributes`](crate::to_attributes).
+    ///
+    /// A struct asks for its fields only: O(fields), however many dimensions there are. With `deny_unknown_fields` where it is in force,
+    /// with `flatten`, and for maps and enums every dimension is asked: O(dimensions).
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// use vector_datalib::{VectorDb, attrs};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Person<'s> {
+    ///     name: &'s str,
+    ///     age: Option<u8>,
+    /// }
+    ///
+    /// let db = VectorDb::create(dir.path().join("people.vdb"))?;
+    /// db.upsert(101, attrs! { "name" => "Alice" })?;
+    /// db.upsert(102, attrs! { "name" => "Bob", "age" => 300 })?;
+    /// let snapshot = db.snapshot();
+    /// let alice = snapshot.point_as::<Person>(101)?.expect("she was just put there");
+    /// assert_eq!((alice.name, alice.age), ("Alice", None));
+    ///
+    /// let error = snapshot.point_as::<Person>(102).map(|_| ()).unwrap_err();
+    /// assert_eq!(error.to_string(), "point 102: field `age`: expected u8, found integer 300");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// - [`Error::Record`](crate::Error::Record), which names the key and the field: an attribute does not fit its field, or is missing.
+    /// - [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.
+    pub fn point_as<'s, 'k, T: Deserialize<'s>>(&'s self, key: impl Into<KeyRef<'k>>) -> Result<Option<T>> {
+        let key = key.into();
+        let Some(occupied) = self.state.occupied(key)? else { return Ok(None) };
+        record::from_point(&self.state, key, occupied, None).map(Some)
+    }
+
+    /// All points as values of the program's own type, with their keys, in slot order; see [`point_as`](Self::point_as). An item is an
+    /// error where that returns one; the iterator goes on behind it.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # use vector_datalib::{VectorDb, attrs};
+    /// # let db = VectorDb::create(dir.path().join("people.vdb"))?;
+    /// # db.upsert(101, attrs! { "name" => "Alice", "age" => 25 })?;
+    /// #[derive(serde::Deserialize)]
+    /// struct Person<'s> {
+    ///     name: &'s str,
+    ///     age: u8,
+    /// }
+    ///
+    /// for item in db.snapshot().iter_as::<Person>() {
+    ///     let (key, person) = item?;
+    ///     println!("{key}: {} is {}", person.name, person.age);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn iter_as<'s, T: Deserialize<'s>>(&'s self) -> impl Iterator<Item = Result<(KeyRef<'s>, T)>> {
+        self.iter().map(|point| {
+            let point = point?;
+            Ok((point.key(), point.deserialize()?))
+        })
+    }
+
     /// All points, in slot order. An item is [`Error::Corrupt`](crate::Error::Corrupt) where the bytes of a key are damaged; the
     /// iterator goes on behind it.
     #[must_use]
@@ -243,6 +309,14 @@ impl<'s> PointRef<'s> {
     pub fn get(&self, dimension: &str) -> Result<Option<ValueRef<'s>>> {
         let view = self.state.dimension(dimension);
         view.map_or(Ok(None), |view| view.occupied(self.occupied))
+    }
+
+    /// The point as a value of the program's own type; see [`Snapshot::point_as`].
+    ///
+    /// # Errors
+    /// Those of [`Snapshot::point_as`].
+    pub fn deserialize<T: Deserialize<'s>>(&self) -> Result<T> {
+        record::from_point(self.state, self.key, self.occupied, Some(&self.dimensions))
     }
 
     /// Copies the point.

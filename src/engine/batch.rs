@@ -40,7 +40,10 @@ pub(crate) enum Outcome {
 
 /// Checks and encodes the attributes of a step.
 pub(crate) fn attributes<N: AsRef<str>>(pairs: impl IntoIterator<Item = (N, Option<Value>)>) -> Result<Attributes> {
-    encoded_attributes(pairs.into_iter().map(|(name, value)| Ok((name, value.map(ValueBuf::try_from).transpose()?))))
+    encoded_attributes(pairs.into_iter().map(|(name, value)| match value.map(ValueBuf::try_from).transpose() {
+        Ok(value) => Ok((name, value)),
+        Err(error) => Err(Error::invalid_argument(format!("attribute `{}`: {error}", name.as_ref()))),
+    }))
 }
 
 /// Checks the attributes of a step whose values are encoded.

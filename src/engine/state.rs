@@ -81,6 +81,12 @@ impl State {
         let found = self.view.key_at(slot.0, self.moment.stamp)?;
         Ok(found.map(|(key, origin)| (key, Occupied { slot, origin })))
     }
+
+    /// The slot of a key, through which its cells are read.
+    pub(crate) fn occupied(&self, key: KeyRef<'_>) -> Result<Option<Occupied>> {
+        let found = self.view.resolve(key, self.moment.stamp)?;
+        Ok(found.map(|(slot, origin)| Occupied { slot: Slot(slot), origin }))
+    }
 }
 
 /// A dimension at a point in time, found once and read many times.

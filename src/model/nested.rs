@@ -6,7 +6,7 @@
 use super::big_int::{BigInt, BigIntRef};
 use super::timestamp::Timestamp;
 use super::value::Value;
-use super::value_ref::ValueTooLarge;
+use super::value_ref::{ExtRef, ValueRef, ValueTooLarge};
 use super::{NESTING_MAX, VALUE_LEN_MAX};
 use rmp::Marker;
 use std::fmt;
@@ -230,17 +230,40 @@ fn infallible<T, E>(result: Result<T, E>) {
 /// # Errors
 /// When the bytes are cut short, go on after the value, hold text that is not UTF-8 or nest too deep.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Value, NestedError> {
-    let mut decoder = Decoder { bytes, offset: 0 };
+    let mut decoder = Decoder::new(bytes);
     let value = decoder.value(0)?;
-    if decoder.offset == bytes.len() { Ok(value) } else { Err(decoder.error("bytes follow the value")) }
+    decoder.end()?;
+    Ok(value)
 }
 
-struct Decoder<'a> {
+/// What MessagePack is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Token<'a> {
+    /// A value without others in it.
+    Scalar(ValueRef<'a>),
+    /// The start of an array: so many values follow.
+    Array(usize),
+    /// The start of a map: so many pairs of key and value follow.
+    Map(usize),
+}
+
+/// Takes MessagePack apart, token by token.
+#[derive(Debug)]
+pub(crate) struct Decoder<'a> {
     bytes: &'a [u8],
     offset: usize,
 }
 
 impl<'a> Decoder<'a> {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, offset: 0 }
+    }
+
+    /// Fails unless every byte was used.
+    pub(crate) fn end(&self) -> Result<(), NestedError> {
+        if self.offset == self.bytes.len() { Ok(()) } else { Err(self.error("bytes follow the value")) }
+    }
+
     fn error(&self, reason: &'static str) -> NestedError {
         NestedError { offset: self.offset, reason }
     }
@@ -267,24 +290,25 @@ impl<'a> Decoder<'a> {
         usize::try_from(self.unsigned(len)?).map_err(|_| error)
     }
 
-    fn value(&mut self, depth: usize) -> Result<Value, NestedError> {
+    /// The next token.
+    pub(crate) fn token(&mut self) -> Result<Token<'a>, NestedError> {
         let [first] = self.array::<1>()?;
-        Ok(match Marker::from_u8(first) {
-            Marker::Null => Value::Null,
-            Marker::True => Value::Bool(true),
-            Marker::False => Value::Bool(false),
-            Marker::FixPos(int) => Value::from(int),
-            Marker::FixNeg(int) => Value::from(int),
-            Marker::U8 => Value::from(self.unsigned(1)?),
-            Marker::U16 => Value::from(self.unsigned(2)?),
-            Marker::U32 => Value::from(self.unsigned(4)?),
-            Marker::U64 => Value::from(self.unsigned(8)?),
-            Marker::I8 => Value::from(i8::from_be_bytes(self.array()?)),
-            Marker::I16 => Value::from(i16::from_be_bytes(self.array()?)),
-            Marker::I32 => Value::from(i32::from_be_bytes(self.array()?)),
-            Marker::I64 => Value::from(i64::from_be_bytes(self.array()?)),
-            Marker::F32 => Value::from(f64::from(f32::from_be_bytes(self.array()?))),
-            Marker::F64 => Value::from(f64::from_be_bytes(self.array()?)),
+        Ok(Token::Scalar(match Marker::from_u8(first) {
+            Marker::Null => ValueRef::Null,
+            Marker::True => ValueRef::Bool(true),
+            Marker::False => ValueRef::Bool(false),
+            Marker::FixPos(int) => ValueRef::from(int),
+            Marker::FixNeg(int) => ValueRef::from(int),
+            Marker::U8 => ValueRef::from(self.unsigned(1)?),
+            Marker::U16 => ValueRef::from(self.unsigned(2)?),
+            Marker::U32 => ValueRef::from(self.unsigned(4)?),
+            Marker::U64 => ValueRef::from(self.unsigned(8)?),
+            Marker::I8 => ValueRef::from(i8::from_be_bytes(self.array()?)),
+            Marker::I16 => ValueRef::from(i16::from_be_bytes(self.array()?)),
+            Marker::I32 => ValueRef::from(i32::from_be_bytes(self.array()?)),
+            Marker::I64 => ValueRef::from(i64::from_be_bytes(self.array()?)),
+            Marker::F32 => ValueRef::from(f64::from(f32::from_be_bytes(self.array()?))),
+            Marker::F64 => ValueRef::from(f64::from_be_bytes(self.array()?)),
             Marker::FixStr(len) => self.text(usize::from(len))?,
             Marker::Str8 => self.len(1).and_then(|len| self.text(len))?,
             Marker::Str16 => self.len(2).and_then(|len| self.text(len))?,
@@ -300,37 +324,45 @@ impl<'a> Decoder<'a> {
             Marker::Ext8 => self.len(1).and_then(|len| self.ext(len))?,
             Marker::Ext16 => self.len(2).and_then(|len| self.ext(len))?,
             Marker::Ext32 => self.len(4).and_then(|len| self.ext(len))?,
-            Marker::FixArray(count) => self.values(usize::from(count), depth)?,
-            Marker::Array16 => self.len(2).and_then(|count| self.values(count, depth))?,
-            Marker::Array32 => self.len(4).and_then(|count| self.values(count, depth))?,
-            Marker::FixMap(count) => self.pairs(usize::from(count), depth)?,
-            Marker::Map16 => self.len(2).and_then(|count| self.pairs(count, depth))?,
-            Marker::Map32 => self.len(4).and_then(|count| self.pairs(count, depth))?,
+            Marker::FixArray(count) => return Ok(Token::Array(usize::from(count))),
+            Marker::Array16 => return self.len(2).map(Token::Array),
+            Marker::Array32 => return self.len(4).map(Token::Array),
+            Marker::FixMap(count) => return Ok(Token::Map(usize::from(count))),
+            Marker::Map16 => return self.len(2).map(Token::Map),
+            Marker::Map32 => return self.len(4).map(Token::Map),
             Marker::Reserved => return Err(self.error("a byte that starts no value")),
-        })
+        }))
     }
 
-    fn text(&mut self, len: usize) -> Result<Value, NestedError> {
+    fn text(&mut self, len: usize) -> Result<ValueRef<'a>, NestedError> {
         let error = self.error("text is not UTF-8");
-        std::str::from_utf8(self.take(len)?).map(Value::from).map_err(|_| error)
+        std::str::from_utf8(self.take(len)?).map(ValueRef::from).map_err(|_| error)
     }
 
-    fn ext(&mut self, len: usize) -> Result<Value, NestedError> {
+    fn ext(&mut self, len: usize) -> Result<ValueRef<'a>, NestedError> {
         let error = self.error("an integer of VECTOR's ext type is not in its one form");
         let code = i8::from_be_bytes(self.array()?);
         let data = self.take(len)?;
         if code != EXT_CODE {
-            return Ok(Value::ext(code, data.to_vec()));
+            return Ok(ValueRef::Ext(ExtRef { code, data }).canonical());
         }
         match data.split_first() {
-            Some((&EXT_KIND_ESCAPED, rest)) => Ok(Value::ext(EXT_CODE, rest.to_vec())),
+            Some((&EXT_KIND_ESCAPED, data)) => Ok(ValueRef::Ext(ExtRef { code, data })),
             Some((&EXT_KIND_INTEGER, rest)) => integer_of(rest).ok_or(error),
             _ => Err(self.error("VECTOR's ext type with an unknown kind")),
         }
     }
 
-    /// `depth` containers are open around this one.
-    fn check_depth(&self, depth: usize) -> Result<(), NestedError> {
+    fn value(&mut self, depth: usize) -> Result<Value, NestedError> {
+        match self.token()? {
+            Token::Scalar(scalar) => scalar.to_value(),
+            Token::Array(count) => self.values(count, depth),
+            Token::Map(count) => self.pairs(count, depth),
+        }
+    }
+
+    /// Fails if `depth` containers are too many around another one.
+    pub(crate) fn check_depth(&self, depth: usize) -> Result<(), NestedError> {
         if depth < NESTING_MAX { Ok(()) } else { Err(self.error("nested too deep")) }
     }
 
@@ -355,9 +387,9 @@ impl<'a> Decoder<'a> {
 }
 
 /// The integer outside of 64 bits that sign and magnitude stand for, if they are its one form.
-fn integer_of(bytes: &[u8]) -> Option<Value> {
+fn integer_of(bytes: &[u8]) -> Option<ValueRef<'_>> {
     if let Some(big) = BigIntRef::from_bytes(bytes) {
-        return Some(Value::BigInt(big.to_owned()));
+        return Some(ValueRef::BigInt(big));
     }
     let (&sign, magnitude) = bytes.split_first()?;
     if sign > 1 || magnitude.first() == Some(&0) {
@@ -365,7 +397,7 @@ fn integer_of(bytes: &[u8]) -> Option<Value> {
     }
     match BigInt::canonical(sign == 1, magnitude) {
         super::big_int::Integer::Small(int) if i64::try_from(int).is_err() && u64::try_from(int).is_err() => {
-            Some(Value::Int(int))
+            Some(ValueRef::Int(int))
         }
         _ => None,
     }

@@ -11,6 +11,7 @@ mod newer;
 mod original;
 mod paths;
 mod readers;
+mod records;
 mod rot;
 mod scans;
 mod spec;

@@ -1,7 +1,7 @@
 //! What readers are promised: they allocate nothing, wait for nobody, and their answers never change.
 
 mod allocation_free;
-mod allocations;
+pub(crate) mod allocations;
 mod blocked;
 mod group_commit;
 mod held;

@@ -44,7 +44,7 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 /// How often this thread asked for memory while `work` ran.
-pub(super) fn count(work: impl FnOnce()) -> u64 {
+pub(crate) fn count(work: impl FnOnce()) -> u64 {
     let before = COUNT.get();
     work();
     COUNT.get() - before

@@ -1,0 +1,274 @@
+//! A point for serde: a map whose keys are the names of dimensions, asked for only where the type wants them.
+
+use super::cursor;
+use crate::engine::{DimensionView, Occupied, State};
+use crate::error::{Error, Result};
+use crate::model::{KeyRef, ValueRef};
+use serde_core::de::value::BorrowedStrDeserializer;
+use serde_core::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde_core::{Deserialize, forward_to_deserialize_any};
+use std::borrow::Cow;
+use std::fmt;
+
+/// Reads a point. `dimensions` are all of the state, where they are at hand.
+pub(crate) fn from_point<'s, T: Deserialize<'s>>(
+    state: &'s State,
+    key: KeyRef<'_>,
+    occupied: Occupied,
+    dimensions: Option<&[DimensionView<'s>]>,
+) -> Result<T> {
+    T::deserialize(PointDeserializer { state, occupied, dimensions }).map_err(|error| match error {
+        Error::Record { field, reason, .. } => Error::Record { key: Some(key.to_key()), field, reason },
+        Error::Corrupt { path, offset, section, reason } if path.as_os_str().is_empty() => {
+            Error::Corrupt { path: state.path().to_owned(), offset, section, reason }
+        }
+        other => other,
+    })
+}
+
+struct PointDeserializer<'s, 'd> {
+    state: &'s State,
+    occupied: Occupied,
+    dimensions: Option<&'d [DimensionView<'s>]>,
+}
+
+impl<'s> PointDeserializer<'s, '_> {
+    fn dimensions(&self) -> Cow<'_, [DimensionView<'s>]> {
+        self.dimensions.map_or_else(|| Cow::Owned(self.state.dimensions()), Cow::Borrowed)
+    }
+
+    /// Every dimension.
+    fn all<V: Visitor<'s>>(self, visitor: V) -> Result<V::Value> {
+        let dimensions = self.dimensions();
+        visitor.visit_map(Attributes { dimensions: dimensions.iter(), occupied: self.occupied, next: None })
+    }
+
+    fn mismatch<T>(&self, visitor: &impl Visitor<'s>) -> Result<T> {
+        Err(Error::mismatch("a point, which only a struct or a map takes", visitor))
+    }
+}
+
+macro_rules! refuse {
+    ($($method:ident $(($($ignored:ident: $type:ty),*))?),* $(,)?) => {$(
+        fn $method<V: Visitor<'s>>(self, $($($ignored: $type,)*)? visitor: V) -> Result<V::Value> {
+            self.mismatch(&visitor)
+        }
+    )*};
+}
+
+impl<'s> Deserializer<'s> for PointDeserializer<'s, '_> {
+    type Error = Error;
+
+    fn deserialize_struct<V: Visitor<'s>>(
+        self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value> {
+        visitor.visit_map(Fields { point: self, fields, rest: fields.iter(), next: Next::Nothing })
+    }
+
+    fn deserialize_any<V: Visitor<'s>>(self, visitor: V) -> Result<V::Value> {
+        self.all(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'s>>(self, visitor: V) -> Result<V::Value> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'s>>(self, _name: &'static str, visitor: V) -> Result<V::Value> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'s>>(self, _name: &'static str, visitor: V) -> Result<V::Value> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'s>>(self, visitor: V) -> Result<V::Value> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_enum<V: Visitor<'s>>(
+        self,
+        _name: &'static str,
+        _variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value> {
+        let found = "a point; an enum needs #[serde(tag = \"...\")] or #[serde(untagged)] there";
+        Err(Error::mismatch(found, &visitor))
+    }
+
+    fn deserialize_map<V: Visitor<'s>>(self, visitor: V) -> Result<V::Value> {
+        self.all(visitor)
+    }
+
+    refuse!(
+        deserialize_bool,
+        deserialize_i8,
+        deserialize_i16,
+        deserialize_i32,
+        deserialize_i64,
+        deserialize_i128,
+        deserialize_u8,
+        deserialize_u16,
+        deserialize_u32,
+        deserialize_u64,
+        deserialize_u128,
+        deserialize_f32,
+        deserialize_f64,
+        deserialize_char,
+        deserialize_str,
+        deserialize_string,
+        deserialize_bytes,
+        deserialize_byte_buf,
+        deserialize_unit,
+        deserialize_seq,
+        deserialize_tuple(_len: usize),
+        deserialize_tuple_struct(_name: &'static str, _len: usize),
+        deserialize_identifier,
+    );
+}
+
+/// Serde asks for a value only after its key.
+fn out_of_turn() -> Error {
+    Error::record("the value of an attribute was asked for before its name")
+}
+
+/// All attributes of a point.
+struct Attributes<'s, 'd> {
+    dimensions: std::slice::Iter<'d, DimensionView<'s>>,
+    occupied: Occupied,
+    next: Option<(&'s str, ValueRef<'s>)>,
+}
+
+impl<'s> MapAccess<'s> for Attributes<'s, '_> {
+    type Error = Error;
+
+    fn next_key_seed<S: DeserializeSeed<'s>>(&mut self, seed: S) -> Result<Option<S::Value>> {
+        for view in self.dimensions.by_ref() {
+            if let Some(value) = view.occupied(self.occupied)? {
+                self.next = Some((view.name(), value));
+                return seed.deserialize(BorrowedStrDeserializer::new(view.name())).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'s>>(&mut self, seed: S) -> Result<S::Value> {
+        let (name, value) = self.next.take().ok_or_else(out_of_turn)?;
+        cursor::read(value, seed).map_err(|error| error.in_field(name))
+    }
+}
+
+/// The attributes of a point that a struct has fields for, and then, as long as it ignores it, one that nothing has.
+///
+/// Whether a struct denies unknown fields is known only by offering it one: [`UNKNOWN`]. If it refuses, all the others are
+/// asked for, and the first that the point has is reported.
+struct Fields<'s, 'd> {
+    point: PointDeserializer<'s, 'd>,
+    fields: &'static [&'static str],
+    rest: std::slice::Iter<'static, &'static str>,
+    next: Next<'s>,
+}
+
+/// What the next value belongs to.
+enum Next<'s> {
+    Nothing,
+    Field(&'static str, ValueRef<'s>),
+    Unknown,
+}
+
+/// A name that no struct has for a field.
+const UNKNOWN: &str = "\0unknown";
+
+/// [`UNKNOWN`], for those that take the name of a field; to others the attributes just end.
+struct UnknownName;
+
+/// Why [`UNKNOWN`] was not taken.
+#[derive(Debug)]
+enum Refusal {
+    /// It is not a field of the struct.
+    ByField,
+    /// Not the name of a field was asked for, but any text, say.
+    NoIdentifier,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no such field")
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl de::Error for Refusal {
+    fn custom<T: fmt::Display>(_message: T) -> Self {
+        Self::ByField
+    }
+
+    fn unknown_field(_field: &str, _expected: &'static [&'static str]) -> Self {
+        Self::ByField
+    }
+}
+
+impl<'de> Deserializer<'de> for UnknownName {
+    type Error = Refusal;
+
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        visitor.visit_borrowed_str(UNKNOWN)
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, Refusal> {
+        Err(Refusal::NoIdentifier)
+    }
+
+    forward_to_deserialize_any!(
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum ignored_any
+    );
+}
+
+impl<'s> MapAccess<'s> for Fields<'s, '_> {
+    type Error = Error;
+
+    #[inline]
+    fn next_key_seed<S: DeserializeSeed<'s>>(&mut self, seed: S) -> Result<Option<S::Value>> {
+        for &name in self.rest.by_ref() {
+            let Some(view) = self.point.state.dimension(name) else { continue };
+            if let Some(value) = view.occupied(self.point.occupied)? {
+                self.next = Next::Field(name, value);
+                return seed.deserialize(BorrowedStrDeserializer::new(name)).map(Some);
+            }
+        }
+        if let Next::Unknown = self.next {
+            return Ok(None);
+        }
+        self.next = Next::Unknown;
+        match seed.deserialize(UnknownName) {
+            Ok(ignored) => Ok(Some(ignored)),
+            Err(Refusal::ByField) => self.refuse_others().map(|()| None),
+            Err(Refusal::NoIdentifier) => Ok(None),
+        }
+    }
+
+    #[inline]
+    fn next_value_seed<S: DeserializeSeed<'s>>(&mut self, seed: S) -> Result<S::Value> {
+        match self.next {
+            Next::Field(name, value) => cursor::read(value, seed).map_err(|error| error.in_field(name)),
+            Next::Unknown => cursor::read(ValueRef::Null, seed),
+            Next::Nothing => Err(out_of_turn()),
+        }
+    }
+}
+
+impl Fields<'_, '_> {
+    /// Fails if the point has an attribute that the struct has no field for.
+    fn refuse_others(&self) -> Result<()> {
+        for view in self.point.dimensions().iter().filter(|view| !self.fields.contains(&view.name())) {
+            if view.occupied(self.point.occupied)?.is_some() {
+                return Err(de::Error::unknown_field(view.name(), self.fields));
+            }
+        }
+        Ok(())
+    }
+}
