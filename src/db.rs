@@ -37,7 +37,7 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone)]
 pub struct VectorDb {
-    database: Arc<Handle>,
+    pub(crate) database: Arc<Handle>,
 }
 
 impl fmt::Debug for VectorDb {
@@ -438,14 +438,14 @@ impl VectorDb {
     }
 }
 
-fn slot(outcome: Outcome) -> Option<Slot> {
+pub(crate) fn slot(outcome: Outcome) -> Option<Slot> {
     match outcome {
         Outcome::At(slot) => Some(Slot(slot)),
         Outcome::Missing => None,
     }
 }
 
-fn upsert<N: AsRef<str>, V: Into<Value>>(
+pub(crate) fn upsert<N: AsRef<str>, V: Into<Value>>(
     key: Key,
     attributes: impl IntoIterator<Item = (N, V)>,
     position: Option<u32>,

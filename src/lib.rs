@@ -39,6 +39,8 @@ compile_error!("vector-datalib is tested on 64-bit little-endian Unix only");
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+#[cfg(feature = "tokio")]
+mod async_db;
 mod bulk_loader;
 mod db;
 mod dimension;
@@ -55,6 +57,8 @@ mod snapshot;
 mod stats;
 mod storage;
 
+#[cfg(feature = "tokio")]
+pub use async_db::{AsyncVectorDb, PendingWork, PendingWrite};
 pub use bulk_loader::{BulkLoader, LoadReport};
 pub use db::{CompactOptions, VectorDb};
 pub use dimension::Dimension;

@@ -51,8 +51,14 @@ impl Handle {
     /// Commits a batch, and starts a checkpoint when the log has grown.
     pub(crate) fn commit(&self, steps: Vec<Step>) -> Result<Vec<Outcome>> {
         let outcomes = self.database.commit(steps)?;
+        self.checkpoint_if_due();
+        Ok(outcomes)
+    }
+
+    /// Starts a checkpoint when the log has grown.
+    pub(crate) fn checkpoint_if_due(&self) {
         let AutoCheckpoint { log_len: Some(limit), in_background } = self.database.options.auto_checkpoint else {
-            return Ok(outcomes);
+            return;
         };
         if self.database.log_len() >= limit {
             if in_background {
@@ -61,7 +67,6 @@ impl Handle {
                 self.shared.checkpoint(&self.database);
             }
         }
-        Ok(outcomes)
     }
 
     /// Starts a worker, or waits for the one that runs if it does not keep up.

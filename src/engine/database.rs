@@ -201,6 +201,12 @@ impl Database {
         drop(self.maintenance.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// Whether it was opened for reading only.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.writer.is_none()
+    }
+
     pub(crate) fn storage(&self) -> &dyn Storage {
         &*self.storage
     }

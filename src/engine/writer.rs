@@ -43,6 +43,14 @@ pub(super) struct SyncState {
     pub(super) poisoned: Option<String>,
 }
 
+/// A commit that is in the log, and need not be durable.
+#[derive(Debug)]
+pub(crate) struct Logged {
+    outcomes: Vec<Outcome>,
+    /// What has to be durable before anyone is told.
+    sequence: u64,
+}
+
 /// Microseconds since 1970.
 pub(super) fn now() -> i64 {
     match SystemTime::now().duration_since(UNIX_EPOCH) {
@@ -66,23 +74,35 @@ impl Writer {
 impl Database {
     /// Commits a batch: all of it or nothing. Returns what became of each step.
     pub(crate) fn commit(&self, steps: Vec<Step>) -> Result<Vec<Outcome>> {
+        self.finish(self.log(steps)?)
+    }
+
+    /// The first half of a commit: resolves and logs the batch. Nobody sees it before [`finish`](Self::finish).
+    pub(crate) fn log(&self, steps: Vec<Step>) -> Result<Logged> {
         if steps.iter().any(|step| matches!(step, Step::Upsert { position: Some(_), .. })) {
-            return self.commit_positions(steps);
+            let outcomes = self.commit_positions(steps)?;
+            return Ok(Logged { outcomes, sequence: self.published.load(Ordering::Acquire) });
         }
         let mut writer = self.writer()?;
         let view = self.view.load_full();
         let planned = self.plan(&view, &mut writer, steps)?;
-        if planned.operations.is_empty() {
-            return Ok(planned.outcomes);
-        }
         let outcomes = planned.outcomes.clone();
-        let sequence = self.append(&view, &mut writer, planned)?;
-        drop(writer);
+        let sequence = if planned.operations.is_empty() {
+            // What it found may have been logged by a commit that is not durable yet.
+            writer.sequence
+        } else {
+            self.append(&view, &mut writer, planned)?
+        };
+        Ok(Logged { outcomes, sequence })
+    }
+
+    /// The second half: makes the commit as durable as asked, with all that were logged before it, and visible.
+    pub(crate) fn finish(&self, logged: Logged) -> Result<Vec<Outcome>> {
         match self.options.durability {
-            Durability::Immediate => self.sync_through(sequence)?,
-            Durability::Eventual => self.publish(sequence),
+            Durability::Immediate => self.sync_through(logged.sequence)?,
+            Durability::Eventual => self.publish(logged.sequence),
         }
-        Ok(outcomes)
+        Ok(logged.outcomes)
     }
 
     /// The writer's mutex, for a database that may be written.

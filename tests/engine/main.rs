@@ -1,5 +1,7 @@
 //! Tests of the engine as a whole, through the public face and the storage seam. One program, so that they are linked once.
 
+#[cfg(feature = "tokio")]
+mod async_db;
 mod checkpoints;
 mod corpus;
 mod crash;

@@ -3,6 +3,8 @@
 mod allocation_free;
 pub(crate) mod allocations;
 mod blocked;
+pub(crate) mod gate;
 mod group_commit;
 mod held;
-mod hooked;
+pub(crate) mod hooked;
+pub(crate) mod slow_disk;

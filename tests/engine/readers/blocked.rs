@@ -2,9 +2,10 @@
 //!
 //! Deterministic: a gate in the storage holds the writer where the test wants it, for as long as the test wants.
 
+use super::gate::Gate;
 use super::hooked::{HookedStorage, Moment};
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 use vector_datalib::internals::MemoryStorage;
@@ -15,47 +16,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Long enough to be sure that a thread that could go on would have.
 const A_WHILE: Duration = Duration::from_millis(200);
 const POINTS: u64 = 500;
-
-#[derive(Debug, Default)]
-struct Gate {
-    state: Mutex<GateState>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct GateState {
-    /// Where to stop: the moment, and how the file's name begins.
-    closed_at: Option<(Moment, &'static str)>,
-    stopped: bool,
-}
-
-impl Gate {
-    fn close_at(&self, moment: Moment, prefix: &'static str) {
-        self.state.lock().unwrap().closed_at = Some((moment, prefix));
-    }
-
-    /// Waits until a thread stands at the gate.
-    fn wait_for_arrival(&self) {
-        let state = self.state.lock().unwrap();
-        let (state, _) = self.changed.wait_timeout_while(state, PATIENCE, |state| !state.stopped).unwrap();
-        assert!(state.stopped, "nobody came to {:?}", state.closed_at);
-    }
-
-    fn open(&self) {
-        self.state.lock().unwrap().closed_at = None;
-        self.changed.notify_all();
-    }
-
-    fn pass(&self, moment: Moment, name: &str) {
-        let mut state = self.state.lock().unwrap();
-        while state.closed_at.is_some_and(|(at, prefix)| at == moment && name.starts_with(prefix)) {
-            state.stopped = true;
-            self.changed.notify_all();
-            state = self.changed.wait(state).unwrap();
-        }
-        state.stopped = false;
-    }
-}
 
 /// A database with something in the base and something in the overlay, over a gate.
 fn database() -> (VectorDb, Arc<Gate>) {

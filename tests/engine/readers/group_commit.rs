@@ -1,70 +1,23 @@
 //! Concurrent commits share fsyncs, and none is acknowledged before an fsync that covers it.
 
+use super::gate::Gate;
 use super::hooked::{HookedStorage, Moment};
-use std::collections::BTreeMap;
+use super::slow_disk::SlowDisk;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
-use vector_datalib::internals::{MemoryStorage, Storage};
+use vector_datalib::internals::MemoryStorage;
 use vector_datalib::{Options, attrs};
 
 const THREADS: u64 = 8;
 const COMMITS: u64 = 60;
 const FSYNC: Duration = Duration::from_millis(2);
 
-/// A disk whose fsyncs take their time, and what a loss of power would leave of its logs.
-struct SlowDisk {
-    files: MemoryStorage,
-    /// What is durable of each log: its content when an fsync that has returned began.
-    durable: Mutex<BTreeMap<String, Vec<u8>>>,
-    /// Content at the start of an fsync that has not returned.
-    syncing: Mutex<BTreeMap<String, Vec<u8>>>,
-    fsyncs: AtomicU64,
-}
-
-impl SlowDisk {
-    fn at(&self, moment: Moment, name: &str) {
-        if !name.starts_with("wal-") {
-            return;
-        }
-        match moment {
-            Moment::BeforeSync => {
-                let content = self.files.read(name).unwrap().unwrap();
-                self.syncing.lock().unwrap().insert(name.to_owned(), content);
-                thread::sleep(FSYNC);
-            }
-            Moment::AfterSync => {
-                let content = self.syncing.lock().unwrap().remove(name).unwrap();
-                self.durable.lock().unwrap().insert(name.to_owned(), content);
-                self.fsyncs.fetch_add(1, Ordering::Relaxed);
-            }
-            Moment::BeforeRename => {}
-        }
-    }
-
-    /// The directory after a loss of power now.
-    fn after_power_loss(&self) -> MemoryStorage {
-        let mut files = self.files.files();
-        files.retain(|name, _| !name.starts_with("wal-"));
-        files.extend(self.durable.lock().unwrap().clone());
-        MemoryStorage::from_files(files)
-    }
-}
-
 #[test]
 fn concurrent_commits_share_fsyncs_and_each_is_durable_when_acknowledged() {
-    let disk = Arc::new(SlowDisk {
-        files: MemoryStorage::new(),
-        durable: Mutex::default(),
-        syncing: Mutex::default(),
-        fsyncs: AtomicU64::new(0),
-    });
-    let hook = {
-        let disk = Arc::clone(&disk);
-        move |moment, name: &str| disk.at(moment, name)
-    };
-    let db = Options::new().create_in(HookedStorage::new(Arc::new(disk.files.clone()), hook)).unwrap();
+    let disk = SlowDisk::new(FSYNC);
+    let db = Options::new().create_in(disk.storage()).unwrap();
     thread::scope(|scope| {
         for thread in 0..THREADS {
             let (db, disk) = (&db, &disk);
@@ -79,7 +32,7 @@ fn concurrent_commits_share_fsyncs_and_each_is_durable_when_acknowledged() {
             });
         }
     });
-    let (fsyncs, commits) = (disk.fsyncs.load(Ordering::Relaxed), THREADS * COMMITS);
+    let (fsyncs, commits) = (disk.fsyncs(), THREADS * COMMITS);
     assert!(fsyncs * 2 < commits, "{fsyncs} fsyncs for {commits} commits");
     assert_eq!(db.snapshot().sequence(), commits);
     let survivor = Options::new().open_in(Arc::new(disk.after_power_loss())).unwrap();
@@ -104,4 +57,26 @@ fn a_lone_writer_syncs_once_a_commit() {
     assert_eq!(fsyncs.load(Ordering::Relaxed) - before, 100);
     db.batch_upsert((0..1000).map(|n| (n, attrs! { "n" => n }))).unwrap();
     assert_eq!(fsyncs.load(Ordering::Relaxed) - before, 101);
+}
+
+/// A deletion that finds nothing says so of a deletion that another thread is just making. Once that was told before it was
+/// durable: after a loss of power the point was there again.
+#[test]
+fn what_a_commit_did_not_find_is_told_when_its_absence_is_durable() {
+    let gate = Arc::new(Gate::default());
+    let at_gate = Arc::clone(&gate);
+    let storage = HookedStorage::new(Arc::new(MemoryStorage::new()), move |moment, name| at_gate.pass(moment, name));
+    let db = Options::new().create_in(storage).unwrap();
+    db.upsert(1, attrs! { "n" => 1 }).unwrap();
+    gate.close_at(Moment::BeforeSync, "wal-");
+    thread::scope(|scope| {
+        let first = scope.spawn(|| db.delete(1).unwrap());
+        gate.wait_for_arrival();
+        let second = scope.spawn(|| db.delete(1).unwrap());
+        thread::sleep(Duration::from_millis(50));
+        let told_early = second.is_finished();
+        gate.open();
+        assert!(!told_early);
+        assert_eq!((first.join().unwrap(), second.join().unwrap()), (true, false));
+    });
 }

@@ -7,23 +7,23 @@ use vector_datalib::internals::{Region, Storage, StorageError, StorageFile, Stor
 
 /// Where a hook is called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Moment {
+pub(crate) enum Moment {
     BeforeSync,
     AfterSync,
     BeforeRename,
 }
 
 /// Called with the name of the file.
-pub(super) type Hook = dyn Fn(Moment, &str) + Send + Sync;
+pub(crate) type Hook = dyn Fn(Moment, &str) + Send + Sync;
 
 /// Any storage, with a hook.
-pub(super) struct HookedStorage {
+pub(crate) struct HookedStorage {
     inner: Arc<dyn Storage>,
     hook: Arc<Hook>,
 }
 
 impl HookedStorage {
-    pub(super) fn new(inner: Arc<dyn Storage>, hook: impl Fn(Moment, &str) + Send + Sync + 'static) -> Arc<Self> {
+    pub(crate) fn new(inner: Arc<dyn Storage>, hook: impl Fn(Moment, &str) + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self { inner, hook: Arc::new(hook) })
     }
 
