@@ -116,13 +116,19 @@ pub(crate) struct Demo {
     pub(crate) dir: Option<PathBuf>,
 }
 
-const IMPORT_HELP: &str = "Types: a column becomes integer, float or boolean only where every cell prints back exactly as it stands \
+const IMPORT_HELP: &str = "CSV, types: a column becomes integer, float or boolean only where every cell prints back exactly as it stands \
 in the file; else it is text, and nothing is lost. Integers are decimal without leading zeros or plus, within 64 bits (0042 is text). \
 Floats must all be in their shortest form and written in one way: whole numbers all with a point (1.0, 2.5, 1e16) or all without \
 (1, 2.5); 1.50 makes a column text, unless --float says otherwise. Booleans are true and false. Missing cells do not count.
 
-Missing cells: without --null, an empty cell is missing, in a text column too: the point has no attribute there. With --null, the cells \
+CSV, missing cells: without --null, an empty cell is missing, in a text column too: the point has no attribute there. With --null, the cells \
 that equal one of its texts are missing instead, and an empty cell is empty text; give --null '' as well for both.
+
+JSON lines: one object a line. Where the first line is a point as an export writes it, \
+{\"key\":...,\"coordinate\":...,\"attributes\":{...}}, all lines are, and every type is read back. Else, and with --key, a line holds the attributes of a \
+point: --key FIELD says which one is the key, which is no dimension then; without it lines are numbered from 0. What JSON cannot hold is tagged, as exports do \
+(vdb get --help). null is a value; a field that is not there is missing. Coordinates are not kept: points get the coordinates 0, 1, 2 and so on in the \
+order of the lines, and it is said how many lines had another one, as behind a gap that a deleted point left.
 
 Points with the same key are merged: the first has the place, the last the say. The file is read twice and never held in memory. \
 Nothing is left behind when it is rejected. An import that is killed leaves a directory .NAME.*.loading beside DB, \
@@ -131,29 +137,29 @@ which may be removed.";
 /// Arguments of `import`.
 #[derive(Args, Debug)]
 pub(crate) struct Import {
-    /// A CSV file with a header line, plain or compressed by gzip or zip (whatever its name), or - for stdin
+    /// A CSV file with a header line or JSON lines, plain or compressed by gzip or zip (whatever its name), or - for stdin
     pub(crate) source: PathBuf,
 
     /// The directory of the new database; there must be none yet
     pub(crate) db: PathBuf,
 
-    /// The column that holds the keys; it is not a dimension then. Without it rows are numbered from 0
+    /// The column or field that holds the keys; it is not a dimension then. Without it rows are numbered from 0
     #[arg(long, value_name = "COLUMN")]
     pub(crate) key: Option<String>,
 
-    /// What SOURCE is; else told from its name
+    /// What SOURCE is; else told from its name: .jsonl or .ndjson, .csv and anything else is CSV
     #[arg(long, value_enum)]
     pub(crate) format: Option<ImportFormat>,
 
-    /// A cell of exactly this text is missing: its point has no such attribute. May be repeated [default: the empty cell]
+    /// CSV: a cell of exactly this text is missing: its point has no such attribute. May be repeated [default: the empty cell]
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) null: Vec<String>,
 
-    /// Keep a column as text whatever its cells look like. May be repeated
+    /// CSV: keep a column as text whatever its cells look like. May be repeated
     #[arg(long, value_name = "COLUMN")]
     pub(crate) text: Vec<String>,
 
-    /// Read a column as floats though its cells (1.50, 1e5) do not print back as they stand. May be repeated
+    /// CSV: read a column as floats though its cells (1.50, 1e5) do not print back as they stand. May be repeated
     #[arg(long, value_name = "COLUMN")]
     pub(crate) float: Vec<String>,
 }
@@ -166,8 +172,7 @@ pub(crate) enum ImportFormat {
     /// A canonical file
     #[value(hide = true)]
     Db,
-    /// JSON lines
-    #[value(hide = true)]
+    /// JSON lines: points as an export writes them, or plain objects
     Jsonl,
     /// Apache Parquet
     #[value(hide = true)]

@@ -6,13 +6,15 @@
 mod arguments;
 mod csv_export;
 mod csv_import;
-mod csv_source;
 mod demo;
+mod dimension_order;
 mod exit;
 mod export;
 mod import;
 mod inference;
 mod json;
+mod json_lines;
+mod jsonl_import;
 mod maintenance;
 mod output;
 mod points;
@@ -20,6 +22,7 @@ mod progress;
 mod records;
 mod report;
 mod sink;
+mod source;
 mod verify;
 
 use arguments::{Arguments, Command};

@@ -6,6 +6,8 @@ mod export;
 mod flights;
 #[path = "cli/import.rs"]
 mod import;
+#[path = "cli/import_jsonl.rs"]
+mod import_jsonl;
 #[path = "cli/maintenance.rs"]
 mod maintenance;
 #[path = "cli/points.rs"]
