@@ -98,7 +98,10 @@ fn failure(name: &str, number: u64, reason: &str) -> Failure {
 mod tests {
     use super::*;
 
-    fn read(text: &[u8]) -> Outcome<Vec<(u64, u64, Vec<(String, Value)>)>> {
+    /// Number, index and members of a line.
+    type Read = (u64, u64, Vec<(String, Value)>);
+
+    fn read(text: &[u8]) -> Outcome<Vec<Read>> {
         let mut lines = JsonLines::new("x.jsonl", text);
         let mut read = Vec::new();
         while let Some(line) = lines.next()? {
