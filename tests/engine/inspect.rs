@@ -160,6 +160,21 @@ fn damaged(path: &Path, name: &str, bytes: &[u8], at: usize) {
 }
 
 #[test]
+fn parts_that_are_sound_and_do_not_go_together_are_a_problem() {
+    let (_dir, path) = fixture();
+    let name = path.join(&column(&inspect_database(&path, 2).unwrap(), "size").name);
+    let mut bytes = fs::read(&name).unwrap();
+    // The header states a value less than the segments have, and its checksum is right.
+    bytes[96] -= 1;
+    let checksum = crc32fast::hash(&bytes[..508]);
+    bytes[508..512].copy_from_slice(&checksum.to_le_bytes());
+    fs::write(&name, bytes).unwrap();
+    let alone = inspect_file(&name, 2).unwrap();
+    assert!(alone.children.iter().all(Inspection::is_sound), "{:?}", alone.all_problems());
+    assert_eq!(alone.problems.len(), 1);
+}
+
+#[test]
 fn files_that_are_missing_or_left_over_are_told() {
     let (dir, path) = fixture();
     let column_name = column(&inspect_database(&path, 2).unwrap(), "size").name.clone();

@@ -93,7 +93,7 @@ impl Inspector<'_> {
                 Ok(record) => record,
                 Err(invalid) => {
                     let tail = LogTail { bytes, start: 0 };
-                    if known_end.is_some() || vouched_for(tail, header, offset, sequence + 1) {
+                    if known_end.is_some() || vouched_for(tail, header, offset, sequence.wrapping_add(1)) {
                         records.problem(Error::corrupt(path, invalid));
                     }
                     break;
@@ -101,7 +101,7 @@ impl Inspector<'_> {
             };
             let mut shown = Inspection::new(index.to_string()).field("offset", offset);
             shown.fields.extend(layout::read(layout::LOG_RECORD, rest));
-            let due = if record.kind == Kind::Mark { sequence } else { sequence + 1 };
+            let due = if record.kind == Kind::Mark { sequence } else { sequence.wrapping_add(1) };
             if record.sequence != due {
                 let invalid = Invalid::new(offset, "log record", "a commit out of order");
                 shown.problem(Error::corrupt(path, invalid));

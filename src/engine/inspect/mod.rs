@@ -14,6 +14,10 @@ mod tree;
 
 pub use tree::Inspection;
 
+use super::base_axis::BaseAxis;
+use super::base_column::BaseColumn;
+use super::block_file::BlockFile;
+use super::patch::Patch;
 use crate::error::{Error, Result};
 use crate::format::Invalid;
 use crate::format::block_file::{AXIS_MAGIC, COLUMN_MAGIC, PATCH_MAGIC};
@@ -23,6 +27,7 @@ use crate::storage::{LOCK_NAME, Storage};
 use column::Parts;
 use frame::Expected;
 use manifest::{NamedFile, named_files};
+use std::sync::Arc;
 
 /// How often a database that is being written to is looked at again before problems are believed.
 const LIVE_TRIES: u32 = 5;
@@ -126,10 +131,28 @@ impl<'s> Inspector<'s> {
                         Kind::Patch => self.patch(&mut node, &file),
                         _ => self.column(&mut node, &file, &Parts::of(&file)),
                     }
+                    // Each part may be sound, and still not go with the others.
+                    if node.is_sound() {
+                        node.check(Self::resolve(kind, file));
+                    }
                 }
             }
         }
         Ok(node)
+    }
+
+    /// What a read checks before the first cell.
+    fn resolve(kind: Kind, file: BlockFile) -> Result<()> {
+        match kind {
+            Kind::Axis => BaseAxis::new(file).slot_count().map(drop),
+            Kind::Patch => {
+                let patch = Patch::read(Arc::new(file))?;
+                let axis = patch.axis().map(|axis| &axis.column);
+                let columns = patch.dimensions().map(|(_, column)| column).chain(axis);
+                columns.map(|column| column.resolve().map(drop)).collect()
+            }
+            _ => BaseColumn::new(file).resolve().map(drop),
+        }
     }
 
     /// The manifest, the files that it names, the log, and what else is there.
