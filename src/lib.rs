@@ -47,6 +47,7 @@ mod dimension;
 mod engine;
 mod error;
 mod format;
+pub mod inspect;
 mod model;
 mod options;
 mod point;

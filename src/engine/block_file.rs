@@ -6,7 +6,7 @@ use crate::format::column::{SECTION_TEXT_HEAP, SECTION_VALUE_HEAP};
 use crate::format::manifest::FileEntry;
 use crate::format::{Invalid, heap};
 use crate::storage::{Region, Storage};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// An open axis or column file.
@@ -98,6 +98,10 @@ impl BlockFile {
 
     pub(super) fn entry(&self) -> FileEntry {
         self.entry
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The section of a kind; an empty one where the file has none.

@@ -58,9 +58,9 @@ const LIVE_TRIES: u32 = 5;
 
 /// A log from some offset on.
 #[derive(Clone, Copy)]
-struct LogTail<'a> {
-    bytes: &'a [u8],
-    start: u64,
+pub(super) struct LogTail<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) start: u64,
 }
 
 impl<'a> LogTail<'a> {
@@ -281,7 +281,7 @@ const CHECKSUM_FACTOR: u64 = 16;
 ///
 /// Only what can be such a record by its fields is checksummed, and no more than a bounded number of bytes: a torn record may hold
 /// anything. Where the bound is reached, the log is called corrupt rather than shortened.
-fn vouched_for(log: LogTail<'_>, header: &Header, offset: u64, sequence: u64) -> bool {
+pub(super) fn vouched_for(log: LogTail<'_>, header: &Header, offset: u64, sequence: u64) -> bool {
     let log_len = log.start + log.bytes.len() as u64;
     let mut budget = log_len.saturating_mul(CHECKSUM_FACTOR);
     let mut at = offset + RECORD_ALIGNMENT;

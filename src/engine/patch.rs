@@ -35,7 +35,8 @@ impl Patch {
         Ok(Self::read(Arc::new(file))?)
     }
 
-    fn read(file: Arc<BlockFile>) -> Result<Self> {
+    /// Reads the directory of an open file.
+    pub(super) fn read(file: Arc<BlockFile>) -> Result<Self> {
         let (section, directory) = (file.section(SECTION_PATCH), file.section(SECTION_DELTA_COLUMNS));
         let (index, parts) = (file.section(SECTION_INDEX), file.section(SECTION_PARTS));
         let descriptor = PatchDescriptor::decode(file.section_bytes(section)?, directory.len, index.len)

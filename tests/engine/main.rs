@@ -6,6 +6,7 @@ mod checkpoints;
 mod corpus;
 mod crash;
 mod face;
+mod inspect;
 mod layers;
 mod misuse;
 mod model;

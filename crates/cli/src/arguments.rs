@@ -29,7 +29,7 @@ Results go to stdout: tables on a terminal, JSON when piped. Progress and report
 
 Exit codes:
   0  done
-  1  a key or a value that was asked for is not there (get, delete)
+  1  a key or a value that was asked for is not there (get, delete, find, count)
   2  wrong usage: the command line has to be another one. An unknown option, a KEY that no key
      can be, a column that SOURCE does not have, a file where a database is expected
   3  corrupt: bytes on disk are not what was written (for verify: there is any problem)
@@ -78,6 +78,17 @@ pub(crate) enum Command {
     /// has. When there is no such point, or no value in the one dimension asked for, `null` is printed and the exit code is 1.
     #[command(after_help = KEY_HELP)]
     Get(Get),
+    /// Find the points that have a value in a dimension
+    ///
+    /// Prints their keys and coordinates, in the order of coordinates: as a table, or as a JSON object a line. Where there are none,
+    /// nothing is printed and the exit code is 1.
+    #[command(after_help = VALUE_HELP)]
+    Find(Find),
+    /// Count how many points have each value of a dimension
+    ///
+    /// Prints the values with their numbers of points, the most frequent first: as a table with bars, or as a JSON object a line. null
+    /// is a value; points without a value are not counted. Where no point has a value, nothing is printed and the exit code is 1.
+    Count(Count),
     /// Add a point or change some of its attributes, and print its coordinate
     ///
     /// Attributes that are not named keep their values. The write is on disk when the command ends.
@@ -93,7 +104,17 @@ pub(crate) enum Command {
     /// A number of distinct values with a ~ is that of the last checkpoint, not of now: a dimension that is stored
     /// without a dictionary is not counted at each write (in JSON, `distinct_exact` is false). The version is the one
     /// that a canonical file (`vdb export DB OUT.db`) states, not that of this program.
-    Stats(Database),
+    ///
+    /// On a terminal the size of each dimension is drawn as a bar, to the scale of the largest one.
+    Stats(Stats),
+    /// Show what is in the files of a database, part by part
+    ///
+    /// Headers, sections with their places, segments with encodings and counts, dictionaries, log records, checksums: as a tree, or as
+    /// nested JSON objects of name, fields, problems and children. Everything is read and every checksum is verified, but nothing is
+    /// opened: damaged files are shown as far as they can be read, and so are files that are alone.
+    ///
+    /// What is bad is said where it is, and the exit code is 3. `vdb verify` checks more: that the parts agree with each other.
+    Inspect(Inspect),
     /// Read every byte of a database and check it
     ///
     /// Each problem is printed; the exit code is 3 if there is any. A database that is too damaged to be opened has one
@@ -107,6 +128,12 @@ pub(crate) enum Command {
     Checkpoint(Database),
     /// Rewrite the data files as small and fast as they get
     Compact(Compact),
+    /// Print a script that completes commands and options in a shell
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions(Completions),
+    /// Print a manual page, or write all of them to a directory
+    #[command(after_help = MAN_HELP)]
+    Man(Man),
 }
 
 /// Arguments of `demo`.
@@ -116,13 +143,19 @@ pub(crate) struct Demo {
     pub(crate) dir: Option<PathBuf>,
 }
 
-const IMPORT_HELP: &str = "Types: a column becomes integer, float or boolean only where every cell prints back exactly as it stands \
+const IMPORT_HELP: &str = "CSV, types: a column becomes integer, float or boolean only where every cell prints back exactly as it stands \
 in the file; else it is text, and nothing is lost. Integers are decimal without leading zeros or plus, within 64 bits (0042 is text). \
 Floats must all be in their shortest form and written in one way: whole numbers all with a point (1.0, 2.5, 1e16) or all without \
 (1, 2.5); 1.50 makes a column text, unless --float says otherwise. Booleans are true and false. Missing cells do not count.
 
-Missing cells: without --null, an empty cell is missing, in a text column too: the point has no attribute there. With --null, the cells \
+CSV, missing cells: without --null, an empty cell is missing, in a text column too: the point has no attribute there. With --null, the cells \
 that equal one of its texts are missing instead, and an empty cell is empty text; give --null '' as well for both.
+
+JSON lines: one object a line. Where the first line is a point as an export writes it, \
+{\"key\":...,\"coordinate\":...,\"attributes\":{...}}, all lines are, and every type is read back. Else, and with --key, a line holds the attributes of a \
+point: --key FIELD says which one is the key, which is no dimension then; without it lines are numbered from 0. What JSON cannot hold is tagged, as exports do \
+(vdb get --help). null is a value; a field that is not there is missing. Coordinates are not kept: points get the coordinates 0, 1, 2 and so on in the \
+order of the lines, and it is said how many lines had another one, as behind a gap that a deleted point left.
 
 Points with the same key are merged: the first has the place, the last the say. The file is read twice and never held in memory. \
 Nothing is left behind when it is rejected. An import that is killed leaves a directory .NAME.*.loading beside DB, \
@@ -131,29 +164,29 @@ which may be removed.";
 /// Arguments of `import`.
 #[derive(Args, Debug)]
 pub(crate) struct Import {
-    /// A CSV file with a header line, plain or compressed by gzip or zip (whatever its name), or - for stdin
+    /// A CSV file with a header line or JSON lines, plain or compressed by gzip or zip (whatever its name), or - for stdin
     pub(crate) source: PathBuf,
 
     /// The directory of the new database; there must be none yet
     pub(crate) db: PathBuf,
 
-    /// The column that holds the keys; it is not a dimension then. Without it rows are numbered from 0
+    /// The column or field that holds the keys; it is not a dimension then. Without it rows are numbered from 0
     #[arg(long, value_name = "COLUMN")]
     pub(crate) key: Option<String>,
 
-    /// What SOURCE is; else told from its name
+    /// What SOURCE is; else told from its name: .jsonl or .ndjson, .csv and anything else is CSV
     #[arg(long, value_enum)]
     pub(crate) format: Option<ImportFormat>,
 
-    /// A cell of exactly this text is missing: its point has no such attribute. May be repeated [default: the empty cell]
+    /// CSV: a cell of exactly this text is missing: its point has no such attribute. May be repeated [default: the empty cell]
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) null: Vec<String>,
 
-    /// Keep a column as text whatever its cells look like. May be repeated
+    /// CSV: keep a column as text whatever its cells look like. May be repeated
     #[arg(long, value_name = "COLUMN")]
     pub(crate) text: Vec<String>,
 
-    /// Read a column as floats though its cells (1.50, 1e5) do not print back as they stand. May be repeated
+    /// CSV: read a column as floats though its cells (1.50, 1e5) do not print back as they stand. May be repeated
     #[arg(long, value_name = "COLUMN")]
     pub(crate) float: Vec<String>,
 }
@@ -166,8 +199,7 @@ pub(crate) enum ImportFormat {
     /// A canonical file
     #[value(hide = true)]
     Db,
-    /// JSON lines
-    #[value(hide = true)]
+    /// JSON lines: points as an export writes them, or plain objects
     Jsonl,
     /// Apache Parquet
     #[value(hide = true)]
@@ -272,6 +304,99 @@ pub(crate) struct Delete {
 pub(crate) struct Database {
     /// The database
     pub(crate) db: PathBuf,
+}
+
+const VALUE_HELP: &str = "VALUE is a JSON literal where it parses as one (101, 1.5, true, null, \"101\", [1,2]), else plain text. \
+Types are strict: the integer 101, the float 101.0 and the text \"101\" are three values; to name the text, quote it twice: '\"101\"'. \
+What JSON cannot hold is tagged, as in keys (vdb get --help).";
+
+/// Arguments of `find`.
+#[derive(Args, Debug)]
+pub(crate) struct Find {
+    /// The database
+    pub(crate) db: PathBuf,
+
+    /// The dimension to look in
+    pub(crate) dimension: String,
+
+    /// The value: a JSON literal, else plain text
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) value: String,
+
+    /// Stop after so many points
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+}
+
+/// Arguments of `count`.
+#[derive(Args, Debug)]
+pub(crate) struct Count {
+    /// The database
+    pub(crate) db: PathBuf,
+
+    /// The dimension whose values are counted
+    pub(crate) dimension: String,
+
+    /// Print only so many values, the most frequent ones
+    #[arg(long, value_name = "N")]
+    pub(crate) top: Option<u64>,
+
+    /// Draw bars in ASCII, as is done without --ascii where the locale is not one of UTF-8
+    #[arg(long)]
+    pub(crate) ascii: bool,
+}
+
+const COMPLETIONS_HELP: &str = "Put the script where the shell looks for it, for example:
+  bash: vdb completions bash > ~/.local/share/bash-completion/completions/vdb
+  zsh:  vdb completions zsh > ~/.zfunc/_vdb      (with ~/.zfunc in fpath)
+  fish: vdb completions fish > ~/.config/fish/completions/vdb.fish";
+
+/// Arguments of `completions`.
+#[derive(Args, Debug)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+const MAN_HELP: &str = "Read a page at once with: vdb man | man -l -
+Install all pages with:   vdb man --dir ~/.local/share/man/man1";
+
+/// Arguments of `man`.
+#[derive(Args, Debug)]
+pub(crate) struct Man {
+    /// The command whose page it is; without it, the page of vdb as a whole
+    pub(crate) command: Option<String>,
+
+    /// Write the pages of vdb and of all its commands to this directory, made if there is none
+    #[arg(long, conflicts_with = "command")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// Arguments of `stats`.
+#[derive(Args, Debug)]
+pub(crate) struct Stats {
+    /// The database
+    pub(crate) db: PathBuf,
+
+    /// Draw bars in ASCII, as is done without --ascii where the locale is not one of UTF-8
+    #[arg(long)]
+    pub(crate) ascii: bool,
+}
+
+/// Arguments of `inspect`.
+#[derive(Args, Debug)]
+pub(crate) struct Inspect {
+    /// A database, or one file of one: MANIFEST, an axis, column or patch file, a log
+    #[arg(value_name = "DB|FILE")]
+    pub(crate) path: PathBuf,
+
+    /// List so many segments, dictionary entries and log records of each file, and those that are bad; all are counted
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: u64,
+
+    /// Draw the tree in ASCII, as is done without --ascii where the locale is not one of UTF-8
+    #[arg(long)]
+    pub(crate) ascii: bool,
 }
 
 /// Arguments of `compact`.

@@ -2,12 +2,12 @@
 //!
 //! Memory: the parser's buffers, one record, and what the loader keeps.
 
-use crate::csv_source::CsvSource;
 use crate::exit::{Failure, Outcome};
 use crate::inference::{ColumnType, Inference};
 use crate::output::Output;
 use crate::progress::{Progress, Unit};
 use crate::records::{Records, Row};
+use crate::source::Source;
 use std::io::Read;
 use vector_datalib::{BulkLoader, KeyRef, ValueRef};
 
@@ -171,7 +171,7 @@ fn recycle<'b>(mut attributes: Vec<(&str, ValueRef<'_>)>) -> Vec<(&'b str, Value
 
 /// Infers and loads from a source, with progress.
 pub(crate) fn import(
-    source: &CsvSource,
+    source: &Source,
     options: &CsvOptions,
     loader: &mut BulkLoader,
     output: &Output,

@@ -7,21 +7,24 @@
 use crate::arguments::Demo;
 use crate::csv_import::CsvOptions;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::glyphs::{self, Glyphs};
 use crate::inference::ColumnType;
 use crate::json;
-use crate::maintenance;
 use crate::output::{Output, count_of, duration};
 use crate::records::Records;
+use crate::stats;
 use indicatif::{HumanBytes, HumanCount};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use vector_datalib::{BulkLoader, CompactOptions, Slot, Value, VectorDb, attrs};
+use vector_datalib::{BulkLoader, CompactOptions, Slot, Stats, Value, VectorDb, attrs};
 
 /// 1,458 airports.
 const SAMPLE: &[u8] = include_bytes!("../sample/airports.csv");
 const DATABASE: &str = "airports.vdb";
 const CANONICAL: &str = "airports.db";
+/// Columns before each line of a result.
+const INDENT: usize = 7;
 /// How many lookups one step makes, to time one of them.
 const LOOKUP_COUNT: u32 = 100_000;
 
@@ -315,7 +318,9 @@ impl Tour<'_> {
                 format!("{found}: {}, {}", count_of(report.files, "data file"), HumanBytes(report.bytes))
             },
         )?;
-        self.step("Describe it", "db.stats()?", || db.stats(), maintenance::stats_tables)?;
+        let width = glyphs::terminal_width().saturating_sub(INDENT);
+        let tables = |found: &Stats| stats::stats_tables(found, &Glyphs::choose(false), width);
+        self.step("Describe it", "db.stats()?", || db.stats(), tables)?;
         Ok(())
     }
 }

@@ -2,12 +2,13 @@
 
 use crate::arguments::{Import, ImportFormat};
 use crate::csv_import::{self, CsvOptions};
-use crate::csv_source::CsvSource;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::inference::ColumnType;
+use crate::jsonl_import::{self, Loaded};
 use crate::output::{Output, count_of, duration};
 use crate::progress::Observer;
 use crate::report::Report;
+use crate::source::Source;
 use indicatif::HumanCount;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -16,31 +17,37 @@ use vector_datalib::{BulkLoader, Value};
 /// Below this, a number of rows per second says more about the clock than about the rows.
 const RATE_AFTER: Duration = Duration::from_millis(100);
 
+/// What an import did, whatever the format.
+struct Imported {
+    rows: u64,
+    dimensions: u64,
+    /// What else a person should know, each with its separator in front.
+    remarks: String,
+    /// What else the summary says.
+    summary: Report,
+}
+
 /// Runs the command.
 pub(crate) fn run(arguments: &Import, output: &Output) -> Outcome {
     let started = Instant::now();
     let format = arguments.format.unwrap_or_else(|| format_of(&arguments.source));
-    if let Some(name) = unsupported(format) {
-        return Err(Failure::usage(format!(
-            "{}: importing {name} is not supported in this version yet; the source must be CSV, which --format csv says of any name",
-            arguments.source.display()
-        )));
-    }
-    let source = CsvSource::open(&arguments.source, output)?;
-    let mut loader = BulkLoader::create(&arguments.db).map_err(refused)?;
-    let options = CsvOptions {
-        key: arguments.key.clone(),
-        null: if arguments.null.is_empty() { vec![String::new()] } else { arguments.null.clone() },
-        text: arguments.text.clone(),
-        float: arguments.float.clone(),
+    let import: fn(&Import, &Source, &mut BulkLoader, &Output) -> Outcome<Imported> = match format {
+        ImportFormat::Csv => import_csv,
+        ImportFormat::Jsonl => import_jsonl,
+        ImportFormat::Db => return Err(unsupported(&arguments.source, "a .db file")),
+        ImportFormat::Parquet => return Err(unsupported(&arguments.source, "Parquet")),
+        ImportFormat::Arrow => return Err(unsupported(&arguments.source, "Arrow")),
     };
-    let (schema, rows) = csv_import::import(&source, &options, &mut loader, output)?;
+    let ending = if format == ImportFormat::Jsonl { "jsonl" } else { "csv" };
+    let source = Source::open(&arguments.source, ending, output)?;
+    let mut loader = BulkLoader::create(&arguments.db).map_err(refused)?;
+    let imported = import(arguments, &source, &mut loader, output)?;
     let mut observer = Observer::new(output);
     let report = loader.finish_with(&mut |progress| observer.observe(progress)).map_err(refused)?;
     drop(observer);
 
     let elapsed = started.elapsed();
-    let dimensions = schema.dimensions().count() as u64;
+    let Imported { rows, dimensions, remarks, summary } = imported;
     let merged = match report.merged {
         0 => String::new(),
         merged => format!("; {} with the key of an earlier one merged into it", count_of(merged, "row")),
@@ -50,29 +57,61 @@ pub(crate) fn run(arguments: &Import, output: &Output) -> Outcome {
     } else {
         format!(" ({} rows/s)", HumanCount((rows as f64 / elapsed.as_secs_f64()) as u64))
     };
-    let empty = if rows == 0 { "; there are no records, only a header line" } else { "" };
     output.note(&format!(
-        "imported {} x {} in {}{rate}{merged}{empty}",
+        "imported {} x {} in {}{rate}{merged}{remarks}",
         count_of(report.points, "point"),
         count_of(dimensions, "dimension"),
         duration(elapsed),
     ));
     if output.is_json() {
-        let columns = schema
-            .dimensions()
-            .map(|(name, column_type)| Report::new().field("name", name).field("type", type_name(column_type)).into());
-        let columns: Vec<Value> = columns.collect();
-        let summary = Report::new()
-            .field("rows", rows)
-            .field("points", report.points)
-            .field("merged", report.merged)
-            .field("dimensions", dimensions)
-            .field("key_type", type_name(schema.key_type()))
-            .field("columns", columns)
-            .seconds(elapsed);
-        output.print(&summary.to_json())?;
+        let counts = Report::new().field("rows", rows).field("points", report.points).field("merged", report.merged);
+        output.print(&counts.field("dimensions", dimensions).and(summary).seconds(elapsed).to_json())?;
     }
     Ok(Exit::Done)
+}
+
+fn import_csv(arguments: &Import, source: &Source, loader: &mut BulkLoader, output: &Output) -> Outcome<Imported> {
+    let options = CsvOptions {
+        key: arguments.key.clone(),
+        null: if arguments.null.is_empty() { vec![String::new()] } else { arguments.null.clone() },
+        text: arguments.text.clone(),
+        float: arguments.float.clone(),
+    };
+    let (schema, rows) = csv_import::import(source, &options, loader, output)?;
+    let columns = schema
+        .dimensions()
+        .map(|(name, column_type)| Report::new().field("name", name).field("type", type_name(column_type)).into());
+    let columns: Vec<Value> = columns.collect();
+    let dimensions = columns.len() as u64;
+    let summary = Report::new().field("key_type", type_name(schema.key_type())).field("columns", columns);
+    let remarks = if rows == 0 { "; there are no records, only a header line" } else { "" };
+    Ok(Imported { rows, dimensions, remarks: remarks.to_owned(), summary })
+}
+
+fn import_jsonl(arguments: &Import, source: &Source, loader: &mut BulkLoader, output: &Output) -> Outcome<Imported> {
+    let of_cells = [("--null", &arguments.null), ("--text", &arguments.text), ("--float", &arguments.float)];
+    if let Some((flag, _)) = of_cells.iter().find(|(_, given)| !given.is_empty()) {
+        return Err(Failure::usage(format!(
+            "{}: {flag} is about the cells of CSV; JSON lines say of each value what it is",
+            source.name()
+        )));
+    }
+    let Loaded { rows, dimensions, renumbered } =
+        jsonl_import::import(source, arguments.key.as_deref(), loader, output)?;
+    let remarks = match (rows, renumbered) {
+        (0, _) => "; there are no records".to_owned(),
+        (_, 0) => String::new(),
+        (_, lines) => format!("; coordinates are not kept: {} had another one", count_of(lines, "row")),
+    };
+    Ok(Imported { rows, dimensions, remarks, summary: Report::new().field("renumbered", renumbered) })
+}
+
+fn unsupported(source: &Path, what: &str) -> Failure {
+    Failure::usage(format!(
+        "{}: importing {what} is not supported in this version yet; the source must be CSV or JSON lines, \
+         which --format says of any name",
+        source.display()
+    ))
 }
 
 /// The name of a type; null where there is nothing to tell a type from.
@@ -102,17 +141,6 @@ fn format_of(source: &Path) -> ImportFormat {
         Some("parquet") => ImportFormat::Parquet,
         Some("arrow" | "feather") => ImportFormat::Arrow,
         _ => ImportFormat::Csv,
-    }
-}
-
-/// What messages call a format that cannot be imported yet.
-const fn unsupported(format: ImportFormat) -> Option<&'static str> {
-    match format {
-        ImportFormat::Csv => None,
-        ImportFormat::Db => Some("a .db file"),
-        ImportFormat::Jsonl => Some("JSON lines"),
-        ImportFormat::Parquet => Some("Parquet"),
-        ImportFormat::Arrow => Some("Arrow"),
     }
 }
 

@@ -4,22 +4,31 @@
 //! face, and returns an [`exit::Outcome`]. Only this file ends the process.
 
 mod arguments;
+mod count;
 mod csv_export;
 mod csv_import;
-mod csv_source;
 mod demo;
+mod dimension_order;
 mod exit;
 mod export;
+mod find;
+mod glyphs;
 mod import;
 mod inference;
+mod inspect;
 mod json;
+mod json_lines;
+mod jsonl_import;
 mod maintenance;
+mod manual;
 mod output;
 mod points;
 mod progress;
 mod records;
 mod report;
 mod sink;
+mod source;
+mod stats;
 mod verify;
 
 use arguments::{Arguments, Command};
@@ -53,12 +62,17 @@ fn run(command: Command, output: &Output) -> Outcome {
         Command::Import(arguments) => import::run(&arguments, output),
         Command::Export(arguments) => export::run(&arguments, output),
         Command::Get(arguments) => points::get(&arguments, output),
+        Command::Find(arguments) => find::run(&arguments, output),
+        Command::Count(arguments) => count::run(&arguments, output),
         Command::Put(arguments) => points::put(arguments, output),
         Command::Delete(arguments) => points::delete(&arguments, output),
-        Command::Stats(arguments) => maintenance::stats(&arguments, output),
+        Command::Stats(arguments) => stats::run(&arguments, output),
+        Command::Inspect(arguments) => inspect::run(&arguments, output),
         Command::Verify(arguments) => verify::run(&arguments, output),
         Command::Checkpoint(arguments) => maintenance::checkpoint(&arguments, output),
         Command::Compact(arguments) => maintenance::compact(&arguments, output),
+        Command::Completions(arguments) => manual::completions(&arguments, output),
+        Command::Man(arguments) => manual::man(&arguments, output),
     }
 }
 

@@ -7,10 +7,10 @@
 //! right after blank lines and CRLF too, and a quote that is never closed must be an error: it means that the file was cut.
 
 use crate::exit::{Failure, Outcome};
+use crate::source::read_failure;
 use csv_core::{ReadRecordResult, Reader};
 use std::collections::HashSet;
 use std::io::{self, Read};
-use std::path::Path;
 
 /// How much is asked of the reader at once.
 const BUFFER_LEN: usize = 1 << 17;
@@ -206,13 +206,7 @@ impl<R: Read> Records<R> {
                     return Ok(len > 0);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    return Err(Failure::other(format!(
-                        "{}: the compressed data ends too soon; is the file complete?",
-                        self.name
-                    )));
-                }
-                Err(error) => return Err(Failure::file(Path::new(&self.name), &error)),
+                Err(error) => return Err(read_failure(&self.name, &error)),
             }
         }
     }

@@ -22,6 +22,12 @@ impl Report {
         self
     }
 
+    /// Adds the fields of another.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.fields.extend(other.fields);
+        self
+    }
+
     /// Adds a duration, in seconds rounded to microseconds.
     pub(crate) fn seconds(self, duration: Duration) -> Self {
         self.field("seconds", duration.as_micros() as f64 / 1e6)

@@ -2,12 +2,20 @@
 
 #[path = "cli/export.rs"]
 mod export;
+#[path = "cli/find.rs"]
+mod find;
 #[path = "cli/flights.rs"]
 mod flights;
 #[path = "cli/import.rs"]
 mod import;
+#[path = "cli/import_jsonl.rs"]
+mod import_jsonl;
+#[path = "cli/inspect.rs"]
+mod inspect;
 #[path = "cli/maintenance.rs"]
 mod maintenance;
+#[path = "cli/manual.rs"]
+mod manual;
 #[path = "cli/points.rs"]
 mod points;
 
@@ -141,6 +149,11 @@ fn help_and_version_go_to_stdout() {
         "verify",
         "checkpoint",
         "compact",
+        "inspect",
+        "completions",
+        "man",
+        "find",
+        "count",
         "Exit codes",
         "not a similarity-search",
     ] {
@@ -184,6 +197,9 @@ fn a_database_that_is_not_there_is_named_by_every_command() {
         &["delete", "no.vdb", "1"],
         &["stats", "no.vdb"],
         &["verify", "no.vdb"],
+        &["inspect", "no.vdb"],
+        &["find", "no.vdb", "a", "1"],
+        &["count", "no.vdb", "a"],
         &["checkpoint", "no.vdb"],
         &["compact", "no.vdb"],
         &["export", "no.vdb", "x.csv"],

@@ -25,7 +25,7 @@ mod tag;
 mod timestamp;
 mod writer;
 
-pub(crate) use reader::{parse_attributes, parse_value};
+pub(crate) use reader::{parse_attributes, parse_members, parse_value};
 pub(crate) use writer::{write_map, write_text, write_value, write_value_ref};
 
 #[cfg(test)]
@@ -215,6 +215,13 @@ mod tests {
         assert_eq!(attributes, [("$bytes".to_owned(), Value::Bytes(vec![0])), ("b".to_owned(), Value::Null)]);
         assert_eq!(parse_attributes("{}").unwrap(), []);
         assert_eq!(parse_attributes(r#"{"$bytes":"AA=="}"#).unwrap(), [("$bytes".to_owned(), "AA==".into())]);
+        let line = r#"{"key":{"$bytes":"AA=="},"attributes":{"$bytes":"AA=="}}"#;
+        let plain = |content: Value| map([("$bytes".into(), content)]);
+        assert_eq!(
+            parse_members(line, Some("attributes")).unwrap(),
+            [("key".to_owned(), Value::Bytes(vec![0])), ("attributes".to_owned(), plain("AA==".into()))]
+        );
+        assert_eq!(parse_members(line, None).unwrap()[1].1, Value::Bytes(vec![0]));
         for (text, reason) in [
             ("[1]", "an object is expected at byte 0"),
             ("{\"a\":1,\"a\":2}", "an object names \"a\" twice at byte 7"),

@@ -25,6 +25,16 @@ impl JsonError {
     pub(crate) const fn is_syntax(&self) -> bool {
         self.is_syntax
     }
+
+    /// Where in the text, in bytes from its start.
+    pub(crate) const fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// What is wrong there.
+    pub(crate) fn reason(&self) -> &str {
+        &self.reason
+    }
 }
 
 impl fmt::Display for JsonError {
@@ -48,13 +58,26 @@ pub(crate) fn parse_value(text: &str) -> Result<Value, JsonError> {
 /// # Errors
 /// Like [`parse_value`]; also when the text is another kind of JSON.
 pub(crate) fn parse_attributes(text: &str) -> Result<Vec<(String, Value)>, JsonError> {
+    parse_members(text, None)
+}
+
+/// Reads a text that is one JSON object: its members by their names. Neither this object is a tag, nor is one that is the member
+/// named `plain`.
+///
+/// # Errors
+/// Like [`parse_attributes`].
+pub(crate) fn parse_members(text: &str, plain: Option<&str>) -> Result<Vec<(String, Value)>, JsonError> {
     Reader::all(text, |reader| {
         reader.blank();
         if reader.peek() != Some(b'{') {
             return Err(reader.syntax("an object is expected"));
         }
-        reader.object(0)
+        reader.object(0, plain)
     })
+}
+
+fn map(pairs: Vec<(String, Value)>) -> Value {
+    Value::Map(pairs.into_iter().map(|(name, value)| (Value::Text(name), value)).collect())
 }
 
 struct Reader<'t> {
@@ -110,13 +133,11 @@ impl<'t> Reader<'t> {
         match self.peek() {
             Some(b'{') => {
                 let start = self.at;
-                let mut pairs = self.object(depth)?;
+                let mut pairs = self.object(depth, None)?;
                 match pairs.as_slice() {
                     [(name, _)] if tag::is_tag(name) => {}
                     _ => {
-                        return Ok(Value::Map(
-                            pairs.into_iter().map(|(name, value)| (Value::Text(name), value)).collect(),
-                        ));
+                        return Ok(map(pairs));
                     }
                 }
                 let (name, content) = pairs.remove(0);
@@ -159,7 +180,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn object(&mut self, depth: usize) -> Result<Vec<(String, Value)>, JsonError> {
+    fn object(&mut self, depth: usize, plain: Option<&str>) -> Result<Vec<(String, Value)>, JsonError> {
         let depth = self.descend(depth)?;
         let mut pairs: Vec<(String, Value)> = Vec::new();
         let mut names = HashSet::new();
@@ -188,7 +209,10 @@ impl<'t> Reader<'t> {
             if !self.take(b':') {
                 return Err(self.syntax("':' is expected"));
             }
-            pairs.push((name, self.value(depth)?));
+            self.blank();
+            let is_plain = plain == Some(name.as_str()) && self.peek() == Some(b'{');
+            let value = if is_plain { map(self.object(depth, None)?) } else { self.value(depth)? };
+            pairs.push((name, value));
             self.blank();
             if self.take(b'}') {
                 return Ok(pairs);

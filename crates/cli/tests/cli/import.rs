@@ -7,13 +7,13 @@ use zip::write::SimpleFileOptions;
 
 const CSV: &str = "code,name,size\r\nA,\"one, \"\"two\"\"\nthree\",1\r\nB,é,2\r\n";
 
-fn gzip(text: &str) -> Vec<u8> {
+pub(crate) fn gzip(text: &str) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(text.as_bytes()).unwrap();
     encoder.finish().unwrap()
 }
 
-fn zip(files: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn zip(files: &[(&str, &str)]) -> Vec<u8> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, text) in files {
         writer.start_file(*name, SimpleFileOptions::default()).unwrap();
@@ -238,10 +238,11 @@ fn what_is_rejected_is_rejected_in_one_sentence_and_leaves_nothing() {
 fn what_later_versions_import_is_named() {
     let place = Place::new();
     for (name, words) in
-        [("x.db", "a .db file"), ("x.jsonl", "JSON lines"), ("x.jsonl.gz", "JSON lines"), ("x.parquet", "Parquet")]
+        [("x.db", "a .db file"), ("x.db.gz", "a .db file"), ("x.parquet", "Parquet"), ("x.arrow", "Arrow")]
     {
         place.write(name, "");
-        let rest = "is not supported in this version yet; the source must be CSV, which --format csv says of any name";
+        let rest = "is not supported in this version yet; the source must be CSV or JSON lines, \
+                    which --format says of any name";
         place.fails(&["import", name, "x.vdb"], 2, &format!("{name}: importing {words} {rest}"));
     }
     place.write("table.db", "a\n1\n");

@@ -13,6 +13,8 @@ fn stats_have_the_names_of_the_library() {
     assert_eq!((&stats["vector_points"], &stats["dimensions"]), (&2.into(), &3.into()));
     assert_eq!((&stats["slots"], &stats["free_slots"]), (&3.into(), &1.into()));
     assert!(stats["file_size_bytes"].as_u64().unwrap() > 0);
+    assert_eq!((&stats["patches"], &stats["patch_bytes"]), (&0.into(), &0.into()));
+    assert_eq!(stats["checkpoint_failure"], serde_json::Value::Null);
     let names: Vec<_> =
         stats["dimension_details"].as_array().unwrap().iter().map(|dimension| dimension["name"].clone()).collect();
     assert_eq!(names, ["name", "age", "height"]);
@@ -32,6 +34,8 @@ fn checkpoint_and_compact_keep_every_answer() {
     assert!(run.stderr.contains("people.vdb: checkpoint done in "), "{run:?}");
     assert!(run.stdout.starts_with("{\"generation\":"), "{run:?}");
     assert_eq!(lines(), before);
+    let stats = place.json(&["stats", db]);
+    assert!(stats["patches"] == 1 && stats["patch_bytes"].as_u64().unwrap() > 0, "{stats}");
     let report = place.json(&["compact", db]);
     assert_eq!((&report["points"], &report["slots"]), (&3.into(), &4.into()));
     assert_eq!(lines(), before);

@@ -27,7 +27,7 @@ const BUFFER_LEN: usize = 1 << 17;
 
 /// A source that can be read from its beginning as often as needed.
 #[derive(Debug)]
-pub(crate) struct CsvSource {
+pub(crate) struct Source {
     name: String,
     file: File,
     packing: Packing,
@@ -44,11 +44,13 @@ enum Packing {
     Zip(usize),
 }
 
-impl CsvSource {
+impl Source {
     /// Opens a path, or stdin if it is `-`.
-    pub(crate) fn open(path: &Path, output: &Output) -> Outcome<Self> {
+    ///
+    /// `ending` is that of the names of such files: it tells which one in an archive is meant.
+    pub(crate) fn open(path: &Path, ending: &str, output: &Output) -> Outcome<Self> {
         if path.as_os_str() == "-" {
-            return Self::examine("stdin".to_owned(), spool("stdin", io::stdin().lock(), output)?);
+            return Self::examine("stdin".to_owned(), spool("stdin", io::stdin().lock(), output)?, ending);
         }
         let at = |error: io::Error| Failure::file(path, &error);
         let name = path.display().to_string();
@@ -58,10 +60,10 @@ impl CsvSource {
             return Err(Failure::other(format!("{name}: this is a directory, not a file of records")));
         }
         let file = if metadata.is_file() { file } else { spool(&name, file, output)? };
-        Self::examine(name, file)
+        Self::examine(name, file, ending)
     }
 
-    fn examine(name: String, file: File) -> Outcome<Self> {
+    fn examine(name: String, file: File, ending: &str) -> Outcome<Self> {
         let at = |error: io::Error| Failure::file(Path::new(&name), &error);
         let len = file.metadata().map_err(at)?.len();
         let mut start = Vec::new();
@@ -70,7 +72,7 @@ impl CsvSource {
         let (packing, len) = if start.starts_with(GZIP_MAGIC) {
             (Packing::Gzip, len)
         } else if start == ZIP_MAGIC || start == ZIP_EMPTY_MAGIC {
-            let (index, len) = zip_entry(&name, &file)?;
+            let (index, len) = zip_entry(&name, &file, ending)?;
             (Packing::Zip(index), len)
         } else if start == LZ4_MAGIC {
             return Err(Failure::usage(format!("{name}: importing a .db file is not supported in this version yet")));
@@ -134,24 +136,25 @@ impl<R: Read> Read for Counted<'_, R> {
 }
 
 /// The one file of records in a zip archive, and its length.
-fn zip_entry(name: &str, file: &File) -> Outcome<(usize, u64)> {
+fn zip_entry(name: &str, file: &File, ending: &str) -> Outcome<(usize, u64)> {
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| zip_failure(name, &error))?;
     let mut files = Vec::new();
     for index in 0..archive.len() {
         let entry = archive.by_index_raw(index).map_err(|error| zip_failure(name, &error))?;
         if entry.is_file() {
-            files.push((index, entry.size(), entry.name_raw().to_ascii_lowercase().ends_with(b".csv")));
+            let is_meant = entry.name_raw().to_ascii_lowercase().ends_with(format!(".{ending}").as_bytes());
+            files.push((index, entry.size(), is_meant));
         }
     }
     if files.len() > 1 {
         // Archivers add files of their own; a user means the records.
-        files.retain(|(_, _, is_csv)| *is_csv);
+        files.retain(|(_, _, is_meant)| *is_meant);
     }
     match files.as_slice() {
         [(index, len, _)] => Ok((*index, *len)),
-        [] => Err(Failure::other(format!("{name}: the archive holds no .csv file"))),
+        [] => Err(Failure::other(format!("{name}: the archive holds no .{ending} file"))),
         several => Err(Failure::other(format!(
-            "{name}: the archive holds {} .csv files; extract the one to import",
+            "{name}: the archive holds {} .{ending} files; extract the one to import",
             several.len()
         ))),
     }
@@ -162,6 +165,14 @@ fn zip_failure(name: &str, error: &ZipError) -> Failure {
         ZipError::Io(error) => Failure::file(Path::new(name), error),
         other => Failure::other(format!("{name}: {other}")),
     }
+}
+
+/// Why the bytes of a source could not be read.
+pub(crate) fn read_failure(name: &str, error: &io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return Failure::other(format!("{name}: the compressed data ends too soon; is the file complete?"));
+    }
+    Failure::file(Path::new(name), error)
 }
 
 /// Copies what can be read only once to a temporary file without a name.
@@ -200,7 +211,7 @@ mod tests {
     fn content(bytes: &[u8]) -> Outcome<String> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
-        let source = CsvSource::open(file.path(), &Output::new(true, true))?;
+        let source = Source::open(file.path(), "csv", &Output::new(true, true))?;
         let read = || {
             source.read(|reader| {
                 let mut text = String::new();

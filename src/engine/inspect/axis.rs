@@ -1,0 +1,68 @@
+//! The axis file: descriptor, keys, tombstones, index.
+
+use super::super::block_file::BlockFile;
+use super::Inspector;
+use super::column::Parts;
+use super::layout;
+use super::tree::Inspection;
+use crate::format::Invalid;
+use crate::format::axis::{
+    Axis, BUCKET_LEN, BUCKET_PLACES, Bucket, NO_SLOT, SECTION_AXIS, SECTION_INDEX, SECTION_TOMBSTONES, bitmap_word,
+};
+use crate::format::block_file::{AXIS_MAGIC, Section};
+
+impl Inspector<'_> {
+    /// Adds what an axis has to the node of its file.
+    pub(super) fn axis(&self, node: &mut Inspection, file: &BlockFile) {
+        let (section, tombstones) = (file.section(SECTION_AXIS), file.section(SECTION_TOMBSTONES));
+        let index = file.section(SECTION_INDEX);
+        let mut descriptor = Inspection::new("axis");
+        let mut axis = None;
+        if let Some(bytes) = descriptor.check(file.section_bytes(section)) {
+            descriptor.fields = layout::read(layout::AXIS, bytes);
+            let decoded = Axis::decode(bytes, file.header().slot_count, tombstones.len, index.len);
+            axis = descriptor.check(decoded.map_err(|invalid| file.corrupt(invalid.at(section.offset))));
+        }
+        node.children.push(descriptor);
+        self.column(node, file, &Parts::of(file));
+        if tombstones.len > 0 {
+            node.children.push(tombstones_of(file, tombstones, axis));
+        }
+        if index.len > 0 {
+            node.children.push(index_of(file, index));
+        }
+    }
+}
+
+fn tombstones_of(file: &BlockFile, section: Section, axis: Option<Axis>) -> Inspection {
+    let mut node = Inspection::new("tombstones").field("len", section.len);
+    let Some(bytes) = node.check(file.section_bytes(section)) else { return node };
+    let words = file.header().slot_count.div_ceil(64);
+    let free: u64 = (0..words).map(|word| u64::from(bitmap_word(bytes, word).count_ones())).sum();
+    if axis.is_some_and(|axis| axis.free_count != free) {
+        let invalid = Invalid::new(section.offset, "tombstones", "their number does not match");
+        node.problem(file.corrupt(invalid));
+    }
+    node.field("free", free)
+}
+
+/// A key index, of an axis or a patch.
+pub(super) fn index_of(file: &BlockFile, section: Section) -> Inspection {
+    let buckets = section.len / BUCKET_LEN as u64;
+    let mut node = Inspection::new("index").field("buckets", buckets);
+    let Some(bytes) = node.check(file.section_bytes(section)) else { return node };
+    let (mut keys, mut full) = (0u64, 0u64);
+    for bucket in bytes.as_chunks::<BUCKET_LEN>().0 {
+        let slots = bucket.split_at(BUCKET_LEN / 2).1.as_chunks::<4>().0;
+        keys += slots.iter().filter(|slot| u32::from_le_bytes(**slot) != NO_SLOT).count() as u64;
+        full += u64::from(Bucket::new(bucket).is_some_and(Bucket::overflows));
+    }
+    let places = buckets.saturating_mul(BUCKET_PLACES as u64);
+    node = node.field("places", places).field("keys", keys).field("overflowing_buckets", full);
+    let invalid = Invalid::new(section.offset, "index", "it does not have the keys that are stated");
+    let stated = file.header().value_count;
+    if file.header().magic == AXIS_MAGIC && keys != stated {
+        node.problem(file.corrupt(invalid));
+    }
+    node
+}
