@@ -7,9 +7,9 @@
 //! Bytes written are those that the process hands to the system (`wchar` of `/proc/self/io`): log, files and manifest, zeros that
 //! allocate a log included.
 
-mod records;
+mod points;
 
-use records::{Outcome, attributes, cities, load, name, scatter};
+use points::{Outcome, attributes, cities, load, name, scatter};
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

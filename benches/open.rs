@@ -10,9 +10,9 @@
 
 #[path = "../tests/engine/readers/allocations.rs"]
 mod allocations;
-mod records;
+mod points;
 
-use records::{Outcome, load, name, scatter, score};
+use points::{Outcome, load, name, scatter, score};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::hint::black_box;

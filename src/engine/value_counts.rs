@@ -7,8 +7,8 @@ use super::segment::{Bits, Segment};
 use super::state::DimensionView;
 use crate::error::{Error, Result};
 use crate::model::ValueRef;
-use std::cmp::Reverse;
 use hashbrown::HashMap;
+use std::cmp::Reverse;
 
 /// Distinct values, each with the number of points that have it: most points first, and in the order of values where these are
 /// the same. Got from [`Dimension::value_counts`](crate::Dimension::value_counts).

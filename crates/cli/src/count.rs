@@ -7,10 +7,8 @@ use crate::json;
 use crate::output::{Output, Table, count_of};
 use crate::sink::Sink;
 use indicatif::HumanCount;
-use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::path::Path;
-use vector_datalib::{Dimension, Snapshot, ValueRef, VectorDb};
+use vector_datalib::{ValueRef, VectorDb};
 
 /// Columns of the longest value that a table shows whole.
 const VALUE_WIDTH_MAX: usize = 60;
@@ -22,9 +20,8 @@ pub(crate) fn run(arguments: &Count, output: &Output) -> Outcome {
         output.note(&format!("the database has no dimension {:?}", arguments.dimension));
         return Ok(Exit::NotFound);
     };
-    let mut counts = value_counts(&snapshot, dimension)?;
     // The most frequent first; among equals, the order of values.
-    counts.sort_by(|(a, many), (b, more)| Reverse(many).cmp(&Reverse(more)).then_with(|| a.cmp(b)));
+    let mut counts: Vec<_> = dimension.value_counts()?.iter().copied().collect();
     let (distinct, points) = (counts.len() as u64, counts.iter().map(|(_, count)| count).sum::<u64>());
     counts.truncate(arguments.top.map_or(usize::MAX, |top| usize::try_from(top).unwrap_or(usize::MAX)));
     let (of, values) = (count_of(snapshot.len(), "point"), count_of(distinct, "distinct value"));
@@ -38,20 +35,6 @@ pub(crate) fn run(arguments: &Count, output: &Output) -> Outcome {
         output.print(&table(&counts, &Glyphs::choose(arguments.ascii), glyphs::terminal_width()))?;
     }
     Ok(Exit::Done)
-}
-
-/// Each value of a dimension with the number of points that have it, in no order. O(slots).
-fn value_counts<'s>(
-    snapshot: &'s Snapshot,
-    dimension: Dimension<'s>,
-) -> Result<Vec<(ValueRef<'s>, u64)>, vector_datalib::Error> {
-    let mut counts = HashMap::new();
-    for point in snapshot.iter() {
-        if let Some(value) = dimension.get(point?.coordinate())? {
-            *counts.entry(value).or_insert(0) += 1;
-        }
-    }
-    Ok(counts.into_iter().collect())
 }
 
 fn print_lines(counts: &[(ValueRef<'_>, u64)]) -> Outcome<()> {

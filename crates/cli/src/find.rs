@@ -22,9 +22,9 @@ pub(crate) fn run(arguments: &Find, output: &Output) -> Outcome {
     };
     let limit = arguments.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     // One more than is shown tells whether there are more.
-    let mut slots = slots_of(&snapshot, dimension, value.as_ref(), limit.saturating_add(1))?;
+    let mut slots = slots_of(dimension, value.as_ref(), limit.saturating_add(1))?;
     if slots.is_empty() {
-        note_look_alikes(&snapshot, dimension, &arguments.value, &value, output)?;
+        note_look_alikes(dimension, &arguments.value, &value, output)?;
         return Ok(Exit::NotFound);
     }
     if slots.len() > limit {
@@ -39,24 +39,9 @@ pub(crate) fn run(arguments: &Find, output: &Output) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// The first slots, up to `limit`, whose points have a value in a dimension. O(slots).
-fn slots_of(
-    snapshot: &Snapshot,
-    dimension: Dimension<'_>,
-    value: ValueRef<'_>,
-    limit: usize,
-) -> Result<Vec<Slot>, vector_datalib::Error> {
-    let mut found = Vec::new();
-    for point in snapshot.iter() {
-        if found.len() >= limit {
-            break;
-        }
-        let slot = point?.coordinate();
-        if dimension.get(slot)? == Some(value) {
-            found.push(slot);
-        }
-    }
-    Ok(found)
+/// The first slots, up to `limit`, whose points have a value in a dimension.
+fn slots_of(dimension: Dimension<'_>, value: ValueRef<'_>, limit: usize) -> Result<Vec<Slot>, vector_datalib::Error> {
+    dimension.find(value)?.take(limit).collect()
 }
 
 /// A value as the command line gives it: a JSON literal where it parses as one, else plain text.
@@ -70,18 +55,12 @@ fn parse_value(text: &str) -> Outcome<ValueBuf> {
 }
 
 /// Says which value of another type is there, and may have been meant: `1`, `1.0` and `"1"` look alike on a command line.
-fn note_look_alikes(
-    snapshot: &Snapshot,
-    dimension: Dimension<'_>,
-    text: &str,
-    value: &ValueBuf,
-    output: &Output,
-) -> Outcome<()> {
+fn note_look_alikes(dimension: Dimension<'_>, text: &str, value: &ValueBuf, output: &Output) -> Outcome<()> {
     for other in look_alikes(text, value) {
         let mut literal = String::new();
         json::write_value(&other, &mut literal);
         let other = ValueBuf::try_from(other).map_err(|error| Failure::usage(format!("VALUE: {error}")))?;
-        if !slots_of(snapshot, dimension, other.as_ref(), 1)?.is_empty() {
+        if !slots_of(dimension, other.as_ref(), 1)?.is_empty() {
             let quoted = literal.replace('\'', "'\\''");
             output.note(&format!("no point has that value; there are points with one of another type: '{quoted}'"));
             return Ok(());
