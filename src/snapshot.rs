@@ -5,8 +5,9 @@ use crate::engine::{DimensionView, Occupied, State};
 use crate::error::Result;
 use crate::model::{KeyRef, Slot, ValueRef};
 use crate::point::VectorPoint;
-use crate::record;
+use crate::record::{self, Known};
 use serde_core::Deserialize;
+use std::cell::OnceCell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -178,7 +179,7 @@ impl Snapshot {
     pub fn point_as<'s, 'k, T: Deserialize<'s>>(&'s self, key: impl Into<KeyRef<'k>>) -> Result<Option<T>> {
         let key = key.into();
         let Some(occupied) = self.state.occupied(key)? else { return Ok(None) };
-        record::from_point(&self.state, key, occupied, None).map(Some)
+        record::from_point(&self.state, key, occupied, Known::default()).map(Some)
     }
 
     /// All points as values of the program's own type, with their keys, in slot order; see [`point_as`](Self::point_as). An item is an
@@ -202,9 +203,11 @@ impl Snapshot {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn iter_as<'s, T: Deserialize<'s>>(&'s self) -> impl Iterator<Item = Result<(KeyRef<'s>, T)>> {
-        self.iter().map(|point| {
-            let point = point?;
-            Ok((point.key(), point.deserialize()?))
+        let fields = OnceCell::new();
+        self.iter().map(move |point| {
+            let PointRef { state, key, occupied, dimensions } = point?;
+            let known = Known { all: Some(&dimensions), fields: Some(&fields) };
+            Ok((key, record::from_point(state, key, occupied, known)?))
         })
     }
 
@@ -316,7 +319,8 @@ impl<'s> PointRef<'s> {
     /// # Errors
     /// Those of [`Snapshot::point_as`].
     pub fn deserialize<T: Deserialize<'s>>(&self) -> Result<T> {
-        record::from_point(self.state, self.key, self.occupied, Some(&self.dimensions))
+        let known = Known { all: Some(&self.dimensions), fields: None };
+        record::from_point(self.state, self.key, self.occupied, known)
     }
 
     /// Copies the point.

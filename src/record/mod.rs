@@ -16,7 +16,7 @@ use crate::bulk_loader::BulkLoader;
 use crate::db::VectorDb;
 use crate::error::Result;
 use crate::model::{KeyRef, Value, ValueBuf, ValueRef};
-pub(crate) use point::from_point;
+pub(crate) use point::{Known, from_point};
 use serde_core::de::DeserializeOwned;
 use serde_core::{Deserialize, Serialize};
 use std::borrow::Cow;

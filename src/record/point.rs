@@ -8,16 +8,32 @@ use serde_core::de::value::BorrowedStrDeserializer;
 use serde_core::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_core::{Deserialize, forward_to_deserialize_any};
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::fmt;
 
-/// Reads a point. `dimensions` are all of the state, where they are at hand.
+/// What is known of the dimensions before a point is read.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Known<'s, 'd> {
+    /// All of the state.
+    pub(crate) all: Option<&'d [DimensionView<'s>]>,
+    /// Those of the struct that is read again and again; set by the first.
+    pub(crate) fields: Option<&'d OnceCell<FieldViews<'s>>>,
+}
+
+/// The dimensions of a struct's fields.
+pub(crate) struct FieldViews<'s> {
+    fields: &'static [&'static str],
+    views: Vec<Option<DimensionView<'s>>>,
+}
+
+/// Reads a point.
 pub(crate) fn from_point<'s, T: Deserialize<'s>>(
     state: &'s State,
     key: KeyRef<'_>,
     occupied: Occupied,
-    dimensions: Option<&[DimensionView<'s>]>,
+    known: Known<'s, '_>,
 ) -> Result<T> {
-    T::deserialize(PointDeserializer { state, occupied, dimensions }).map_err(|error| match error {
+    T::deserialize(PointDeserializer { state, occupied, known }).map_err(|error| match error {
         Error::Record { field, reason, .. } => Error::Record { key: Some(key.to_key()), field, reason },
         Error::Corrupt { path, offset, section, reason } if path.as_os_str().is_empty() => {
             Error::Corrupt { path: state.path().to_owned(), offset, section, reason }
@@ -29,12 +45,19 @@ pub(crate) fn from_point<'s, T: Deserialize<'s>>(
 struct PointDeserializer<'s, 'd> {
     state: &'s State,
     occupied: Occupied,
-    dimensions: Option<&'d [DimensionView<'s>]>,
+    known: Known<'s, 'd>,
 }
 
-impl<'s> PointDeserializer<'s, '_> {
+impl<'s, 'd> PointDeserializer<'s, 'd> {
     fn dimensions(&self) -> Cow<'_, [DimensionView<'s>]> {
-        self.dimensions.map_or_else(|| Cow::Owned(self.state.dimensions()), Cow::Borrowed)
+        self.known.all.map_or_else(|| Cow::Owned(self.state.dimensions()), Cow::Borrowed)
+    }
+
+    /// The dimensions of the fields, if they were found before.
+    fn views(&self, fields: &'static [&'static str]) -> Option<&'d [Option<DimensionView<'s>>]> {
+        let find = || fields.iter().map(|name| self.state.dimension(name)).collect();
+        let found = self.known.fields?.get_or_init(|| FieldViews { fields, views: find() });
+        std::ptr::eq(found.fields, fields).then_some(&found.views)
     }
 
     /// Every dimension.
@@ -65,7 +88,8 @@ impl<'s> Deserializer<'s> for PointDeserializer<'s, '_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value> {
-        visitor.visit_map(Fields { point: self, fields, rest: fields.iter(), next: Next::Nothing })
+        let views = self.views(fields);
+        visitor.visit_map(Fields { point: self, fields, views, asked: 0, next: Next::Nothing })
     }
 
     fn deserialize_any<V: Visitor<'s>>(self, visitor: V) -> Result<V::Value> {
@@ -167,7 +191,9 @@ impl<'s> MapAccess<'s> for Attributes<'s, '_> {
 struct Fields<'s, 'd> {
     point: PointDeserializer<'s, 'd>,
     fields: &'static [&'static str],
-    rest: std::slice::Iter<'static, &'static str>,
+    views: Option<&'d [Option<DimensionView<'s>>]>,
+    /// So many fields have had their turn.
+    asked: usize,
     next: Next<'s>,
 }
 
@@ -233,8 +259,13 @@ impl<'s> MapAccess<'s> for Fields<'s, '_> {
 
     #[inline]
     fn next_key_seed<S: DeserializeSeed<'s>>(&mut self, seed: S) -> Result<Option<S::Value>> {
-        for &name in self.rest.by_ref() {
-            let Some(view) = self.point.state.dimension(name) else { continue };
+        while let Some(&name) = self.fields.get(self.asked) {
+            let view = match self.views {
+                Some(views) => views.get(self.asked).copied().flatten(),
+                None => self.point.state.dimension(name),
+            };
+            self.asked = self.asked.saturating_add(1);
+            let Some(view) = view else { continue };
             if let Some(value) = view.occupied(self.point.occupied)? {
                 self.next = Next::Field(name, value);
                 return seed.deserialize(BorrowedStrDeserializer::new(name)).map(Some);

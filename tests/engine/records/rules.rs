@@ -257,6 +257,45 @@ fn a_struct_read_by_hand_with_text_for_names_gets_its_fields_and_nothing_else() 
     assert_eq!(db.point_as::<ByHand>(1).unwrap().unwrap().0, ["b", "a"]);
 }
 
+/// One of two structs, in turn: what was found out about the fields of one must not be taken for the other's.
+enum InTurn {
+    First(i64),
+    Second(i64),
+}
+
+impl<'de> Deserialize<'de> for InTurn {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct First {
+            a: i64,
+        }
+        #[derive(Deserialize)]
+        struct Second {
+            b: i64,
+        }
+        thread_local! {
+            static TURN: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+        }
+        if TURN.replace(!TURN.get()) {
+            Second::deserialize(deserializer).map(|second| Self::Second(second.b))
+        } else {
+            First::deserialize(deserializer).map(|first| Self::First(first.a))
+        }
+    }
+}
+
+#[test]
+fn an_iterator_over_two_structs_in_turn_gives_each_its_fields() {
+    let db = create();
+    db.batch_upsert((0..10i64).map(|n| (n, attrs! { "a" => n, "b" => -n }))).unwrap();
+    let read = |item: vector_datalib::Result<(_, InTurn)>| match item.unwrap().1 {
+        InTurn::First(a) => a,
+        InTurn::Second(b) => b,
+    };
+    let snapshot = db.snapshot();
+    assert_eq!(snapshot.iter_as().map(read).collect::<Vec<_>>(), [0, -1, 2, -3, 4, -5, 6, -7, 8, -9]);
+}
+
 #[test]
 fn timestamps_and_their_like_survive_other_formats() {
     let time = Timestamp::new(-5, 7).unwrap();
