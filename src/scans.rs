@@ -82,7 +82,7 @@ impl<'s> Dimension<'s> {
     /// db.upsert("bob", attrs! { "age" => 25 })?;
     /// let snapshot = db.snapshot();
     /// for slot in snapshot.dimension("age").expect("it was just used").find(25)? {
-    ///     assert_eq!(snapshot.key(slot?)?.expect("the point has a value").value(), "bob".into());
+    ///     assert_eq!(snapshot.key(slot?)?.and_then(|key| key.value().as_str()), Some("bob"));
     /// }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

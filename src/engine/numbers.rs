@@ -243,10 +243,21 @@ fn range<T: Copy + Ord>(values: &[T]) -> Option<(T, T)> {
     Some(values.iter().fold((first, first), |(least, greatest), &value| (least.min(value), greatest.max(value))))
 }
 
-/// In IEEE 754's total order, without NaNs.
+/// In IEEE 754's total order, without NaNs. The order of floats is that of the integers that [`total_key`] makes of them.
 fn float_range(values: &[f64]) -> Option<(f64, f64)> {
-    let numbers = || values.iter().copied().filter(|float| !float.is_nan());
-    Some((numbers().min_by(f64::total_cmp)?, numbers().max_by(f64::total_cmp)?))
+    let (mut least, mut greatest) = (i64::MAX, i64::MIN);
+    for &value in values {
+        let key = total_key(value.to_bits().cast_signed());
+        least = least.min(if value.is_nan() { i64::MAX } else { key });
+        greatest = greatest.max(if value.is_nan() { i64::MIN } else { key });
+    }
+    let float = |key| f64::from_bits(total_key(key).cast_unsigned());
+    (least <= greatest).then(|| (float(least), float(greatest)))
+}
+
+/// Flips the bits behind the sign of negative floats; its own inverse.
+const fn total_key(bits: i64) -> i64 {
+    bits ^ ((bits >> 63).cast_unsigned() >> 1).cast_signed()
 }
 
 impl<'s> DimensionView<'s> {

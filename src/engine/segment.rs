@@ -131,16 +131,17 @@ impl<'s> Dictionary<'s> {
 
     /// How many cells have each number.
     pub(super) fn count<N: Copy + Into<usize>>(&self, numbers: &[N]) -> Result<Vec<u32>> {
-        let mut counts = vec![0u32; 1 << (8 * size_of::<N>())];
+        let mut counts = vec![0u32; self.len()];
+        let mut is_sound = true;
         for &number in numbers {
-            if let Some(count) = counts.get_mut(number.into()) {
-                *count += 1;
+            match counts.get_mut(number.into()) {
+                Some(count) => *count += 1,
+                None => is_sound = false,
             }
         }
-        if counts.iter().skip(self.len()).any(|&count| count > 0) {
+        if !is_sound {
             return Err(self.past_the_end());
         }
-        counts.truncate(self.len());
         Ok(counts)
     }
 }
@@ -366,6 +367,22 @@ impl Iterator for Offsets<'_> {
                 let bit = bits.trailing_zeros();
                 *bits &= *bits - 1;
                 Some((*start - 64 + bit) as u16)
+            }
+        }
+    }
+
+    fn nth(&mut self, mut skipped: usize) -> Option<u16> {
+        match &mut self.0 {
+            Remaining::Range(range) => range.nth(skipped).map(|offset| offset as u16),
+            Remaining::List(offsets) => offsets.nth(skipped).copied(),
+            Remaining::Words { words, start, bits } => {
+                while bits.count_ones() as usize <= skipped {
+                    skipped -= bits.count_ones() as usize;
+                    [*bits, _] = *words.next()?;
+                    *start += 64;
+                }
+                (0..skipped).for_each(|_| *bits &= *bits - 1);
+                self.next()
             }
         }
     }

@@ -253,6 +253,37 @@ fn a_nan_makes_the_sum_of_floats_nan_and_is_neither_least_nor_greatest() {
 }
 
 #[test]
+fn the_sum_of_floats_is_added_in_the_documented_order_however_they_are_stored() {
+    // What the last one leaves of the others is what their order of adding rounded.
+    let float = |n: i32| f64::from(n + 2).sqrt() * 10f64.powi(n * 7 % 17) * if n % 2 == 0 { 1.0 } else { -1.0 };
+    let mut floats: Vec<f64> = (0..20).map(float).collect();
+    floats.push(-floats.iter().sum::<f64>());
+    let lane = |at: usize| floats.iter().skip(at).step_by(8).sum::<f64>();
+    let expected = ((lane(0) + lane(1)) + (lane(2) + lane(3))) + ((lane(4) + lane(5)) + (lane(6) + lane(7)));
+    assert_ne!(expected.to_bits(), floats.iter().sum::<f64>().to_bits());
+    let db = create(&MemoryStorage::new());
+    let values = |with_text: bool| floats.iter().map(|&float| Value::from(float)).chain(with_text.then(|| "a".into()));
+    db.batch_upsert(values(false).zip(0..).map(|(float, key)| (key, [("floats", float)]))).unwrap();
+    // Text before, between and behind changes nothing.
+    db.batch_upsert(values(true).zip(0..).map(|(value, key)| (3 * key + 1, [("mixed", value)]))).unwrap();
+    db.batch_upsert((0..40).map(|key| (3 * key, [("mixed", "b")]))).unwrap();
+    for tier in ["overlay", "base", "patch"] {
+        for name in ["floats", "mixed"] {
+            let snapshot = db.snapshot();
+            let sum = snapshot.dimension(name).unwrap().sum().unwrap().unwrap();
+            assert_eq!((sum.float_count(), sum.floats().to_bits()), (21, expected.to_bits()), "{name} in the {tier}");
+        }
+        if tier == "overlay" {
+            db.compact(&CompactOptions::new()).unwrap();
+            // The same again, which a patch then holds.
+            db.batch_upsert(values(false).zip(0..).map(|(float, key)| (key, [("floats", float)]))).unwrap();
+        } else {
+            db.save().unwrap();
+        }
+    }
+}
+
+#[test]
 fn dimensions_of_two_snapshots_are_not_mapped_to_each_other() {
     let db = create(&MemoryStorage::new());
     db.upsert(1, attrs! { "a" => 1, "b" => 2 }).unwrap();
@@ -262,6 +293,19 @@ fn dimensions_of_two_snapshots_are_not_mapped_to_each_other() {
     assert!(a.cross_counts(b).unwrap_err().is_invalid_argument());
     let clone = one.clone();
     assert_eq!(a.map_to(clone.dimension("b").unwrap()).unwrap().len(), 1, "a clone is the same snapshot");
+}
+
+#[test]
+fn skipping_offsets_is_the_same_as_reading_them() {
+    let (db, _) = load();
+    let snapshot = db.snapshot();
+    for name in ["i64", "half", "few", "late"] {
+        let segment = segment(&snapshot, name, 0);
+        let all: Vec<u16> = segment.offsets().collect();
+        for step in [1, 2, 5, 63, 64, 65, 200, 70_000] {
+            assert!(segment.offsets().step_by(step).eq(all.iter().copied().step_by(step)), "{name}, {step}");
+        }
+    }
 }
 
 #[test]
