@@ -148,8 +148,8 @@ impl<'s> Inspector<'s> {
             Kind::Patch => {
                 let patch = Patch::read(Arc::new(file))?;
                 let axis = patch.axis().map(|axis| &axis.column);
-                let columns = patch.dimensions().map(|(_, column)| column).chain(axis);
-                columns.map(|column| column.resolve().map(drop)).collect()
+                let mut columns = patch.dimensions().map(|(_, column)| column).chain(axis);
+                columns.try_for_each(|column| column.resolve().map(drop))
             }
             _ => BaseColumn::new(file).resolve().map(drop),
         }
