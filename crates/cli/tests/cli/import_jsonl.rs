@@ -60,6 +60,8 @@ impl Place {
             self.line(&["put", "every.vdb", &key, &format!("{{\"last\":{index},\"{name}\":{value}}}")]);
         }
         self.line(&["put", "every.vdb", "\"bare\"", "{}"]);
+        // Attributes that would be a tag anywhere else.
+        self.line(&["put", "every.vdb", "\"like a tag\"", r#"{"$bytes":1}"#]);
         // Only now is the first slot a point that does not have the first dimension.
         self.line(&["delete", "every.vdb", "seed"]);
         self.line(&["put", "every.vdb", "\"reborn\"", r#"{"last":true,"value":1}"#]);
