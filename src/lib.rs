@@ -54,6 +54,7 @@ mod progress;
 mod snapshot;
 mod stats;
 mod storage;
+mod value_cache;
 
 #[cfg(feature = "tokio")]
 pub use async_db::{AsyncVectorDb, PendingWork, PendingWrite};
