@@ -12,6 +12,7 @@ use crate::progress::{self, ProgressFn};
 use crate::snapshot::Snapshot;
 use crate::stats::{self, Stats};
 use crate::storage::StagedFile;
+use crate::value_cache::ValueCache;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct VectorDb {
     pub(crate) database: Arc<Handle>,
+    value_cache: Option<Arc<ValueCache>>,
 }
 
 impl fmt::Debug for VectorDb {
@@ -73,8 +75,9 @@ impl CompactOptions {
 }
 
 impl VectorDb {
-    pub(crate) fn new(database: Database) -> Self {
-        Self { database: Arc::new(Handle::new(database)) }
+    pub(crate) fn new(database: Database, value_cache: usize) -> Self {
+        let value_cache = (value_cache > 0).then(|| Arc::new(ValueCache::new(value_cache)));
+        Self { database: Arc::new(Handle::new(database)), value_cache }
     }
 
     /// Makes a new database with the default [`Options`].
@@ -264,6 +267,33 @@ impl VectorDb {
         view.lookup(key.into())?.map(|value| state.to_value(value)).transpose()
     }
 
+    /// [`lookup`](Self::lookup) for arrays and maps that are read again and again: decoded once, and shared from then on by
+    /// way of [`Options::value_cache`]. O(length of the encoded value) if it is there, else as `lookup`. Other values are
+    /// copied, as by `lookup`.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # use vector_datalib::{Options, Value, attrs};
+    /// # use std::sync::Arc;
+    /// let db = Options::new().value_cache(64 << 20).create(dir.path().join("orders.vdb"))?;
+    /// db.upsert(1, attrs! { "lines" => Value::Array(vec!["bread".into(), "salt".into()]) })?;
+    /// let (first, again) = (db.lookup_shared(1, "lines")?.unwrap(), db.lookup_shared(1, "lines")?.unwrap());
+    /// assert!(Arc::ptr_eq(&first, &again));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`]: the bytes that hold the answer are damaged.
+    pub fn lookup_shared<'k>(&self, key: impl Into<KeyRef<'k>>, dimension: &str) -> Result<Option<Arc<Value>>> {
+        let state = self.state();
+        let Some(view) = state.dimension(dimension) else { return Ok(None) };
+        let Some(value) = view.lookup(key.into())? else { return Ok(None) };
+        match &self.value_cache {
+            Some(cache) => cache.share(value, |value| state.to_value(value)).map(Some),
+            None => state.to_value(value).map(|value| Some(Arc::new(value))),
+        }
+    }
+
     /// The values of many pairs of key and dimension, all as of one commit.
     ///
     /// # Errors
@@ -402,7 +432,8 @@ impl VectorDb {
     /// - [`Error::Corrupt`]: what describes a column or the axis, or a value that was changed since the last checkpoint, is damaged.
     /// - [`Error::Io`]: the lengths of the logs could not be had.
     pub fn stats(&self) -> Result<Stats> {
-        stats::stats(&self.database, &self.state())
+        let cache = self.value_cache.as_ref().map(|cache| cache.counts()).unwrap_or_default();
+        stats::stats(&self.database, &self.state(), cache)
     }
 
     /// Reads and checks everything: every block's checksum, every key, index entry, value and count. What is bad is listed in the

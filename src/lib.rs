@@ -57,6 +57,7 @@ mod scans;
 mod snapshot;
 mod stats;
 mod storage;
+mod value_cache;
 
 #[cfg(feature = "tokio")]
 pub use async_db::{AsyncVectorDb, PendingWork, PendingWrite};

@@ -22,6 +22,7 @@ pub struct Options {
     heap: bool,
     merge_fraction: f64,
     auto_checkpoint: AutoCheckpoint,
+    value_cache: usize,
 }
 
 /// A log of this length replays in some tenths of a second, and its commits take about 100 MB in memory.
@@ -29,7 +30,13 @@ const AUTO_CHECKPOINT: AutoCheckpoint = AutoCheckpoint { log_len: Some(32 << 20)
 
 impl Default for Options {
     fn default() -> Self {
-        Self { durability: Durability::default(), heap: false, merge_fraction: 0.5, auto_checkpoint: AUTO_CHECKPOINT }
+        Self {
+            durability: Durability::default(),
+            heap: false,
+            merge_fraction: 0.5,
+            auto_checkpoint: AUTO_CHECKPOINT,
+            value_cache: 0,
+        }
     }
 }
 
@@ -82,6 +89,15 @@ impl Options {
     #[must_use]
     pub const fn merge_fraction(mut self, fraction: f64) -> Self {
         self.merge_fraction = fraction;
+        self
+    }
+
+    /// Bytes of memory for decoded arrays and maps that [`VectorDb::lookup_shared`] has read and shares; 0, the default, for
+    /// none. [`Stats`](crate::Stats) counts hits and misses. A hit costs a small part of decoding; a miss, once the cache
+    /// is full, up to twice as much as without one, so make it as large as what is read often. Other reads do not use it: copying a decoded value takes as long as decoding it.
+    #[must_use]
+    pub const fn value_cache(mut self, capacity: usize) -> Self {
+        self.value_cache = capacity;
         self
     }
 
@@ -150,19 +166,19 @@ impl Options {
     /// [`create`](Self::create) in any storage.
     #[doc(hidden)]
     pub fn create_in(&self, storage: Arc<dyn Storage>) -> Result<VectorDb> {
-        Database::create(storage, self.engine()).map(VectorDb::new)
+        Database::create(storage, self.engine()).map(|database| VectorDb::new(database, self.value_cache))
     }
 
     /// [`open`](Self::open) in any storage.
     #[doc(hidden)]
     pub fn open_in(&self, storage: Arc<dyn Storage>) -> Result<VectorDb> {
-        Database::open(storage, self.engine()).map(VectorDb::new)
+        Database::open(storage, self.engine()).map(|database| VectorDb::new(database, self.value_cache))
     }
 
     /// [`open_read_only`](Self::open_read_only) in any storage.
     #[doc(hidden)]
     pub fn open_read_only_in(&self, storage: Arc<dyn Storage>) -> Result<VectorDb> {
-        Database::open_read_only(storage, self.engine()).map(VectorDb::new)
+        Database::open_read_only(storage, self.engine()).map(|database| VectorDb::new(database, self.value_cache))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::engine::{Handle, Metadata, State};
 use crate::error::Result;
+use crate::value_cache::CacheCounts;
 
 /// What [`VectorDb::stats`](crate::VectorDb::stats) tells. The first five fields have the names of the Python package.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,6 +41,12 @@ pub struct Stats {
     pub pinned_bytes: u64,
     /// Why the last checkpoint that started by itself failed; `None` when it did not, or there was none.
     pub checkpoint_failure: Option<String>,
+    /// Arrays and maps that [`lookup_shared`](crate::VectorDb::lookup_shared) found in its cache.
+    pub value_cache_hits: u64,
+    /// Those that had to be decoded. 0 without such a cache.
+    pub value_cache_misses: u64,
+    /// Bytes of memory that it takes now.
+    pub value_cache_bytes: u64,
     /// Bytes of the keys and their index.
     pub axis_bytes: u64,
     /// How keys are stored: `dense`, or the encoding of the key column.
@@ -69,7 +76,7 @@ pub struct DimensionStats {
     pub bytes: u64,
 }
 
-pub(crate) fn stats(database: &Handle, state: &State) -> Result<Stats> {
+pub(crate) fn stats(database: &Handle, state: &State, cache: CacheCounts) -> Result<Stats> {
     let mut details = Vec::new();
     let changes = state.changes();
     for dimension in state.dimensions() {
@@ -110,6 +117,9 @@ pub(crate) fn stats(database: &Handle, state: &State) -> Result<Stats> {
         garbage_bytes,
         pinned_bytes: database.pinned_bytes(),
         checkpoint_failure: database.checkpoint_failure(),
+        value_cache_hits: cache.hits,
+        value_cache_misses: cache.misses,
+        value_cache_bytes: cache.bytes,
         axis_bytes,
         axis_encoding,
     })

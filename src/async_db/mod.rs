@@ -27,6 +27,7 @@ use queue::Queue;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// An open database for programs on tokio: [`VectorDb`] with futures. Cheap to clone; all clones are the same handle. Feature `tokio`.
 ///
@@ -206,6 +207,14 @@ impl AsyncVectorDb {
     /// Those of [`VectorDb::lookup`].
     pub fn lookup<'k>(&self, key: impl Into<KeyRef<'k>>, dimension: &str) -> Result<Option<Value>> {
         self.db.lookup(key, dimension)
+    }
+
+    /// [`VectorDb::lookup_shared`].
+    ///
+    /// # Errors
+    /// Those of [`VectorDb::lookup_shared`].
+    pub fn lookup_shared<'k>(&self, key: impl Into<KeyRef<'k>>, dimension: &str) -> Result<Option<Arc<Value>>> {
+        self.db.lookup_shared(key, dimension)
     }
 
     /// [`VectorDb::batch_lookup`].

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use vector_datalib::internals::MemoryStorage;
-use vector_datalib::{BulkLoader, Key, NAME_LEN_MAX, Options, Slot, Value, ValueBuf, ValueRef, VectorDb, attrs};
+use vector_datalib::{
+    BulkLoader, CompactOptions, Key, NAME_LEN_MAX, Options, Slot, Value, ValueBuf, ValueRef, VectorDb, attrs,
+};
 
 fn create() -> VectorDb {
     Options::new().create_in(Arc::new(MemoryStorage::new())).unwrap()
@@ -91,4 +93,32 @@ fn debug_says_which_database_it_is_and_not_what_is_in_it() {
     assert_eq!(format!("{point:?}"), "PointRef { coordinate: Slot(0), key: Int(0), .. }");
     let dimension = snapshot.dimension("name").unwrap();
     assert_eq!(format!("{dimension:?}"), "Dimension { name: \"name\", .. }");
+}
+
+#[test]
+fn shared_lookups_answer_as_others_and_are_counted() {
+    let storage = Arc::new(MemoryStorage::new());
+    let db = Options::new().value_cache(1 << 20).create_in(storage).unwrap();
+    let list = |n: i64| Value::Array(vec![n.into(), "text".into()]);
+    db.batch_upsert((0..10).map(|n| (n, [("list", list(n % 3)), ("n", n.into())]))).unwrap();
+    for saved in [false, true] {
+        if saved {
+            db.compact(&CompactOptions::new()).unwrap();
+        }
+        for n in 0..10 {
+            assert_eq!(db.lookup_shared(n, "list").unwrap().as_deref(), Some(&list(n % 3)));
+            assert_eq!(db.lookup_shared(n, "n").unwrap().as_deref(), Some(&n.into()));
+        }
+    }
+    assert_eq!(db.lookup_shared(99, "n").unwrap(), None);
+    assert_eq!(db.lookup_shared(0, "other").unwrap(), None);
+    let stats = db.stats().unwrap();
+    assert_eq!((stats.value_cache_hits, stats.value_cache_misses), (17, 3), "the same values, wherever they are");
+    assert!(stats.value_cache_bytes > 0);
+    db.upsert(0, [("list", list(77))]).unwrap();
+    assert_eq!(db.lookup_shared(0, "list").unwrap().as_deref(), Some(&list(77)), "no stale value");
+    let without = create();
+    without.upsert(0, [("list", list(77))]).unwrap();
+    assert_eq!(without.lookup_shared(0, "list").unwrap().as_deref(), Some(&list(77)));
+    assert_eq!(without.stats().unwrap().value_cache_misses, 0);
 }
