@@ -4,7 +4,7 @@ use crate::engine::Loader;
 use crate::error::{Error, Result};
 use crate::format::manifest::MANIFEST_NAME;
 use crate::model::{KeyRef, ValueRef};
-use crate::options::check_new;
+use crate::options::{MEMORY_BUDGET, check_new};
 use crate::progress::{self, ProgressFn};
 use crate::storage::{DiskStorage, MapMode, StagedDirectory, Storage};
 use std::fmt;
@@ -17,8 +17,10 @@ use std::sync::Arc;
 /// leaves nothing but the folders above it. Records of a key that came before are merged into its point (first slot, last value of each attribute).
 /// Keys that are consecutive integers in order need no index.
 ///
-/// This version keeps what it gathers in memory until [`finish`](Self::finish): about the size of the finished database, and for keys
-/// that are not ascending integers 5 bytes a key.
+/// Memory is bounded by [`memory_budget`](Self::memory_budget), 256 MiB unless told otherwise, whatever the number of points, their order
+/// and how many keys and values are distinct. What does not fit is put aside in temporary files without a name, of up to a few times the
+/// size of the finished database while it is built. Records and values are written and read in order a fixed number of times; those that
+/// do not fit are also dealt out by hash, log64(size / budget) times. The files that result do not depend on the budget.
 ///
 /// ```
 /// # let dir = tempfile::tempdir()?;
@@ -66,7 +68,25 @@ impl BulkLoader {
         let target = path.as_ref().to_owned();
         check_vacant(&target)?;
         let staged = StagedDirectory::create(&target)?;
-        Ok(Self { loader: Loader::new(), staged, target, pushed: 0 })
+        let storage: Arc<dyn Storage> = Arc::new(DiskStorage::open(staged.path(), MapMode::Mmap)?);
+        Ok(Self { loader: Loader::new(storage, MEMORY_BUDGET), staged, target, pushed: 0 })
+    }
+
+    /// The memory that loading may take, in bytes; the default is 256 MiB. Beside it there are some 8 MB of buffers, a few hundred bytes
+    /// for each dimension, and whatever the largest single value takes.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # use vector_datalib::BulkLoader;
+    /// let mut loader = BulkLoader::create(dir.path().join("points.vdb"))?.memory_budget(64 << 20);
+    /// loader.push("a", [("x", 1)])?;
+    /// loader.finish()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn memory_budget(mut self, bytes: usize) -> Self {
+        self.loader.set_memory_budget(bytes);
+        self
     }
 
     /// Makes a dimension before any record uses it. Dimensions are in the order of their first use; this settles it for sparse
@@ -84,7 +104,8 @@ impl BulkLoader {
     /// - [`Error::InvalidArgument`]: the key or a value is longer than [`VALUE_LEN_MAX`](crate::VALUE_LEN_MAX), or a name longer than
     ///   [`NAME_LEN_MAX`](crate::NAME_LEN_MAX). The reason says which record it is, counted from 0 as [`len`](Self::len) does. The record
     ///   was not added, and loading can go on.
-    /// - [`Error::TooManyPoints`]: all slots are in use.
+    /// - [`Error::TooManyPoints`]: there are as many records as there can be slots.
+    /// - [`Error::NoSpace`], [`Error::Io`]: the system refused. The load cannot go on.
     pub fn push<'k, 'v, V: Into<ValueRef<'v>>>(
         &mut self,
         key: impl Into<KeyRef<'k>>,
@@ -126,8 +147,7 @@ impl BulkLoader {
     /// # Errors
     /// Those of [`finish`](Self::finish), and [`Error::Cancelled`] when `progress` asks to stop.
     pub fn finish_with(self, progress: &mut ProgressFn<'_>) -> Result<LoadReport> {
-        let storage: Arc<dyn Storage> = Arc::new(DiskStorage::open(self.staged.path(), MapMode::Mmap)?);
-        let (points, merged) = self.loader.finish(&storage, progress)?;
+        let (points, merged) = self.loader.finish(progress)?;
         self.staged.commit().map_err(|error| {
             let kind = error.io_error().kind();
             let exists = [std::io::ErrorKind::DirectoryNotEmpty, std::io::ErrorKind::NotADirectory].contains(&kind);

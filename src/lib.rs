@@ -84,8 +84,8 @@ pub use stats::{DimensionStats, Stats};
 #[doc(hidden)]
 pub mod internals {
     pub use crate::storage::{
-        DiskStorage, LOCK_NAME, MapMode, MemoryStorage, Region, ReplaceError, StagedDirectory, StagedFile, Storage,
-        StorageError, StorageFile, StorageLock, is_inside,
+        DiskStorage, LOCK_NAME, MapMode, MemoryScratch, MemoryStorage, Region, ReplaceError, ScratchFile,
+        StagedDirectory, StagedFile, Storage, StorageError, StorageFile, StorageLock, is_inside,
     };
 }
 

@@ -23,7 +23,11 @@ pub struct Options {
     merge_fraction: f64,
     auto_checkpoint: AutoCheckpoint,
     value_cache: usize,
+    memory_budget: usize,
 }
+
+/// The memory that building files takes unless it is told otherwise.
+pub(crate) const MEMORY_BUDGET: usize = 256 << 20;
 
 /// A log of this length replays in some tenths of a second, and its commits take about 100 MB in memory.
 const AUTO_CHECKPOINT: AutoCheckpoint = AutoCheckpoint { log_len: Some(32 << 20), in_background: true };
@@ -36,6 +40,7 @@ impl Default for Options {
             merge_fraction: 0.5,
             auto_checkpoint: AUTO_CHECKPOINT,
             value_cache: 0,
+            memory_budget: MEMORY_BUDGET,
         }
     }
 }
@@ -101,6 +106,16 @@ impl Options {
         self
     }
 
+    /// The memory that compaction, and a checkpoint that merges, may take to build axis and column files, in bytes. What does not fit is
+    /// put aside in temporary files without a name in the database's directory, of up to a few times the size of the largest file. The
+    /// default is 256 MiB. The files do not depend on it. Beside it there are some 8 MB of buffers, 3 bits for each slot, and whatever
+    /// the largest single value takes; mapped files are the page cache's.
+    #[must_use]
+    pub const fn memory_budget(mut self, bytes: usize) -> Self {
+        self.memory_budget = bytes;
+        self
+    }
+
     /// Makes a new database in a directory, which is created if need be, as are the folders above it.
     ///
     /// # Durability
@@ -160,6 +175,7 @@ impl Options {
             durability: self.durability,
             merge_fraction: self.merge_fraction,
             auto_checkpoint: self.auto_checkpoint,
+            memory_budget: self.memory_budget,
         }
     }
 

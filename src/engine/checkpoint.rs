@@ -68,11 +68,13 @@ impl Database {
 
     /// Writes the files of the next generation, and returns the manifest that names them.
     fn write_down(&self, source: &View, everything: bool, progress: &mut ProgressFn<'_>) -> Result<Manifest> {
-        let (storage, moment) = (&*self.storage, source.moment(u64::MAX));
+        let (storage, moment, memory_budget) = (&self.storage, source.moment(u64::MAX), self.options.memory_budget);
         let form = Form::choose(source, self.options.merge_fraction);
         match form {
-            Form::Patch { merged } if !everything => Patching { storage, view: source, moment, merged }.write(progress),
-            _ => Rebuild { storage, view: source, moment, everything, order: None }.write(progress),
+            Form::Patch { merged } if !everything => {
+                Patching { storage, memory_budget, view: source, moment, merged }.write(progress)
+            }
+            _ => Rebuild { storage, memory_budget, view: source, moment, everything, order: None }.write(progress),
         }
     }
 
@@ -181,7 +183,8 @@ impl Database {
             moment.sequence = sequence;
             moment.time = now();
         }
-        let rebuild = Rebuild { storage: &*self.storage, view, moment, everything: true, order: Some(order) };
+        let (storage, memory_budget) = (&self.storage, self.options.memory_budget);
+        let rebuild = Rebuild { storage, memory_budget, view, moment, everything: true, order: Some(order) };
         let mut manifest = rebuild.write(progress)?;
         self.end_log(writer)?;
         manifest.wal_first = writer.active_wal_first;

@@ -1,25 +1,26 @@
-//! Building a column file from values in slot order: picks the encoding, writes cells, presence, dictionary and heaps.
+//! Building a column file from values in slot order, in bounded memory: picks the encoding, then writes heaps, cells and presence, or
+//! cells, presence and dictionary.
+//!
+//! The values are read several times: once to see what they are and, if they are few, to gather them in a dictionary; then, for
+//! another encoding, once or more to write them.
 
 use super::block_writer::BlockWriter;
-use super::heap_builder::HeapBuilder;
-use super::segment_writer::{CellSource, write_segments};
+use super::dictionary_builder::DictionaryBuilder;
+use super::heap_builder::write_heap;
+use super::numbering::{Build, Contents};
+use super::segment_writer::SegmentSurvey;
+use super::spill::{Spill, StreamId, StreamReader};
 use crate::error::Result;
-use crate::format::column::{
-    Column, DICTIONARY_COUNT_MAX, Encoding, Entry, NO_ENTRY, SECTION_COLUMN, SECTION_COUNTS, SECTION_DICTIONARY,
-    SECTION_DICTIONARY_INDEX, SECTION_TEXT_HEAP, SECTION_VALUE_HEAP, SEGMENT_LEN,
-};
+use crate::format::column::{Column, Encoding, SECTION_COLUMN, SEGMENT_LEN};
 use crate::format::manifest::FileEntry;
-use crate::format::value::{self, TAG_FLOAT, TAG_INT, TAG_NULL, TAG_TEXT, TAG_UINT};
+use crate::format::value::{self, TAG_FLOAT, TAG_INT, TAG_TEXT, TAG_UINT};
 use crate::model::ValueRef;
-use hashbrown::HashTable;
 
-/// The values of one dimension, gathered in slot order.
-#[derive(Debug)]
-pub(super) struct ColumnBuilder {
-    hash_seed: u64,
-    present: PresentSlots,
-    null_count: u64,
-    store: Store,
+/// Values in slot order, which can be read again.
+pub(super) trait Values {
+    fn rewind(&mut self);
+    /// The next slot that has a value.
+    fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>>;
 }
 
 /// Which slots have a value, as a bitmap.
@@ -63,141 +64,7 @@ impl PresentSlots {
     }
 }
 
-/// Cells of the present slots, in order.
-#[derive(Debug)]
-enum Store {
-    /// Few distinct values so far.
-    Dictionary(Dictionary),
-    /// Integers only, as their low 64 bits.
-    Integers { cells: Vec<u64>, negative: bool, unsigned: bool },
-    /// Floats only, as bits.
-    Floats(Vec<u64>),
-    /// Positions in a heap of text or of tagged values.
-    Heap(HeapBuilder),
-}
-
-/// Distinct values in order of first use.
-#[derive(Default, Debug)]
-struct Dictionary {
-    cells: Vec<u16>,
-    entries: Vec<DictionaryEntry>,
-    /// Tagged values, one after the other.
-    bytes: Vec<u8>,
-    index: HashTable<u32>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct DictionaryEntry {
-    start: usize,
-    len: usize,
-    count: u32,
-    hash: u64,
-}
-
-impl Dictionary {
-    fn tagged(&self, entry: &DictionaryEntry) -> &[u8] {
-        self.bytes.get(entry.start..entry.start + entry.len).unwrap_or_default()
-    }
-
-    fn value(&self, number: usize) -> ValueRef<'_> {
-        let tagged = self.entries.get(number).map(|entry| self.tagged(entry)).unwrap_or_default();
-        // Encoded by this builder: it always decodes.
-        value::decode(tagged).unwrap_or(ValueRef::Null)
-    }
-
-    /// Adds a cell; false when the value is new and the dictionary full.
-    fn push(&mut self, value: ValueRef<'_>, hash_seed: u64, scratch: &mut Vec<u8>) -> bool {
-        scratch.clear();
-        value::encode(value, scratch);
-        let hash = value::hash(value, hash_seed);
-        let found = self.index.find(hash, |&number| {
-            self.entries.get(number as usize).is_some_and(|entry| self.tagged(entry) == scratch.as_slice())
-        });
-        let number = match found {
-            Some(&number) => number,
-            None if self.entries.len() >= DICTIONARY_COUNT_MAX => return false,
-            None => {
-                let number = self.entries.len() as u32;
-                self.entries.push(DictionaryEntry { start: self.bytes.len(), len: scratch.len(), count: 0, hash });
-                self.bytes.extend_from_slice(scratch);
-                let entries = &self.entries;
-                self.index
-                    .insert_unique(hash, number, |&other| entries.get(other as usize).map_or(0, |entry| entry.hash));
-                number
-            }
-        };
-        if let Some(entry) = self.entries.get_mut(number as usize) {
-            entry.count += 1;
-        }
-        self.cells.push(number as u16);
-        true
-    }
-
-    fn cell_width(&self) -> u64 {
-        match self.entries.len() {
-            0..=1 => 0,
-            2..=256 => 1,
-            _ => 2,
-        }
-    }
-
-    fn encoding(&self) -> Encoding {
-        match self.cell_width() {
-            0 => Encoding::Constant,
-            1 => Encoding::Dictionary8,
-            _ => Encoding::Dictionary16,
-        }
-    }
-
-    fn index_len(&self) -> usize {
-        (self.entries.len() * 2).next_power_of_two()
-    }
-
-    /// Bytes that the dictionary and its cells take on disk.
-    fn dictionary_len(&self) -> u64 {
-        let heaps: u64 = self.entries.iter().map(|entry| heap_share(self.tagged(entry))).sum();
-        self.cells.len() as u64 * self.cell_width() + (self.entries.len() * 20 + self.index_len() * 4) as u64 + heaps
-    }
-
-    /// Bytes that the same cells take in the best other encoding.
-    fn alternative_len(&self) -> u64 {
-        let numbers = self.all(|tag| matches!(tag, TAG_INT | TAG_UINT)) || self.all(|tag| tag == TAG_FLOAT);
-        if numbers {
-            return self.cells.len() as u64 * 8;
-        }
-        let heap: u64 = self.entries.iter().map(|entry| (entry.len as u64 + 1).next_multiple_of(8)).sum();
-        self.cells.len() as u64 * 4 + heap
-    }
-
-    fn all(&self, test: impl Fn(u8) -> bool) -> bool {
-        self.entries.iter().all(|entry| self.tagged(entry).first().is_some_and(|&tag| test(tag)))
-    }
-
-    /// The same cells in an encoding without a dictionary.
-    fn into_other(self, hash_seed: u64) -> Result<Store> {
-        let mut store = if self.all(|tag| matches!(tag, TAG_INT | TAG_UINT)) {
-            Store::Integers { cells: Vec::with_capacity(self.cells.len()), negative: false, unsigned: false }
-        } else if self.all(|tag| tag == TAG_FLOAT) {
-            Store::Floats(Vec::with_capacity(self.cells.len()))
-        } else {
-            Store::Heap(HeapBuilder::new(self.all(|tag| tag == TAG_TEXT), true))
-        };
-        for &cell in &self.cells {
-            store.push(self.value(usize::from(cell)), hash_seed, &mut Vec::new())?;
-        }
-        Ok(store)
-    }
-}
-
-/// Bytes of a dictionary value that are kept in a heap.
-fn heap_share(tagged: &[u8]) -> u64 {
-    match tagged.first() {
-        Some(&tag) if Entry::is_inline(tag) => 0,
-        _ => (tagged.len() as u64 + 1).next_multiple_of(8),
-    }
-}
-
-/// The low 64 bits of an integer that has a plain cell.
+/// The low 64 bits of an integer that has a plain cell; whether it is negative, and whether it needs to be unsigned.
 pub(super) fn plain_integer(value: ValueRef<'_>) -> Option<(u64, bool, bool)> {
     let ValueRef::Int(int) = value else { return None };
     if let Ok(signed) = i64::try_from(int) {
@@ -206,216 +73,248 @@ pub(super) fn plain_integer(value: ValueRef<'_>) -> Option<(u64, bool, bool)> {
     u64::try_from(int).ok().map(|unsigned| (unsigned, false, true))
 }
 
-impl Store {
-    fn push(&mut self, value: ValueRef<'_>, hash_seed: u64, scratch: &mut Vec<u8>) -> Result<()> {
-        match self {
-            Self::Dictionary(dictionary) => {
-                if !dictionary.push(value, hash_seed, scratch) {
-                    *self = std::mem::take(dictionary).into_other(hash_seed)?;
-                    return self.push(value, hash_seed, scratch);
-                }
-            }
-            Self::Integers { cells, negative, unsigned } => match plain_integer(value) {
-                Some((cell, is_negative, is_unsigned))
-                    if !((*negative || is_negative) && (*unsigned || is_unsigned)) =>
-                {
-                    cells.push(cell);
-                    *negative |= is_negative;
-                    *unsigned |= is_unsigned;
-                }
-                _ => {
-                    let mut heap = HeapBuilder::new(false, true);
-                    for &cell in cells.iter() {
-                        heap.push(integer_value(cell, *unsigned))?;
-                    }
-                    heap.push(value)?;
-                    *self = Self::Heap(heap);
-                }
-            },
-            Self::Floats(cells) => match value {
-                ValueRef::Float(float) => cells.push(float.to_bits()),
-                _ => {
-                    let mut heap = HeapBuilder::new(false, true);
-                    for &bits in cells.iter() {
-                        heap.push(ValueRef::Float(f64::from_bits(bits)))?;
-                    }
-                    heap.push(value)?;
-                    *self = Self::Heap(heap);
-                }
-            },
-            Self::Heap(heap) => heap.push(value)?,
+/// Which kinds of values there are.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Kinds {
+    /// Bit t is set where a value of tag t occurs.
+    types: u16,
+    has_negative: bool,
+}
+
+impl Kinds {
+    #[inline]
+    pub(super) fn add(&mut self, value: ValueRef<'_>) {
+        self.types |= 1 << value::tag(value);
+        self.has_negative |= matches!(value, ValueRef::Int(int) if int < 0);
+    }
+
+    /// The encoding of plain cells, where all values have one.
+    pub(super) fn plain(self) -> Option<Encoding> {
+        const INT: u16 = 1 << TAG_INT;
+        const UINT: u16 = 1 << TAG_UINT;
+        const FLOAT: u16 = 1 << TAG_FLOAT;
+        match self.types {
+            INT => Some(Encoding::PlainI64),
+            FLOAT => Some(Encoding::PlainF64),
+            types if types & !(INT | UINT) == 0 && !self.has_negative => Some(Encoding::PlainU64),
+            _ => None,
         }
-        Ok(())
+    }
+
+    pub(super) fn is_text(self) -> bool {
+        self.types == 1 << TAG_TEXT
     }
 }
 
-fn integer_value(cell: u64, unsigned: bool) -> ValueRef<'static> {
-    if unsigned { ValueRef::Int(cell.into()) } else { ValueRef::Int(cell.cast_signed().into()) }
-}
-
-impl CellSource for Store {
-    fn value(&self, index: usize) -> Option<ValueRef<'_>> {
-        Some(match self {
-            Self::Dictionary(dictionary) => {
-                dictionary.value(dictionary.cells.get(index).copied().unwrap_or_default().into())
-            }
-            Self::Integers { cells, unsigned, .. } => {
-                integer_value(cells.get(index).copied().unwrap_or_default(), *unsigned)
-            }
-            Self::Floats(cells) => ValueRef::Float(f64::from_bits(cells.get(index).copied().unwrap_or_default())),
-            Self::Heap(heap) => heap.value(index),
-        })
-    }
-
-    fn encoding(&self) -> Encoding {
-        match self {
-            Self::Dictionary(dictionary) => dictionary.encoding(),
-            Self::Integers { unsigned: true, .. } => Encoding::PlainU64,
-            Self::Integers { .. } => Encoding::PlainI64,
-            Self::Floats(_) => Encoding::PlainF64,
-            Self::Heap(heap) => heap.encoding(),
-        }
-    }
-
-    fn encode_cell(&self, index: usize, out: &mut Vec<u8>) {
-        match self {
-            Self::Dictionary(dictionary) => {
-                let [low, high] = dictionary.cells.get(index).copied().unwrap_or_default().to_le_bytes();
-                match dictionary.cell_width() {
-                    0 => {}
-                    1 => out.push(low),
-                    _ => out.extend([low, high]),
-                }
-            }
-            Self::Integers { cells, .. } | Self::Floats(cells) => {
-                out.extend(cells.get(index).copied().unwrap_or_default().to_le_bytes());
-            }
-            Self::Heap(heap) => heap.encode_cell(index, out),
-        }
+/// The plain cell of a value.
+#[inline]
+pub(super) fn plain_cell(value: ValueRef<'_>) -> u64 {
+    match value {
+        ValueRef::Float(float) => float.to_bits(),
+        value => plain_integer(value).map_or(0, |(cell, _, _)| cell),
     }
 }
 
-impl ColumnBuilder {
-    pub(super) fn new(hash_seed: u64) -> Self {
-        Self {
-            hash_seed,
-            present: PresentSlots::default(),
-            null_count: 0,
-            store: Store::Dictionary(Dictionary::default()),
+/// What the heap holds of each value.
+pub(super) struct HeapContents<'v> {
+    values: &'v mut dyn Values,
+    is_text: bool,
+    tagged: Vec<u8>,
+}
+
+impl<'v> HeapContents<'v> {
+    pub(super) fn new(values: &'v mut dyn Values, is_text: bool) -> Self {
+        Self { values, is_text, tagged: Vec::new() }
+    }
+}
+
+impl Contents for HeapContents<'_> {
+    fn rewind(&mut self) {
+        self.values.rewind();
+    }
+
+    fn next(&mut self, _spill: &Spill) -> Result<Option<&[u8]>> {
+        let Some((_, value)) = self.values.next()? else { return Ok(None) };
+        self.tagged.clear();
+        value::encode(value, &mut self.tagged);
+        Ok(self.tagged.get(usize::from(self.is_text)..))
+    }
+}
+
+/// What one pass over the values tells.
+struct Survey {
+    segments: SegmentSurvey,
+    kinds: Kinds,
+    dictionary: Option<DictionaryBuilder>,
+}
+
+/// A column whose file is to be written.
+pub(super) struct ColumnBuilder<'v> {
+    values: &'v mut dyn Values,
+    survey: Survey,
+    slot_count: u32,
+}
+
+impl<'v> ColumnBuilder<'v> {
+    /// Reads the values once. `None` where there are none.
+    pub(super) fn new(build: &mut Build<'_, '_>, values: &'v mut dyn Values, slot_count: u32) -> Result<Option<Self>> {
+        let mut segments = SegmentSurvey::new(&mut build.spill);
+        let mut kinds = Kinds::default();
+        let mut dictionary = Some(DictionaryBuilder::new(&mut build.spill));
+        let mut at = 0;
+        values.rewind();
+        while let Some((slot, value)) = values.next()? {
+            segments.add(slot, Some(value), &mut build.spill)?;
+            kinds.add(value);
+            if let Some(entries) = &mut dictionary
+                && !entries.push(value, build.hash_seed, &mut build.spill)?
+                && let Some(full) = dictionary.take()
+            {
+                full.clear(&mut build.spill);
+            }
+            if slot - at >= SEGMENT_LEN {
+                build.meter.add((slot - at).into())?;
+                at = slot;
+            }
         }
-    }
-
-    /// Adds the value of a slot. Slots ascend.
-    pub(super) fn push(&mut self, slot: u32, value: ValueRef<'_>, scratch: &mut Vec<u8>) -> Result<()> {
-        self.store.push(value, self.hash_seed, scratch)?;
-        self.present.insert(slot);
-        self.null_count += u64::from(value.is_null());
-        Ok(())
-    }
-
-    /// Values so far.
-    pub(super) fn len(&self) -> u64 {
-        self.present.count()
-    }
-
-    /// Whether a slot has a value.
-    pub(super) fn contains(&self, slot: u32) -> bool {
-        self.present.contains(slot)
+        build.meter.add((slot_count - at).into())?;
+        segments.finish(slot_count, &mut build.spill)?;
+        if let Some(larger) = dictionary.take_if(|dictionary| dictionary.is_larger_than_other()) {
+            larger.clear(&mut build.spill);
+        }
+        let survey = Survey { segments, kinds, dictionary };
+        Ok((survey.segments.value_count() > 0).then_some(Self { values, survey, slot_count }))
     }
 
     /// Writes the file.
-    pub(super) fn finish(self, slot_count: u32, mut writer: BlockWriter<'_>) -> Result<FileEntry> {
-        let Self { hash_seed, present, null_count, store } = self;
-        let store = match store {
-            Store::Dictionary(dictionary) if dictionary.dictionary_len() > dictionary.alternative_len() => {
-                dictionary.into_other(hash_seed)?
-            }
-            store => store,
-        };
-        // The heap comes first: where its entries go depends on their offset in the file.
-        if let Store::Heap(heap) = &store {
-            let kind = if heap.is_text() { SECTION_TEXT_HEAP } else { SECTION_VALUE_HEAP };
-            heap.write(kind, &mut writer)?;
-        }
-        let summary = write_segments(&store, &present, slot_count, &mut writer)?;
+    pub(super) fn write(self, build: &mut Build<'_, '_>, mut writer: BlockWriter<'_>) -> Result<FileEntry> {
+        let Self { values, survey, slot_count } = self;
+        let Survey { segments, kinds, dictionary } = survey;
         let mut column = Column {
-            distinct_count: distinct_count(&store),
-            null_count,
-            hash_seed,
+            distinct_count: 0,
+            null_count: segments.null_count(),
+            hash_seed: build.hash_seed,
             dictionary_count: 0,
             dictionary_index_len: 0,
             segment_count: slot_count.div_ceil(SEGMENT_LEN),
-            value_types: summary.value_types,
+            value_types: segments.value_types(),
         };
-        if let Store::Dictionary(dictionary) = &store {
-            column.dictionary_count = dictionary.entries.len() as u32;
+        column.distinct_count = if let Some(dictionary) = &dictionary {
+            column.dictionary_count = dictionary.len() as u32;
             column.dictionary_index_len = dictionary.index_len() as u32;
-            write_dictionary(dictionary, &mut writer)?;
-        }
-        writer.section(SECTION_COLUMN, &column.encode())?;
-        writer.finish(slot_count.into(), present.count())
-    }
-}
-
-fn distinct_count(store: &Store) -> u64 {
-    match store {
-        Store::Dictionary(dictionary) => dictionary.entries.len() as u64,
-        Store::Heap(heap) => heap.distinct_count(),
-        Store::Integers { cells, .. } | Store::Floats(cells) => {
-            let mut sorted = cells.clone();
-            sorted.sort_unstable();
-            sorted.dedup();
-            sorted.len() as u64
-        }
-    }
-}
-
-fn write_dictionary(dictionary: &Dictionary, writer: &mut BlockWriter<'_>) -> Result<()> {
-    let mut entries = vec![None; dictionary.entries.len()];
-    let tag_of = |entry: &DictionaryEntry| dictionary.tagged(entry).first().copied().unwrap_or(TAG_NULL);
-    for (kind, wanted) in [(SECTION_TEXT_HEAP, true), (SECTION_VALUE_HEAP, false)] {
-        let section = writer.begin_section(kind)?;
-        for (entry, place) in dictionary.entries.iter().zip(&mut entries) {
-            let tag = tag_of(entry);
-            if Entry::is_inline(tag) || (tag == TAG_TEXT) != wanted {
-                continue;
-            }
-            let tagged = dictionary.tagged(entry);
-            let content = if wanted { tagged.get(1..).unwrap_or_default() } else { tagged };
-            let (_, start) = HeapBuilder::write_entry(content, writer)?;
-            let offset = start - section;
-            let len = entry.len.saturating_sub(1) as u32;
-            *place =
-                Some(if wanted { Entry::Text { offset, len } } else { Entry::Heap { tag, offset: offset + 1, len } });
-        }
-        writer.end_section();
-    }
-    let mut bytes = Vec::with_capacity(entries.len() * 16);
-    let mut counts = Vec::with_capacity(entries.len() * 4);
-    for (entry, place) in dictionary.entries.iter().zip(entries) {
-        let inline = || {
-            let mut payload = [0u8; 8];
-            for (to, from) in payload.iter_mut().zip(dictionary.tagged(entry).iter().skip(1)) {
-                *to = *from;
-            }
-            Entry::Inline { tag: tag_of(entry), payload: u64::from_le_bytes(payload) }
+            let mut cells = dictionary.cells();
+            segments.write(dictionary.encoding(), &mut build.spill, &mut writer, |spill, out| {
+                dictionary.encode_cell(&mut cells, spill, out)
+            })?;
+            dictionary.write(&build.spill, &mut writer)?;
+            dictionary.len() as u64
+        } else if let Some(encoding) = kinds.plain() {
+            write_plain(build, values, &segments, encoding, &mut writer)?
+        } else {
+            write_with_heap(build, values, &segments, kinds.is_text(), &mut writer)?
         };
-        place.unwrap_or_else(inline).encode(&mut bytes);
-        counts.extend(entry.count.to_le_bytes());
+        writer.section(SECTION_COLUMN, &column.encode())?;
+        writer.finish(slot_count.into(), segments.value_count())
     }
-    writer.section(SECTION_DICTIONARY, &bytes)?;
-    writer.section(SECTION_COUNTS, &counts)?;
-    let len = dictionary.index_len();
-    let mut index = vec![NO_ENTRY; len];
-    for (number, entry) in dictionary.entries.iter().enumerate() {
-        let mut place = entry.hash as usize & (len - 1);
-        while index.get(place).is_some_and(|&taken| taken != NO_ENTRY) {
-            place = (place + 1) & (len - 1);
-        }
-        if let Some(empty) = index.get_mut(place) {
-            *empty = number as u32;
+}
+
+/// Writes plain cells; returns how many are distinct.
+fn write_plain(
+    build: &mut Build<'_, '_>,
+    values: &mut dyn Values,
+    segments: &SegmentSurvey,
+    encoding: Encoding,
+    writer: &mut BlockWriter<'_>,
+) -> Result<u64> {
+    let mut distinct = DistinctCells::new(build, segments.value_count());
+    let Build { spill, meter, .. } = build;
+    values.rewind();
+    segments.write(encoding, spill, writer, |spill, out| {
+        let cell = values.next()?.map_or(0, |(_, value)| plain_cell(value));
+        out.extend(cell.to_le_bytes());
+        meter.step()?;
+        distinct.add(cell, spill)
+    })?;
+    distinct.count(build)
+}
+
+/// Writes a heap and cells that point into it; returns how many contents are distinct.
+fn write_with_heap(
+    build: &mut Build<'_, '_>,
+    values: &mut dyn Values,
+    segments: &SegmentSurvey,
+    is_text: bool,
+    writer: &mut BlockWriter<'_>,
+) -> Result<u64> {
+    // The heap comes first: where its entries go depends on their offset in the file.
+    let mut contents = HeapContents::new(values, is_text);
+    let mut heap = write_heap(build, &mut contents, is_text, writer)?;
+    let width = heap.encoding.width();
+    let Build { spill, meter, .. } = build;
+    segments.write(heap.encoding, spill, writer, |spill, out| {
+        let position = heap.cells.next(spill)?.unwrap_or_default();
+        encode_position(position, width, out);
+        meter.step()
+    })?;
+    Ok(heap.distinct_count)
+}
+
+/// Appends a cell that is a position in a heap.
+pub(super) fn encode_position(position: u64, width: u64, out: &mut Vec<u8>) {
+    match width {
+        4 => out.extend((position as u32).to_le_bytes()),
+        _ => out.extend(position.to_le_bytes()),
+    }
+}
+
+/// Parts that cells are dealt out to.
+const PARTS_MAX: u64 = 4096;
+
+/// Cells to be counted, dealt out so that those of one part fit in memory.
+struct DistinctCells {
+    parts: Vec<StreamId>,
+}
+
+impl DistinctCells {
+    fn new(build: &mut Build<'_, '_>, count: u64) -> Self {
+        // Twice what an even share takes, as shares are not quite even.
+        let parts = (count * 16).div_ceil(build.limit as u64 + 1).clamp(1, PARTS_MAX);
+        Self { parts: (0..parts).map(|_| build.spill.stream()).collect() }
+    }
+
+    #[inline]
+    fn add(&mut self, cell: u64, spill: &mut Spill) -> Result<()> {
+        let hash = (cell ^ (cell >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let part = (u128::from(hash) * self.parts.len() as u128) >> 64;
+        match self.parts.get(part as usize) {
+            Some(&part) => spill.append(part, &cell.to_le_bytes()),
+            None => Ok(()),
         }
     }
-    let index: Vec<u8> = index.iter().flat_map(|number| number.to_le_bytes()).collect();
-    writer.section(SECTION_DICTIONARY_INDEX, &index)
+
+    fn count(self, build: &mut Build<'_, '_>) -> Result<u64> {
+        let mut distinct = 0;
+        for part in self.parts {
+            let mut room = (build.spill.len(part) as usize).min(build.limit) / 8;
+            let mut cells: Vec<u64> = Vec::with_capacity(room);
+            let mut reader = StreamReader::new(part);
+            while let Some(cell) = reader.u64(&build.spill)? {
+                if cells.len() > room {
+                    keep_distinct(&mut cells);
+                    room = room.max(cells.len() * 2);
+                }
+                cells.push(cell);
+                build.meter.step()?;
+            }
+            build.spill.clear(part);
+            keep_distinct(&mut cells);
+            distinct += cells.len() as u64;
+        }
+        Ok(distinct)
+    }
+}
+
+fn keep_distinct(cells: &mut Vec<u64>) {
+    cells.sort_unstable();
+    cells.dedup();
 }

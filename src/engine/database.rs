@@ -43,6 +43,8 @@ pub(crate) struct EngineOptions {
     /// Patches with more than this fraction of the cells of the other files are merged into them.
     pub(crate) merge_fraction: f64,
     pub(crate) auto_checkpoint: AutoCheckpoint,
+    /// Memory that checkpoints and compaction may take to build files, in bytes.
+    pub(crate) memory_budget: usize,
 }
 
 /// How a database was found when it was opened.

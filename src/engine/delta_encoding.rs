@@ -2,7 +2,7 @@
 
 use super::block_writer::BlockWriter;
 use super::column_builder::plain_integer;
-use super::heap_builder::HeapBuilder;
+use super::heap_builder::write_entry;
 use crate::error::Result;
 use crate::format::column::{DICTIONARY_COUNT_MAX, ENTRY_LEN, Encoding, Entry, SECTION_TEXT_HEAP, SECTION_VALUE_HEAP};
 use crate::format::heap::ENTRY_ALIGNMENT;
@@ -177,7 +177,7 @@ impl<T: std::hash::Hash + Eq + Copy> HeapEntries<T> {
         for content in contents.into_iter().flatten() {
             bytes.clear();
             encode(content, &mut bytes);
-            let (entry, offset) = HeapBuilder::write_entry(&bytes, writer)?;
+            let (entry, offset) = write_entry(&bytes, writer)?;
             self.places.push((entry - start, offset - start));
         }
         writer.end_section();

@@ -1,60 +1,91 @@
-//! Building a new database from records, without the log.
+//! Building a new database from records, without the log, in bounded memory.
+//!
+//! Keys and the values of each dimension are streams in order of arrival, by row. When all are there, rows get their slots: keys are
+//! numbered as the contents of a heap are, so that a key that came before leads to the slot of its first row. Then one file is built after
+//! the other.
 
 use super::axis_builder::AxisBuilder;
-use super::background::AutoCheckpoint;
-use super::batch::{Step, encoded_attributes};
 use super::block_writer::{BlockWriter, FileSpec};
-use super::column_builder::ColumnBuilder;
-use super::database::{Database, Durability, EngineOptions, new_manifest, replace_manifest};
+use super::column_builder::{ColumnBuilder, Values};
+use super::database::{new_manifest, replace_manifest};
+use super::late_values::{ValueReader, in_slot_order};
+use super::meter::Meter;
+use super::numbering::{Build, Contents, FirstUses, Numbered, StreamContents, number};
+use super::spill::{Spill, StreamId, StreamReader, encode_number};
 use super::writer::now;
 use crate::error::{Error, Result};
 use crate::format::block_file::{AXIS_MAGIC, COLUMN_MAGIC, Identity, NO_DIMENSION};
-use crate::format::manifest::{DimensionEntry, Manifest, axis_name, column_name};
+use crate::format::manifest::{DimensionEntry, FileEntry, Manifest, axis_name, column_name};
 use crate::format::value;
 use crate::model::{KeyRef, NAME_LEN_MAX, Slot, VALUE_LEN_MAX, ValueRef, ValueTooLarge};
-use crate::progress::{Progress, ProgressFn};
+use crate::progress::ProgressFn;
 use crate::storage::{ReplaceError, Storage};
-use hashbrown::HashTable;
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// Records of a key that came before, committed at the end in batches of so many.
-const BATCH_LEN: usize = 10_000;
-
-/// Gathers records; writes nothing before [`finish`](Self::finish).
+/// Gathers records; writes no file with a name before [`finish`](Self::finish).
 #[derive(Debug)]
 pub(crate) struct Loader {
     manifest: Manifest,
-    axis: AxisBuilder,
-    next_slot: u32,
-    /// The last key, while all keys are integers in ascending order and so cannot repeat.
-    ascending: Option<i128>,
-    /// Slots by key, once keys can repeat.
-    slots: Option<HashTable<u32>>,
-    columns: Vec<(Box<str>, ColumnBuilder)>,
+    memory_budget: usize,
+    spill: Spill,
+    row_count: u32,
+    keys: Keys,
+    dimensions: Vec<Dimension>,
     by_name: HashMap<Box<str>, usize>,
-    /// Changes of points that are there already, to be committed at the end.
-    repeated: Vec<Step>,
-    /// Records whose key came before.
-    merged: u64,
+    /// The dimension after the one that was found last: records mostly name the same ones in the same order.
+    guess: usize,
+    /// Numbers the records, refused ones included.
+    record: u64,
+    /// A record could be written in part only.
+    is_broken: bool,
     scratch: Vec<u8>,
 }
 
+#[derive(Debug)]
+struct Keys {
+    /// The first key, while all keys are consecutive integers. They are not stored then.
+    dense: Option<i128>,
+    /// The last key, while all keys are integers in ascending order and so cannot repeat.
+    ascending: Option<i128>,
+    /// Tagged keys by row, each behind its length.
+    stream: StreamId,
+}
+
+#[derive(Debug)]
+struct Dimension {
+    name: Box<str>,
+    /// Values by row.
+    stream: StreamId,
+    next_row: u32,
+    value_count: u64,
+    /// The last record that names it.
+    record: u64,
+}
+
 impl Loader {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(storage: Arc<dyn Storage>, memory_budget: usize) -> Self {
+        let mut spill = Spill::new(storage, Build::share(memory_budget));
+        let keys = Keys { dense: None, ascending: Some(i128::MIN), stream: spill.stream() };
         Self {
             manifest: new_manifest(Vec::new()),
-            axis: AxisBuilder::new(),
-            next_slot: 0,
-            ascending: Some(i128::MIN),
-            slots: None,
-            columns: Vec::new(),
+            memory_budget,
+            spill,
+            row_count: 0,
+            keys,
+            dimensions: Vec::new(),
             by_name: HashMap::new(),
-            repeated: Vec::new(),
-            merged: 0,
+            guess: 0,
+            record: 0,
+            is_broken: false,
             scratch: Vec::new(),
         }
+    }
+
+    /// Changes how much memory may be used from here on.
+    pub(crate) fn set_memory_budget(&mut self, memory_budget: usize) {
+        self.memory_budget = memory_budget;
+        self.spill.set_limit(Build::share(memory_budget));
     }
 
     /// Adds a record. One whose key came before changes that point.
@@ -70,125 +101,134 @@ impl Loader {
         }
         // All names before the first is defined: a record that is refused leaves nothing.
         attributes.iter().try_for_each(|(name, _)| check_name(name))?;
-        for (name, _) in &attributes {
-            self.dimension(name)?;
-        }
-        if self.is_repeated(key) {
-            self.merged += 1;
-            return self.change(key, attributes);
-        }
-        if self.next_slot > Slot::MAX.0 {
+        self.check_whole()?;
+        if self.row_count > Slot::MAX.0 {
             return Err(Error::TooManyPoints);
         }
-        let slot = self.next_slot;
-        self.axis.push(slot, key)?;
-        self.next_slot += 1;
-        self.remember(key, slot);
-        let mut again = Vec::new();
+        self.record += 1;
+        let mut values: Vec<(usize, ValueRef<'_>)> = Vec::with_capacity(attributes.len());
         for (name, value) in attributes {
-            let index = self.by_name.get(name).copied().unwrap_or(usize::MAX);
-            match self.columns.get_mut(index) {
-                Some((_, column)) if !column.contains(slot) => column.push(slot, value, &mut self.scratch)?,
+            let index = self.index_of(name)?;
+            match self.dimensions.get_mut(index) {
+                Some(dimension) if dimension.record != self.record => {
+                    dimension.record = self.record;
+                    values.push((index, value));
+                }
                 // A name that comes twice: the last value counts.
-                _ => again.push((name, value)),
+                _ => values.iter_mut().filter(|(other, _)| *other == index).for_each(|(_, old)| *old = value),
             }
         }
-        if again.is_empty() { Ok(()) } else { self.change(key, again) }
+        let written = self.write(key, &values);
+        self.is_broken = written.is_err();
+        written
     }
 
-    /// Puts off the change of a point that is there already.
-    fn change(&mut self, key: KeyRef<'_>, attributes: Vec<(&str, ValueRef<'_>)>) -> Result<()> {
-        let pairs = attributes.into_iter().map(|(name, value)| Ok((name, Some(value.to_buf()))));
-        let attributes = encoded_attributes(pairs)?;
-        self.repeated.push(Step::Upsert { key: key.to_key(), attributes, position: None });
+    fn check_whole(&self) -> Result<()> {
+        if self.is_broken {
+            return Err(Error::invalid_argument("an earlier record could not be written, so the load cannot go on"));
+        }
         Ok(())
+    }
+
+    /// Appends a record to the streams.
+    fn write(&mut self, key: KeyRef<'_>, values: &[(usize, ValueRef<'_>)]) -> Result<()> {
+        self.write_key(key)?;
+        let Self { spill, dimensions, scratch, row_count, .. } = self;
+        for &(index, value) in values {
+            let Some(dimension) = dimensions.get_mut(index) else { continue };
+            scratch.clear();
+            encode_number((*row_count - dimension.next_row).into(), scratch);
+            encode_number(value::payload_len(value) as u64 + 1, scratch);
+            value::encode(value, scratch);
+            spill.append(dimension.stream, scratch)?;
+            dimension.next_row = *row_count + 1;
+            dimension.value_count += 1;
+        }
+        self.row_count += 1;
+        Ok(())
+    }
+
+    fn write_key(&mut self, key: KeyRef<'_>) -> Result<()> {
+        let row = i128::from(self.row_count);
+        let int = if let ValueRef::Int(int) = key.value() { Some(int) } else { None };
+        if row == 0 {
+            self.keys.dense = int;
+        }
+        if let Some(first) = self.keys.dense
+            && int != Some(first + row)
+        {
+            self.keys.dense = None;
+            for int in first..first + row {
+                self.append_key(ValueRef::Int(int))?;
+            }
+        }
+        if self.keys.dense.is_none() {
+            self.append_key(key.value())?;
+        }
+        self.keys.ascending = int.filter(|&int| self.keys.ascending.is_some_and(|last| int > last));
+        Ok(())
+    }
+
+    fn append_key(&mut self, key: ValueRef<'_>) -> Result<()> {
+        self.scratch.clear();
+        encode_number(value::payload_len(key) as u64 + 1, &mut self.scratch);
+        value::encode(key, &mut self.scratch);
+        self.spill.append(self.keys.stream, &self.scratch)
     }
 
     /// Makes a dimension before it is used, so that it has its place among the others.
     pub(crate) fn dimension(&mut self, name: &str) -> Result<()> {
-        if self.by_name.contains_key(name) { Ok(()) } else { self.define(name) }
+        self.index_of(name).map(|_| ())
     }
 
-    fn define(&mut self, name: &str) -> Result<()> {
+    fn index_of(&mut self, name: &str) -> Result<usize> {
+        if self.dimensions.get(self.guess).is_none_or(|dimension| *dimension.name != *name) {
+            self.guess = match self.by_name.get(name) {
+                Some(&index) => index,
+                None => self.define(name)?,
+            };
+        }
+        let index = self.guess;
+        self.guess = if index + 1 < self.dimensions.len() { index + 1 } else { 0 };
+        Ok(index)
+    }
+
+    fn define(&mut self, name: &str) -> Result<usize> {
         check_name(name)?;
-        let index = self.columns.len();
-        self.columns.push((name.into(), ColumnBuilder::new(self.manifest.hash_seed)));
+        let index = self.dimensions.len();
+        let stream = self.spill.stream();
+        self.dimensions.push(Dimension { name: name.into(), stream, next_row: 0, value_count: 0, record: 0 });
         self.by_name.insert(name.into(), index);
-        Ok(())
+        Ok(index)
     }
 
-    fn is_repeated(&mut self, key: KeyRef<'_>) -> bool {
-        if let (Some(last), ValueRef::Int(int)) = (self.ascending, key.value())
-            && int > last
-        {
-            return false;
-        }
-        let seed = self.manifest.hash_seed;
-        let axis = &self.axis;
-        let hash_of = |slot: &u32| value::hash(axis.key(*slot), seed);
-        let slots = self.slots.get_or_insert_with(|| {
-            let mut slots = HashTable::with_capacity(self.next_slot as usize);
-            for slot in 0..self.next_slot {
-                slots.insert_unique(hash_of(&slot), slot, hash_of);
-            }
-            slots
-        });
-        self.ascending = None;
-        slots.find(value::hash(key.value(), seed), |&slot| axis.key(slot) == key.value()).is_some()
-    }
-
-    fn remember(&mut self, key: KeyRef<'_>, slot: u32) {
-        if let (Some(last), ValueRef::Int(int)) = (&mut self.ascending, key.value()) {
-            *last = int;
-        }
-        let seed = self.manifest.hash_seed;
-        let axis = &self.axis;
-        if let Some(slots) = &mut self.slots {
-            slots.insert_unique(value::hash(key.value(), seed), slot, |&slot| value::hash(axis.key(slot), seed));
-        }
-    }
-
-    /// Writes the database into an empty directory. Returns the number of points and of records that were merged.
-    pub(crate) fn finish(self, storage: &Arc<dyn Storage>, progress: &mut ProgressFn<'_>) -> Result<(u64, u64)> {
-        let Self { mut manifest, axis, columns, repeated, merged, next_slot, .. } = self;
+    /// Writes the database into its empty directory. Returns the number of points and of records that were merged.
+    pub(crate) fn finish(self, progress: &mut ProgressFn<'_>) -> Result<(u64, u64)> {
+        self.check_whole()?;
+        let Self { mut manifest, memory_budget, spill, row_count, keys, dimensions, .. } = self;
         manifest.generation = 1;
-        if next_slot > 0 {
+        if row_count > 0 {
             manifest.last_sequence = 1;
             manifest.last_commit_time = now();
         }
-        let total = columns.len() as u64 + 1;
-        let mut report = |done: u64| match progress(Progress {
-            phase: "writing columns",
-            done,
-            total: Some(total),
-            unit: "columns",
-        }) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Error::Cancelled),
-        };
-        manifest.slot_count = axis.slot_count();
-        manifest.point_count = axis.slot_count();
-        let points = u64::from(next_slot);
-        if next_slot > 0 {
-            let hash_seed = manifest.hash_seed;
-            let writer = writer(&**storage, &mut manifest, axis_name(1), AXIS_MAGIC, NO_DIMENSION)?;
-            manifest.axis = Some(axis.finish(hash_seed, writer)?);
+        let total = (dimensions.len() as u64 + 1) * u64::from(row_count);
+        let mut meter = Meter::new(progress, total);
+        let mut rows = Rows { spill: &spill, numbering: None, slot_count: row_count, memory_budget };
+        if keys.ascending.is_none() {
+            rows.merge(&keys, manifest.hash_seed, &mut meter)?;
         }
-        for (index, (name, column)) in columns.into_iter().enumerate() {
-            report(index as u64 + 1)?;
+        rows.write_axis(&mut manifest, &keys, &mut meter)?;
+        for (index, dimension) in dimensions.into_iter().enumerate() {
             let id = index as u32;
-            let mut file = None;
-            if column.len() > 0 {
-                let writer = writer(&**storage, &mut manifest, column_name(id, 1), COLUMN_MAGIC, id)?;
-                file = Some(column.finish(next_slot, writer)?);
-            }
-            manifest.dimensions.push(DimensionEntry { id, name: name.into(), file });
+            let file = rows.write_column(&mut manifest, id, &dimension, &mut meter)?;
+            manifest.dimensions.push(DimensionEntry { id, name: dimension.name.into(), file });
         }
         manifest.next_dimension_id = manifest.dimensions.len() as u64;
+        let storage = spill.storage();
         storage.sync_directory()?;
         replace_manifest(&**storage, &manifest).map_err(ReplaceError::into_storage_error)?;
-        apply_repeated(storage, repeated, progress)?;
-        Ok((points, merged))
+        let points = u64::from(rows.slot_count);
+        Ok((points, u64::from(row_count) - points))
     }
 }
 
@@ -202,33 +242,186 @@ fn check_name(name: &str) -> Result<()> {
     )))
 }
 
-fn writer<'s>(
-    storage: &'s dyn Storage,
-    manifest: &mut Manifest,
-    name: String,
-    magic: [u8; 8],
-    dimension_id: u32,
-) -> Result<BlockWriter<'s>> {
-    let identity = Identity { database_id: manifest.database_id, file_id: manifest.next_file_id };
-    manifest.next_file_id += 1;
-    BlockWriter::create(FileSpec { storage, name, magic, identity, generation: manifest.generation, dimension_id })
+/// The streams of all records, and the slots of their rows.
+struct Rows<'s> {
+    spill: &'s Spill,
+    /// Slots by row, where these are not the same.
+    numbering: Option<(Spill, Numbered)>,
+    slot_count: u32,
+    memory_budget: usize,
 }
 
-/// Commits what came for keys that were there already.
-fn apply_repeated(storage: &Arc<dyn Storage>, repeated: Vec<Step>, progress: &mut ProgressFn<'_>) -> Result<()> {
-    if repeated.is_empty() {
-        return Ok(());
+/// The keys of all rows.
+struct RowKeys<'s> {
+    spill: &'s Spill,
+    contents: StreamContents,
+}
+
+impl Contents for RowKeys<'_> {
+    fn rewind(&mut self) {
+        self.contents.rewind();
     }
-    let options = EngineOptions {
-        durability: Durability::Eventual,
-        merge_fraction: 0.0,
-        auto_checkpoint: AutoCheckpoint { log_len: None, in_background: false },
-    };
-    let database = Database::open(Arc::clone(storage), options)?;
-    let mut steps = repeated.into_iter().peekable();
-    while steps.peek().is_some() {
-        database.commit(steps.by_ref().take(BATCH_LEN).collect())?;
+
+    fn next(&mut self, _spill: &Spill) -> Result<Option<&[u8]>> {
+        self.contents.next(self.spill)
     }
-    database.checkpoint(progress)?;
-    database.close()
+}
+
+/// Keys that are consecutive integers.
+struct DenseKeys {
+    first: i128,
+    next: u32,
+    count: u32,
+}
+
+impl Values for DenseKeys {
+    fn rewind(&mut self) {
+        self.next = 0;
+    }
+
+    fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>> {
+        if self.next == self.count {
+            return Ok(None);
+        }
+        let slot = self.next;
+        self.next += 1;
+        Ok(Some((slot, ValueRef::Int(self.first + i128::from(slot)))))
+    }
+}
+
+/// Keys in slot order: those of rows whose key did not come before.
+struct SlotKeys<'s> {
+    spill: &'s Spill,
+    reader: StreamReader,
+    next: u32,
+    numbering: Option<(&'s Spill, &'s Numbered)>,
+    uses: Option<FirstUses>,
+}
+
+impl Values for SlotKeys<'_> {
+    fn rewind(&mut self) {
+        self.reader.rewind();
+        self.next = 0;
+        self.uses = self.numbering.map(|(_, numbered)| FirstUses::new(numbered));
+    }
+
+    fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>> {
+        if let (Some(uses), Some((spill, _))) = (&mut self.uses, self.numbering) {
+            while let Some((_, false)) = uses.next(spill)? {
+                self.reader.content(self.spill)?;
+            }
+        }
+        let Some(tagged) = self.reader.content(self.spill)? else { return Ok(None) };
+        let slot = self.next;
+        self.next += 1;
+        Ok(Some((slot, decode(tagged))))
+    }
+}
+
+/// The values of a dimension in slot order.
+struct SlotValues<'s> {
+    spill: &'s Spill,
+    reader: ValueReader,
+}
+
+impl Values for SlotValues<'_> {
+    fn rewind(&mut self) {
+        self.reader.rewind();
+    }
+
+    fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>> {
+        Ok(self.reader.next(self.spill)?.map(|(slot, tagged)| (slot, decode(tagged))))
+    }
+}
+
+/// A value that the loader encoded: it always decodes.
+fn decode(tagged: &[u8]) -> ValueRef<'_> {
+    value::decode(tagged).unwrap_or(ValueRef::Null)
+}
+
+impl Rows<'_> {
+    fn build<'b, 'p>(&self, hash_seed: u64, meter: &'b mut Meter<'p>) -> Build<'b, 'p> {
+        Build::new(Arc::clone(self.spill.storage()), self.memory_budget, hash_seed, meter)
+    }
+
+    /// Finds rows whose key came before.
+    fn merge(&mut self, keys: &Keys, hash_seed: u64, meter: &mut Meter<'_>) -> Result<()> {
+        let mut build = self.build(hash_seed, meter);
+        let mut contents = RowKeys { spill: self.spill, contents: StreamContents::new(keys.stream) };
+        let numbered = number(&mut build, &mut contents)?;
+        if numbered.distinct < numbered.count {
+            self.slot_count = numbered.distinct as u32;
+            self.numbering = Some((build.spill, numbered));
+        }
+        Ok(())
+    }
+
+    fn writer(
+        &self,
+        manifest: &mut Manifest,
+        name: String,
+        magic: [u8; 8],
+        dimension_id: u32,
+    ) -> Result<BlockWriter<'_>> {
+        let identity = Identity { database_id: manifest.database_id, file_id: manifest.next_file_id };
+        manifest.next_file_id += 1;
+        let (storage, generation) = (&**self.spill.storage(), manifest.generation);
+        BlockWriter::create(FileSpec { storage, name, magic, identity, generation, dimension_id })
+    }
+
+    fn write_axis(&self, manifest: &mut Manifest, keys: &Keys, meter: &mut Meter<'_>) -> Result<()> {
+        manifest.slot_count = self.slot_count;
+        manifest.point_count = self.slot_count;
+        if self.slot_count == 0 {
+            return Ok(());
+        }
+        let mut dense;
+        let mut stored;
+        let keys: &mut dyn Values = match keys.dense {
+            Some(first) => {
+                dense = DenseKeys { first, next: 0, count: self.slot_count };
+                &mut dense
+            }
+            None => {
+                let numbering = self.numbering.as_ref().map(|(spill, numbered)| (spill, numbered));
+                let reader = StreamReader::new(keys.stream);
+                stored = SlotKeys { spill: self.spill, reader, next: 0, numbering, uses: None };
+                &mut stored
+            }
+        };
+        let mut build = self.build(manifest.hash_seed, meter);
+        let builder = AxisBuilder::new(&mut build, keys, self.slot_count)?;
+        let writer = self.writer(manifest, axis_name(manifest.generation), AXIS_MAGIC, NO_DIMENSION)?;
+        manifest.axis = Some(builder.write(&mut build, writer)?);
+        Ok(())
+    }
+
+    fn write_column(
+        &self,
+        manifest: &mut Manifest,
+        id: u32,
+        dimension: &Dimension,
+        meter: &mut Meter<'_>,
+    ) -> Result<Option<FileEntry>> {
+        if dimension.value_count == 0 {
+            meter.add(self.slot_count.into())?;
+            return Ok(None);
+        }
+        let limit = Build::share(self.memory_budget);
+        let mut ordered = Spill::new(Arc::clone(self.spill.storage()), limit);
+        let (spill, stream) = match &self.numbering {
+            None => (self.spill, dimension.stream),
+            Some((slots_spill, numbered)) => {
+                let values = (dimension.stream, self.spill);
+                let slots = (numbered.numbers, slots_spill);
+                let stream = in_slot_order(values, slots, self.slot_count, (&mut ordered, limit), meter)?;
+                (&ordered, stream)
+            }
+        };
+        let mut values = SlotValues { spill, reader: ValueReader::new(stream) };
+        let mut build = self.build(manifest.hash_seed, meter);
+        let Some(builder) = ColumnBuilder::new(&mut build, &mut values, self.slot_count)? else { return Ok(None) };
+        let writer = self.writer(manifest, column_name(id, manifest.generation), COLUMN_MAGIC, id)?;
+        builder.write(&mut build, writer).map(Some)
+    }
 }

@@ -1,10 +1,12 @@
 //! Writing a patch file: heaps that all delta columns share, then the columns, the key index, the directory.
 
-use super::axis_builder::{BuiltIndex, build_index};
 use super::block_writer::BlockWriter;
+use super::column_builder::Values;
 use super::counts::CountChanges;
 use super::delta::DeltaCells;
 use super::delta_encoding::{DeltaEncoding, Heaps};
+use super::index_builder::{IndexSummary, write_index};
+use super::numbering::Build;
 use super::segment_writer::{Gathered, choose_presence, encode_presence};
 use crate::error::Result;
 use crate::format::column::{
@@ -46,8 +48,31 @@ struct PlannedColumn<'s, 'a> {
     has_counts: bool,
 }
 
+/// The keys that a patch puts somewhere.
+struct DeltaKeys<'c, 'a> {
+    cells: &'c DeltaCells<'a>,
+    next: usize,
+}
+
+impl Values for DeltaKeys<'_, '_> {
+    fn rewind(&mut self) {
+        self.next = 0;
+    }
+
+    fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>> {
+        while let (Some(&slot), Some(&key)) = (self.cells.slots.get(self.next), self.cells.values.get(self.next)) {
+            self.next += 1;
+            if let Some(key) = key {
+                return Ok(Some((slot, key)));
+            }
+        }
+        Ok(None)
+    }
+}
+
 /// Writes the file. `sources` ascend by dimension.
 pub(super) fn write_patch(
+    build: &mut Build<'_, '_>,
     sources: &[DeltaSource<'_>],
     mut summary: PatchSummary,
     mut writer: BlockWriter<'_>,
@@ -97,12 +122,11 @@ pub(super) fn write_patch(
         ..PatchDescriptor::default()
     };
     if let Some(axis) = sources.iter().find(|source| source.dimension_id == AXIS_DELTA) {
-        let keys = || axis.cells.slots.iter().zip(&axis.cells.values).filter_map(|(&slot, key)| Some((slot, (*key)?)));
-        let count = keys().count() as u64;
+        let count = axis.cells.values.iter().flatten().count() as u64;
         if count > 0 {
-            let index = build_index(count, keys, summary.hash_seed);
-            index.write(&mut writer)?;
-            let BuiltIndex { bucket_count, hash_seed, chain_len_max, .. } = index;
+            let mut keys = DeltaKeys { cells: &axis.cells, next: 0 };
+            let IndexSummary { bucket_count, hash_seed, chain_len_max } =
+                write_index(build, &mut keys, count, &mut writer)?;
             descriptor = PatchDescriptor { bucket_count, hash_seed, chain_len_max, ..descriptor };
         }
     }

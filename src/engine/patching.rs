@@ -2,6 +2,8 @@
 
 use super::block_writer::{BlockWriter, FileSpec};
 use super::delta::Delta;
+use super::meter::Meter;
+use super::numbering::Build;
 use super::patch_writer::{DeltaSource, PatchSummary, write_patch};
 use super::view::{Moment, View};
 use crate::error::{Error, Result};
@@ -11,6 +13,7 @@ use crate::format::patch::AXIS_DELTA;
 use crate::progress::{Progress, ProgressFn};
 use crate::storage::Storage;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// A read asks each patch that may concern it, so there are no more than this.
 const PATCH_COUNT_MAX: usize = 8;
@@ -55,7 +58,9 @@ impl Form {
 
 /// A generation that differs from the one before it by a patch.
 pub(super) struct Patching<'a> {
-    pub(super) storage: &'a dyn Storage,
+    pub(super) storage: &'a Arc<dyn Storage>,
+    /// Memory that building the key index may take, in bytes.
+    pub(super) memory_budget: usize,
     /// The files, and the overlay to write down as the active one; nothing else may be committed to it.
     pub(super) view: &'a View,
     pub(super) moment: Moment,
@@ -104,7 +109,7 @@ impl Patching<'_> {
         let identity = Identity { database_id: manifest.database_id, file_id: manifest.next_file_id };
         manifest.next_file_id += 1;
         let writer = BlockWriter::create(FileSpec {
-            storage: self.storage,
+            storage: &**self.storage,
             name: name.to_owned(),
             magic: PATCH_MAGIC,
             identity,
@@ -112,7 +117,10 @@ impl Patching<'_> {
             dimension_id: NO_DIMENSION,
         })?;
         let summary = PatchSummary { slot_count: manifest.slot_count, base_next, hash_seed: manifest.hash_seed };
-        manifest.patches.push(write_patch(sources, summary, writer)?);
+        let mut ignore = crate::progress::ignore;
+        let mut meter = Meter::new(&mut ignore, 0);
+        let mut build = Build::new(Arc::clone(self.storage), self.memory_budget, summary.hash_seed, &mut meter);
+        manifest.patches.push(write_patch(&mut build, sources, summary, writer)?);
         Ok(())
     }
 

@@ -2,21 +2,25 @@
 
 use super::axis_builder::AxisBuilder;
 use super::block_writer::{BlockWriter, FileSpec};
-use super::column_builder::{ColumnBuilder, PresentSlots};
+use super::column_builder::{ColumnBuilder, PresentSlots, Values};
 use super::column_tiers::ColumnTiers;
+use super::meter::Meter;
+use super::numbering::Build;
 use super::patch::{DeltaColumn, Patch};
 use super::view::{Changes, DimensionName, Moment, View};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::format::block_file::{AXIS_MAGIC, COLUMN_MAGIC, Identity, NO_DIMENSION};
 use crate::format::manifest::{DimensionEntry, FileEntry, Manifest, axis_name, column_name};
-use crate::model::DimensionId;
-use crate::progress::{Progress, ProgressFn};
+use crate::model::{DimensionId, ValueRef};
+use crate::progress::ProgressFn;
 use crate::storage::Storage;
-use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// What to write.
 pub(super) struct Rebuild<'a> {
-    pub(super) storage: &'a dyn Storage,
+    pub(super) storage: &'a Arc<dyn Storage>,
+    /// Memory that building may take, in bytes.
+    pub(super) memory_budget: usize,
     /// The base and the overlay to fold into it; nothing else may be committed to it.
     pub(super) view: &'a View,
     pub(super) moment: Moment,
@@ -29,24 +33,71 @@ pub(super) struct Rebuild<'a> {
 /// A dimension that gets a new file, and its place in the manifest.
 type Rebuilt<'a> = (usize, DimensionName<'a>);
 
-/// Slots between two reports of progress.
-const PROGRESS_STEP: u32 = 65_536;
-
-/// Counts what is done, and asks whether to go on.
-struct Meter<'p, 'f> {
-    report: &'p mut ProgressFn<'f>,
-    done: u64,
-    total: u64,
+/// The keys by slot, as they are to be.
+struct RebuiltKeys<'r, 'a> {
+    rebuild: &'r Rebuild<'a>,
+    /// Slots that have something else than the base.
+    changed: &'r PresentSlots,
+    next: u32,
+    end: u32,
 }
 
-impl Meter<'_, '_> {
-    fn add(&mut self, slots: u32) -> Result<()> {
-        self.done += u64::from(slots);
-        let progress = Progress { phase: "writing columns", done: self.done, total: Some(self.total), unit: "cells" };
-        match (self.report)(progress) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Error::Cancelled),
+impl Values for RebuiltKeys<'_, '_> {
+    fn rewind(&mut self) {
+        self.next = 0;
+    }
+
+    fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>> {
+        let view = self.rebuild.view;
+        while self.next < self.end {
+            let slot = self.next;
+            self.next += 1;
+            let old = self.rebuild.old_slot(slot);
+            let key = if self.changed.contains(old) {
+                view.key_at(old, u64::MAX)?.map(|(key, _)| key)
+            } else {
+                view.generation.axis().base().map_or(Ok(None), |axis| axis.key_at(old))?
+            };
+            if let Some(key) = key {
+                return Ok(Some((slot, key.value())));
+            }
         }
+        Ok(None)
+    }
+}
+
+/// The values of a dimension by slot, as they are to be.
+struct RebuiltValues<'r, 'a> {
+    rebuild: &'r Rebuild<'a>,
+    dimension: DimensionId,
+    /// Slots that have something else than the base.
+    changed: &'r PresentSlots,
+    next: u32,
+    end: u32,
+}
+
+impl Values for RebuiltValues<'_, '_> {
+    fn rewind(&mut self) {
+        self.next = 0;
+    }
+
+    fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>> {
+        let view = self.rebuild.view;
+        let base = view.generation.column(self.dimension).and_then(ColumnTiers::base);
+        while self.next < self.end {
+            let slot = self.next;
+            self.next += 1;
+            let old = self.rebuild.old_slot(slot);
+            let value = if self.changed.contains(old) {
+                view.cell(self.dimension, old, u64::MAX)?
+            } else {
+                base.map_or(Ok(None), |column| column.get(old))?
+            };
+            if let Some(value) = value {
+                return Ok(Some((slot, value)));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -83,7 +134,7 @@ impl<'a> Rebuild<'a> {
         let slot_count = self.order.map_or(self.moment.slot_count, |order| order.len() as u32);
         let axis_changes = everything || !changes.slots.is_empty() || patched.count() > 0;
         let columns = rebuilt.len() as u64 + u64::from(axis_changes);
-        let mut meter = Meter { report: progress, done: 0, total: columns * u64::from(slot_count) };
+        let mut meter = Meter::new(progress, columns * u64::from(slot_count));
 
         if axis_changes {
             let mut changed = patched.clone();
@@ -168,7 +219,7 @@ impl<'a> Rebuild<'a> {
         manifest.next_file_id += 1;
         written.push(name.clone());
         BlockWriter::create(FileSpec {
-            storage: self.storage,
+            storage: &**self.storage,
             name,
             magic,
             identity: Identity { database_id: manifest.database_id, file_id },
@@ -183,32 +234,17 @@ impl<'a> Rebuild<'a> {
         changed: &PresentSlots,
         slot_count: u32,
         written: &mut Vec<String>,
-        meter: &mut Meter<'_, '_>,
+        meter: &mut Meter<'_>,
     ) -> Result<()> {
-        let mut builder = AxisBuilder::new();
-        for slot in 0..slot_count {
-            let old = self.old_slot(slot);
-            let key = if changed.contains(old) {
-                self.view.key_at(old, u64::MAX)?.map(|(key, _)| key)
-            } else {
-                self.view.generation.axis().base().map_or(Ok(None), |axis| axis.key_at(old))?
-            };
-            if let Some(key) = key {
-                builder.push(slot, key)?;
-            }
-            if (slot + 1) % PROGRESS_STEP == 0 {
-                meter.add(PROGRESS_STEP)?;
-            }
-        }
-        meter.add(slot_count % PROGRESS_STEP)?;
+        let mut keys = RebuiltKeys { rebuild: self, changed, next: 0, end: slot_count };
+        let mut build = self.build(manifest.hash_seed, meter);
+        let builder = AxisBuilder::new(&mut build, &mut keys, slot_count)?;
         manifest.slot_count = builder.slot_count();
         manifest.point_count = builder.point_count() as u32;
         manifest.axis = None;
         if builder.slot_count() > 0 {
-            let name = axis_name(manifest.generation);
-            let hash_seed = manifest.hash_seed;
-            let writer = self.writer(manifest, name, AXIS_MAGIC, NO_DIMENSION, written)?;
-            manifest.axis = Some(builder.finish(hash_seed, writer)?);
+            let writer = self.writer(manifest, axis_name(manifest.generation), AXIS_MAGIC, NO_DIMENSION, written)?;
+            manifest.axis = Some(builder.write(&mut build, writer)?);
         }
         Ok(())
     }
@@ -220,31 +256,17 @@ impl<'a> Rebuild<'a> {
         changed: &PresentSlots,
         slot_count: u32,
         written: &mut Vec<String>,
-        meter: &mut Meter<'_, '_>,
+        meter: &mut Meter<'_>,
     ) -> Result<Option<FileEntry>> {
-        let base = self.view.generation.column(dimension.id).and_then(ColumnTiers::base);
-        let mut builder = ColumnBuilder::new(manifest.hash_seed);
-        let mut scratch = Vec::new();
-        for slot in 0..slot_count {
-            let old = self.old_slot(slot);
-            let value = if changed.contains(old) {
-                self.view.cell(dimension.id, old, u64::MAX)?
-            } else {
-                base.map_or(Ok(None), |column| column.get(old))?
-            };
-            if let Some(value) = value {
-                builder.push(slot, value, &mut scratch)?;
-            }
-            if (slot + 1) % PROGRESS_STEP == 0 {
-                meter.add(PROGRESS_STEP)?;
-            }
-        }
-        meter.add(slot_count % PROGRESS_STEP)?;
-        if builder.len() == 0 {
-            return Ok(None);
-        }
+        let mut values = RebuiltValues { rebuild: self, dimension: dimension.id, changed, next: 0, end: slot_count };
+        let mut build = self.build(manifest.hash_seed, meter);
+        let Some(builder) = ColumnBuilder::new(&mut build, &mut values, slot_count)? else { return Ok(None) };
         let name = column_name(dimension.id.0, manifest.generation);
         let writer = self.writer(manifest, name, COLUMN_MAGIC, dimension.id.0, written)?;
-        builder.finish(slot_count, writer).map(Some)
+        builder.write(&mut build, writer).map(Some)
+    }
+
+    fn build<'b, 'p>(&self, hash_seed: u64, meter: &'b mut Meter<'p>) -> Build<'b, 'p> {
+        Build::new(Arc::clone(self.storage), self.memory_budget, hash_seed, meter)
     }
 }

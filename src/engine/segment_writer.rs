@@ -1,93 +1,195 @@
-//! Cutting a column into segments: cells, presence, statistics, descriptors.
+//! Cutting a column into segments: presence and statistics as values pass by, then cells and descriptors.
 
 use super::block_writer::BlockWriter;
-use super::column_builder::PresentSlots;
+use super::spill::{Spill, StreamId, StreamReader};
 use crate::error::Result;
 use crate::format::column::{
-    Encoding, Presence, Removed, SECTION_CELLS, SECTION_PRESENCE, SECTION_SEGMENTS, SEGMENT_LEN, Segment, Statistics,
+    Encoding, Presence, Removed, SECTION_CELLS, SECTION_PRESENCE, SECTION_SEGMENTS, SEGMENT_LEN, SEGMENT_RECORD_LEN,
+    SEGMENT_SHIFT, Segment, Statistics,
 };
 use crate::format::value;
 use crate::model::ValueRef;
 
-/// The cells of the present slots, in slot order.
-pub(super) trait CellSource {
-    /// The value of a cell; `None` where the cell means nothing.
-    fn value(&self, index: usize) -> Option<ValueRef<'_>>;
-    fn encoding(&self) -> Encoding;
-    fn encode_cell(&self, index: usize, out: &mut Vec<u8>);
+/// Bytes of cells gathered before they are written.
+const CELLS_LEN: usize = 64 << 10;
+
+/// What is known of the segments of a column before its cells are written.
+#[derive(Debug)]
+pub(super) struct SegmentSurvey {
+    done: Vec<SegmentSummary>,
+    /// The presence structures of those that are done.
+    presences: StreamId,
+    presences_len: u64,
+    /// Of the segment that values are added to.
+    words: Vec<u64>,
+    gathered: Gathered,
+    value_types: u16,
+    null_count: u64,
+    value_count: u64,
 }
 
-/// What was written.
-pub(super) struct Summary {
-    pub(super) value_types: u16,
+#[derive(Debug)]
+struct SegmentSummary {
+    presence: Presence,
+    slot_count: u32,
+    present_count: u32,
+    presence_offset: u64,
+    presence_len: u64,
+    statistics: Statistics,
+    has_nan: bool,
+    value_types: u16,
+    null_count: u32,
+}
+
+impl SegmentSurvey {
+    pub(super) fn new(spill: &mut Spill) -> Self {
+        Self {
+            done: Vec::new(),
+            presences: spill.stream(),
+            presences_len: 0,
+            words: vec![0; SEGMENT_LEN as usize / 64],
+            gathered: Gathered::default(),
+            value_types: 0,
+            null_count: 0,
+            value_count: 0,
+        }
+    }
+
+    /// Adds the value of a slot; `None` for a cell that means nothing. Slots ascend.
+    #[inline]
+    pub(super) fn add(&mut self, slot: u32, value: Option<ValueRef<'_>>, spill: &mut Spill) -> Result<()> {
+        while self.done.len() < (slot >> SEGMENT_SHIFT) as usize {
+            self.close(SEGMENT_LEN, spill)?;
+        }
+        let offset = slot & (SEGMENT_LEN - 1);
+        if let Some(word) = self.words.get_mut((offset >> 6) as usize) {
+            *word |= 1 << (offset & 63);
+        }
+        self.value_count += 1;
+        if let Some(value) = value {
+            self.gathered.add(value);
+        }
+        Ok(())
+    }
+
+    /// Cells so far.
+    pub(super) const fn value_count(&self) -> u64 {
+        self.value_count
+    }
+
+    /// Of all segments that are done.
+    pub(super) const fn null_count(&self) -> u64 {
+        self.null_count
+    }
+
+    /// Bit t is set where a value of tag t occurs in a segment that is done.
+    pub(super) const fn value_types(&self) -> u16 {
+        self.value_types
+    }
+
+    /// Closes what is open, up to the end of the column.
+    pub(super) fn finish(&mut self, slot_count: u32, spill: &mut Spill) -> Result<()> {
+        for index in self.done.len() as u32..slot_count.div_ceil(SEGMENT_LEN) {
+            self.close((slot_count - index * SEGMENT_LEN).min(SEGMENT_LEN), spill)?;
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, slot_count: u32, spill: &mut Spill) -> Result<()> {
+        let words = self.words.get(..slot_count.div_ceil(64) as usize).unwrap_or_default();
+        let present_count: u32 = words.iter().map(|word| word.count_ones()).sum();
+        let presence = choose_presence(slot_count, present_count, SORTED_COUNT_MAX);
+        let mut bytes = Vec::new();
+        encode_presence(presence, words, &mut bytes);
+        let presence_len = bytes.len() as u64;
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+        spill.append(self.presences, &bytes)?;
+        let gathered = std::mem::take(&mut self.gathered);
+        self.value_types |= gathered.value_types;
+        self.null_count += u64::from(gathered.null_count);
+        self.done.push(SegmentSummary {
+            presence,
+            slot_count,
+            present_count,
+            presence_offset: self.presences_len,
+            presence_len,
+            statistics: gathered.statistics(),
+            has_nan: gathered.has_nan,
+            value_types: gathered.value_types,
+            null_count: gathered.null_count,
+        });
+        self.presences_len += bytes.len() as u64;
+        if present_count > 0 {
+            self.words.fill(0);
+        }
+        Ok(())
+    }
+
+    /// Writes the sections "cells", "presence" and "segments". `cell` appends one cell after the other.
+    pub(super) fn write(
+        &self,
+        encoding: Encoding,
+        spill: &mut Spill,
+        writer: &mut BlockWriter<'_>,
+        mut cell: impl FnMut(&mut Spill, &mut Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        let mut segments = Vec::with_capacity(self.done.len() * SEGMENT_RECORD_LEN);
+        let mut buffer = Vec::new();
+        let start = writer.begin_section(SECTION_CELLS)?;
+        for (number, summary) in self.done.iter().enumerate() {
+            writer.pad_to(writer.position().next_multiple_of(8))?;
+            let offset = writer.position();
+            for _ in 0..summary.present_count {
+                cell(spill, &mut buffer)?;
+                if buffer.len() >= CELLS_LEN {
+                    writer.write(&buffer)?;
+                    buffer.clear();
+                }
+            }
+            writer.write(&buffer)?;
+            buffer.clear();
+            summary.describe(number as u32, encoding, offset - start, writer.position() - offset).encode(&mut segments);
+        }
+        // A column of constants has no section "cells": its offsets must not point past nothing.
+        writer.end_section();
+        if self.presences_len > 0 {
+            writer.begin_section(SECTION_PRESENCE)?;
+            let mut reader = StreamReader::new(self.presences);
+            let mut rest = self.presences_len;
+            while rest > 0 {
+                let len = rest.min(CELLS_LEN as u64);
+                writer.write(reader.take(spill, len as usize)?.unwrap_or_default())?;
+                rest -= len;
+            }
+            writer.end_section();
+        }
+        writer.section(SECTION_SEGMENTS, &segments)
+    }
+}
+
+impl SegmentSummary {
+    fn describe(&self, number: u32, encoding: Encoding, cells_offset: u64, cells_len: u64) -> Segment {
+        Segment {
+            encoding,
+            presence: self.presence,
+            statistics: self.statistics,
+            has_nan: self.has_nan,
+            value_types: self.value_types,
+            slot_count: self.slot_count,
+            present_count: self.present_count,
+            null_count: self.null_count,
+            cells_offset,
+            cells_len,
+            presence_offset: self.presence_offset,
+            presence_len: self.presence_len,
+            removed: Removed::NONE,
+            number,
+        }
+    }
 }
 
 /// A sorted list is looked up by binary search, a bitmap in one step: lists are for segments with few values.
 const SORTED_COUNT_MAX: u32 = 1024;
-
-/// Writes the sections "cells", "presence" and "segments".
-pub(super) fn write_segments(
-    source: &impl CellSource,
-    present: &PresentSlots,
-    slot_count: u32,
-    writer: &mut BlockWriter<'_>,
-) -> Result<Summary> {
-    let encoding = source.encoding();
-    let mut segments = Vec::new();
-    let mut presences = Vec::new();
-    let mut value_types = 0;
-    let mut next_cell = 0usize;
-    let mut buffer = Vec::new();
-    let cells_start = writer.begin_section(SECTION_CELLS)?;
-    for index in 0..slot_count.div_ceil(SEGMENT_LEN) {
-        let first = index * SEGMENT_LEN;
-        let segment_slots = (slot_count - first).min(SEGMENT_LEN);
-        let words: Vec<u64> =
-            (0..segment_slots.div_ceil(64)).map(|word| present.word((first / 64 + word) as usize)).collect();
-        let present_count: u32 = words.iter().map(|word| word.count_ones()).sum();
-        let presence = choose_presence(segment_slots, present_count, SORTED_COUNT_MAX);
-        let presence_offset = presences.len() as u64;
-        encode_presence(presence, &words, &mut presences);
-        let presence_len = presences.len() as u64 - presence_offset;
-        presences.resize(presences.len().next_multiple_of(8), 0);
-
-        writer.pad_to(writer.position().next_multiple_of(8))?;
-        let cells_offset = writer.position() - cells_start;
-        let mut gathered = Gathered::default();
-        buffer.clear();
-        for cell in next_cell..next_cell + present_count as usize {
-            source.encode_cell(cell, &mut buffer);
-            if let Some(value) = source.value(cell) {
-                gathered.add(value);
-            }
-        }
-        next_cell += present_count as usize;
-        writer.write(&buffer)?;
-        value_types |= gathered.value_types;
-        Segment {
-            encoding,
-            presence,
-            statistics: gathered.statistics(),
-            has_nan: gathered.has_nan,
-            value_types: gathered.value_types,
-            slot_count: segment_slots,
-            present_count,
-            null_count: gathered.null_count,
-            cells_offset,
-            cells_len: buffer.len() as u64,
-            presence_offset,
-            presence_len,
-            removed: Removed::NONE,
-            number: index,
-        }
-        .encode(&mut segments);
-    }
-    writer.end_section();
-    // A column of constants has no section "cells": its offsets must not point past nothing.
-    writer.section(SECTION_PRESENCE, &presences)?;
-    writer.section(SECTION_SEGMENTS, &segments)?;
-    Ok(Summary { value_types })
-}
 
 /// The smallest structure that is looked up fast enough: a sorted list of at most `sorted_count_max` slots, or a bitmap.
 pub(super) fn choose_presence(slot_count: u32, present_count: u32, sorted_count_max: u32) -> Presence {
@@ -129,7 +231,7 @@ pub(super) fn encode_presence(presence: Presence, words: &[u64], out: &mut Vec<u
 }
 
 /// Counts, types and extremes of one segment.
-#[derive(Default)]
+#[derive(Default, Debug)]
 pub(super) struct Gathered {
     pub(super) value_types: u16,
     pub(super) null_count: u32,

@@ -14,7 +14,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::lock::DiskLock;
-use super::{Region, Storage, StorageError, StorageFile, StorageLock, file_path};
+use super::scratch::DiskScratch;
+use super::{Region, ScratchFile, Storage, StorageError, StorageFile, StorageLock, file_path};
 
 /// How [`Storage::map`] makes a region of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -129,6 +130,10 @@ impl Storage for DiskStorage {
             Ok(bytes) => Ok(Some(bytes)),
             Err(cause) => Err(StorageError::new(path, "read", cause)),
         }
+    }
+
+    fn scratch(&self) -> Result<Box<dyn ScratchFile>, StorageError> {
+        Ok(Box::new(DiskScratch::create(&self.path)?))
     }
 
     fn len(&self, name: &str) -> Result<Option<u64>, StorageError> {

@@ -12,7 +12,9 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{LOCK_NAME, Region, Storage, StorageError, StorageFile, StorageLock, file_path};
+use super::{
+    LOCK_NAME, MemoryScratch, Region, ScratchFile, Storage, StorageError, StorageFile, StorageLock, file_path,
+};
 
 /// What messages call the directory.
 const DIRECTORY_PATH: &str = "memory:";
@@ -122,6 +124,10 @@ impl Storage for MemoryStorage {
             let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..));
             rest.unwrap_or_default().iter().copied().take(usize::try_from(len).unwrap_or(usize::MAX)).collect()
         })
+    }
+
+    fn scratch(&self) -> Result<Box<dyn ScratchFile>, StorageError> {
+        Ok(Box::new(MemoryScratch::default()))
     }
 
     fn len(&self, name: &str) -> Result<Option<u64>, StorageError> {

@@ -24,12 +24,14 @@ mod error;
 mod lock;
 mod memory;
 mod region;
+mod scratch;
 mod staged;
 
 pub use disk::{DiskStorage, MapMode};
 pub use error::{ReplaceError, StorageError};
 pub use memory::MemoryStorage;
 pub use region::Region;
+pub use scratch::{MemoryScratch, ScratchFile};
 pub use staged::{StagedDirectory, StagedFile, is_inside};
 
 use std::fmt::Debug;
@@ -64,6 +66,9 @@ pub trait Storage: Send + Sync + Debug + 'static {
 
     /// The length of a file, or `None` when there is none.
     fn len(&self, name: &str) -> Result<Option<u64>, StorageError>;
+
+    /// A new file without a name, on the medium that the directory is on.
+    fn scratch(&self) -> Result<Box<dyn ScratchFile>, StorageError>;
 
     /// The whole file as an immutable region, or `None` when there is none.
     ///
@@ -160,6 +165,7 @@ mod tests {
         locking(&*storage);
         replacing(&*storage);
         refused_names(&*storage);
+        scratch_files(&*storage);
     }
 
     #[test]
@@ -334,6 +340,17 @@ mod tests {
         assert!(storage.list().unwrap().is_empty());
     }
 
+    fn scratch_files(storage: &dyn Storage) {
+        let (first, second) = (storage.scratch().unwrap(), storage.scratch().unwrap());
+        assert!(storage.list().unwrap().is_empty());
+        first.write_at(3, b"abc").unwrap();
+        second.write_at(0, b"other").unwrap();
+        let mut bytes = [7; 6];
+        first.read_at(0, &mut bytes).unwrap();
+        assert_eq!(&bytes, b"\0\0\0abc");
+        assert!(first.read_at(1, &mut bytes).is_err());
+    }
+
     /// Fails one kind of operation, as a full disk or a dying one would.
     #[derive(Debug)]
     struct FailingStorage {
@@ -390,6 +407,10 @@ mod tests {
         fn read_range(&self, name: &str, offset: u64, len: u64) -> Result<Option<Vec<u8>>, StorageError> {
             self.inner.read_range(name, offset, len)
         }
+        fn scratch(&self) -> Result<Box<dyn ScratchFile>, StorageError> {
+            self.inner.scratch()
+        }
+
         fn len(&self, name: &str) -> Result<Option<u64>, StorageError> {
             self.inner.len(name)
         }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "tokio")]
 mod async_db;
+mod bulk;
 mod checkpoints;
 mod corpus;
 mod crash;

@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
-use vector_datalib::internals::{LOCK_NAME, Region, Storage, StorageError, StorageFile, StorageLock};
+use vector_datalib::internals::{
+    LOCK_NAME, MemoryScratch, Region, ScratchFile, Storage, StorageError, StorageFile, StorageLock,
+};
 
 /// The unit that a loss of power keeps or loses as a whole.
 const SECTOR_LEN: usize = 512;
@@ -329,6 +331,10 @@ impl Storage for Disk {
 
     fn read_range(&self, name: &str, offset: u64, len: u64) -> Result<Option<Vec<u8>>, StorageError> {
         self.with_content(name, |bytes| bytes.iter().copied().skip(offset as usize).take(len as usize).collect())
+    }
+
+    fn scratch(&self) -> Result<Box<dyn ScratchFile>, StorageError> {
+        Ok(Box::new(MemoryScratch::default()))
     }
 
     fn len(&self, name: &str) -> Result<Option<u64>, StorageError> {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use vector_datalib::internals::{Region, Storage, StorageError, StorageFile, StorageLock};
+use vector_datalib::internals::{Region, ScratchFile, Storage, StorageError, StorageFile, StorageLock};
 
 /// Where a hook is called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +61,10 @@ impl Storage for HookedStorage {
 
     fn read_range(&self, name: &str, offset: u64, len: u64) -> Result<Option<Vec<u8>>, StorageError> {
         self.inner.read_range(name, offset, len)
+    }
+
+    fn scratch(&self) -> Result<Box<dyn ScratchFile>, StorageError> {
+        self.inner.scratch()
     }
 
     fn len(&self, name: &str) -> Result<Option<u64>, StorageError> {

@@ -7,7 +7,10 @@ use vector_datalib::Options;
 
 impl Run {
     pub(super) fn options(&self) -> Options {
-        Options::new().durability(self.profile.durability).merge_fraction(self.profile.merge_fraction)
+        // So little that most files are built from what was spilled.
+        let budget = self.profile.batch_max * 1000;
+        let profile = &self.profile;
+        Options::new().durability(profile.durability).merge_fraction(profile.merge_fraction).memory_budget(budget)
     }
 
     /// Closes the database, or only drops its handle, and opens it again.

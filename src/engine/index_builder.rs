@@ -1,0 +1,213 @@
+//! Building a key index, bucket after bucket, in bounded memory.
+//!
+//! Keys go in by home bucket, those of one home by slot: so all that may be in a bucket is known once the keys of homes up to it are
+//! seen, and a full bucket passes the rest on to the next. What the last bucket passes on goes to the first ones, which is why it has to
+//! be known before these are written.
+
+use super::block_writer::BlockWriter;
+use super::column_builder::Values;
+use super::numbering::Build;
+use super::spill::{StreamId, StreamReader};
+use crate::error::Result;
+use crate::format::axis::{BUCKET_PLACES, BucketBuilder, SECTION_INDEX, fingerprint, home};
+use crate::format::value;
+use std::collections::VecDeque;
+
+/// A longer run of full buckets than this asks for another seed.
+const CHAIN_LEN_LIMIT: u32 = 32;
+/// Seeds to try before a long chain is accepted.
+const SEED_TRIES: u64 = 4;
+/// Bytes of a key while its part of the index is built.
+const ENTRY_LEN: u64 = 12;
+/// Parts of an index.
+const PARTS_MAX: u64 = 4096;
+
+/// What readers need to know of an index.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IndexSummary {
+    pub(super) bucket_count: u64,
+    pub(super) hash_seed: u64,
+    pub(super) chain_len_max: u32,
+}
+
+/// A key's home bucket, slot and fingerprint.
+type Place = (u32, u32, u32);
+
+/// Keys by home bucket, dealt out so that those of one range of buckets fit in memory.
+struct IndexParts {
+    bucket_count: u64,
+    range_len: u64,
+    parts: Vec<StreamId>,
+}
+
+/// Writes the section of an index of `key_count` keys.
+pub(super) fn write_index(
+    build: &mut Build<'_, '_>,
+    keys: &mut dyn Values,
+    key_count: u64,
+    writer: &mut BlockWriter<'_>,
+) -> Result<IndexSummary> {
+    // Seven tenths full: a lookup then rarely leaves its home bucket.
+    let bucket_count = (key_count * 10).div_ceil(8 * 7).max(1);
+    let mut tries = 0;
+    loop {
+        let hash_seed = build.hash_seed.wrapping_add(tries);
+        let parts = IndexParts::new(build, keys, bucket_count, key_count, hash_seed)?;
+        tries += 1;
+        let (longest, passed_on) = parts.count_runs(build)?;
+        if longest < CHAIN_LEN_LIMIT || tries == SEED_TRIES {
+            let last = if passed_on == 0 { VecDeque::new() } else { parts.fill(build, |_| Ok(()))? };
+            let chain_len_max = parts.write(build, last, writer)?;
+            parts.clear(build);
+            return Ok(IndexSummary { bucket_count, hash_seed, chain_len_max });
+        }
+        parts.clear(build);
+    }
+}
+
+impl IndexParts {
+    fn new(
+        build: &mut Build<'_, '_>,
+        keys: &mut dyn Values,
+        bucket_count: u64,
+        key_count: u64,
+        hash_seed: u64,
+    ) -> Result<Self> {
+        // Half of the limit, as parts are not quite even.
+        let count = (key_count * ENTRY_LEN * 2).div_ceil(build.limit as u64 + 1).clamp(1, PARTS_MAX);
+        let range_len = bucket_count.div_ceil(count).max(1);
+        let parts: Vec<StreamId> = (0..bucket_count.div_ceil(range_len)).map(|_| build.spill.stream()).collect();
+        keys.rewind();
+        while let Some((slot, key)) = keys.next()? {
+            let hash = value::hash(key, hash_seed);
+            let home = home(hash, bucket_count);
+            let mut entry = [0; ENTRY_LEN as usize];
+            let fields = [home as u32, slot, fingerprint(hash)];
+            for (to, field) in entry.as_chunks_mut::<4>().0.iter_mut().zip(fields) {
+                *to = field.to_le_bytes();
+            }
+            if let Some(&part) = parts.get((home / range_len) as usize) {
+                build.spill.append(part, &entry)?;
+            }
+            build.meter.step()?;
+        }
+        Ok(Self { bucket_count, range_len, parts })
+    }
+
+    fn clear(self, build: &mut Build<'_, '_>) {
+        self.parts.iter().for_each(|&part| build.spill.clear(part));
+    }
+
+    /// The buckets of a part.
+    fn range(&self, index: usize) -> std::ops::Range<u64> {
+        let first = index as u64 * self.range_len;
+        first..(first + self.range_len).min(self.bucket_count)
+    }
+
+    fn next(build: &mut Build<'_, '_>, reader: &mut StreamReader) -> Result<Option<Place>> {
+        build.meter.step()?;
+        let entry = reader.take(&build.spill, ENTRY_LEN as usize)?;
+        Ok(entry.and_then(|entry| {
+            let mut fields = entry.as_chunks::<4>().0.iter().map(|&field| u32::from_le_bytes(field));
+            Some((fields.next()?, fields.next()?, fields.next()?))
+        }))
+    }
+
+    /// The longest run of buckets that pass keys on, and how many the last one does.
+    fn count_runs(&self, build: &mut Build<'_, '_>) -> Result<(u32, u64)> {
+        let (mut longest, mut run, mut passed_on) = (0u32, 0u32, 0u64);
+        for (index, &part) in self.parts.iter().enumerate() {
+            let range = self.range(index);
+            let mut counts = vec![0u32; (range.end - range.start) as usize];
+            let mut reader = StreamReader::new(part);
+            while let Some((home, ..)) = Self::next(build, &mut reader)? {
+                if let Some(count) = counts.get_mut((u64::from(home) - range.start) as usize) {
+                    *count += 1;
+                }
+            }
+            for count in counts {
+                passed_on = (passed_on + u64::from(count)).saturating_sub(BUCKET_PLACES as u64);
+                run = if passed_on > 0 { run + 1 } else { 0 };
+                longest = longest.max(run);
+            }
+        }
+        Ok((longest, passed_on))
+    }
+
+    /// Fills the buckets in order; returns what the last one passes on.
+    fn fill(
+        &self,
+        build: &mut Build<'_, '_>,
+        mut each: impl FnMut(&mut BucketBuilder) -> Result<()>,
+    ) -> Result<VecDeque<Place>> {
+        let mut waiting: VecDeque<Place> = VecDeque::new();
+        for (index, &part) in self.parts.iter().enumerate() {
+            let mut places = Vec::with_capacity((build.spill.len(part) / ENTRY_LEN) as usize);
+            let mut reader = StreamReader::new(part);
+            while let Some(place) = Self::next(build, &mut reader)? {
+                places.push(place);
+            }
+            places.sort_unstable();
+            let mut rest = places.into_iter().peekable();
+            for at in self.range(index) {
+                let mut bucket = BucketBuilder::EMPTY;
+                while let Some(place) = rest.next_if(|&(home, ..)| u64::from(home) == at) {
+                    waiting.push_back(place);
+                }
+                while let Some(&(_, slot, fingerprint)) = waiting.front()
+                    && bucket.insert(fingerprint, slot)
+                {
+                    waiting.pop_front();
+                }
+                each(&mut bucket)?;
+            }
+        }
+        Ok(waiting)
+    }
+
+    /// Writes the buckets, the first of which take what the last one passes on. Returns the longest chain.
+    fn write(&self, build: &mut Build<'_, '_>, mut last: VecDeque<Place>, writer: &mut BlockWriter<'_>) -> Result<u32> {
+        let mut bytes = Vec::new();
+        let mut runs = Runs::default();
+        writer.begin_section(SECTION_INDEX)?;
+        self.fill(build, |bucket| {
+            while let Some(&(_, slot, fingerprint)) = last.front()
+                && bucket.insert(fingerprint, slot)
+            {
+                last.pop_front();
+            }
+            runs.add(bucket.overflows());
+            bytes.clear();
+            bucket.encode(&mut bytes);
+            writer.write(&bytes)
+        })?;
+        writer.end_section();
+        Ok((runs.longest() + 1).min(self.bucket_count as u32))
+    }
+}
+
+/// Runs of overflowing buckets, round the end: a lookup starts anywhere and goes on while they overflow. Some bucket does not, as not
+/// all are full.
+#[derive(Default)]
+struct Runs {
+    /// The one that starts at the first bucket, once it is over.
+    first: Option<u32>,
+    current: u32,
+    longest: u32,
+}
+
+impl Runs {
+    fn add(&mut self, overflows: bool) {
+        if overflows {
+            self.current += 1;
+            self.longest = self.longest.max(self.current);
+        } else {
+            self.first.get_or_insert(self.current);
+            self.current = 0;
+        }
+    }
+
+    fn longest(&self) -> u32 {
+        self.longest.max(self.current + self.first.unwrap_or(0))
+    }
+}

@@ -1,0 +1,183 @@
+//! Values in slot order from values in order of arrival, where several may come for one slot: the last one counts.
+//!
+//! Most come in slot order, as each new key has the next slot. The others are late: they are put in order by ranges of slots that
+//! fit in memory, and then take their place among the rest.
+
+use super::meter::Meter;
+use super::spill::{Spill, StreamId, StreamReader, encode_number};
+use crate::error::Result;
+
+/// Ranges that a range is cut into when its values do not fit in memory.
+const RANGE_COUNT: u64 = 64;
+
+/// A stream of values, each with the slots passed over since the one before, its length, and its tagged form.
+#[derive(Debug)]
+pub(super) struct ValueWriter {
+    pub(super) stream: StreamId,
+    next_slot: u32,
+    buffer: Vec<u8>,
+}
+
+impl ValueWriter {
+    pub(super) const fn new(stream: StreamId) -> Self {
+        Self { stream, next_slot: 0, buffer: Vec::new() }
+    }
+
+    /// Appends a value. Slots ascend.
+    pub(super) fn push(&mut self, slot: u32, tagged: &[u8], spill: &mut Spill) -> Result<()> {
+        self.buffer.clear();
+        encode_number((slot - self.next_slot).into(), &mut self.buffer);
+        encode_number(tagged.len() as u64, &mut self.buffer);
+        self.buffer.extend_from_slice(tagged);
+        self.next_slot = slot + 1;
+        spill.append(self.stream, &self.buffer)
+    }
+}
+
+/// Reads what a [`ValueWriter`] wrote.
+#[derive(Debug)]
+pub(super) struct ValueReader {
+    reader: StreamReader,
+    next_slot: u32,
+}
+
+impl ValueReader {
+    pub(super) const fn new(stream: StreamId) -> Self {
+        Self { reader: StreamReader::new(stream), next_slot: 0 }
+    }
+
+    pub(super) fn rewind(&mut self) {
+        self.reader.rewind();
+        self.next_slot = 0;
+    }
+
+    /// The next slot and its tagged value.
+    #[inline]
+    pub(super) fn next(&mut self, spill: &Spill) -> Result<Option<(u32, &[u8])>> {
+        let Some(gap) = self.reader.number(spill)? else { return Ok(None) };
+        let slot = self.next_slot + gap as u32;
+        self.next_slot = slot + 1;
+        Ok(self.reader.content(spill)?.map(|tagged| (slot, tagged)))
+    }
+}
+
+/// Puts the values of one dimension in slot order, into a stream of `spill`. `values` has rows in place of slots, and `slots` the slot of
+/// each row as a u32; both are streams of other spills. A table in memory takes at most `limit` bytes.
+pub(super) fn in_slot_order(
+    (values, values_spill): (StreamId, &Spill),
+    (slots, slots_spill): (StreamId, &Spill),
+    slot_count: u32,
+    (spill, limit): (&mut Spill, usize),
+    meter: &mut Meter<'_>,
+) -> Result<StreamId> {
+    let mut in_order = ValueWriter::new(spill.stream());
+    let late = spill.stream();
+    let mut values = ValueReader::new(values);
+    let mut slots = StreamReader::new(slots);
+    let (mut next_row, mut next_slot) = (0, 0);
+    while let Some((row, tagged)) = values.next(values_spill)? {
+        slots.skip(u64::from(row - next_row) * 4);
+        next_row = row + 1;
+        let slot = slots.u32(slots_spill)?.unwrap_or_default();
+        if slot >= next_slot {
+            in_order.push(slot, tagged, spill)?;
+            next_slot = slot + 1;
+        } else {
+            append_late(slot, tagged, late, spill)?;
+        }
+        meter.step()?;
+    }
+    let out = spill.stream();
+    let mut merge = Merge { in_order: ValueReader::new(in_order.stream), held: None, out: ValueWriter::new(out) };
+    merge.hold(spill)?;
+    merge.late(late, 0..slot_count.into(), (spill, limit), meter)?;
+    merge.until(u64::MAX, spill)?;
+    spill.clear(in_order.stream);
+    Ok(out)
+}
+
+fn append_late(slot: u32, tagged: &[u8], stream: StreamId, spill: &mut Spill) -> Result<()> {
+    let mut head = Vec::with_capacity(10);
+    head.extend(slot.to_le_bytes());
+    encode_number(tagged.len() as u64, &mut head);
+    spill.append(stream, &head)?;
+    spill.append(stream, tagged)
+}
+
+struct Merge {
+    in_order: ValueReader,
+    /// The next of the values that came in order.
+    held: Option<(u32, Vec<u8>)>,
+    out: ValueWriter,
+}
+
+impl Merge {
+    fn hold(&mut self, spill: &Spill) -> Result<()> {
+        self.held = self.in_order.next(spill)?.map(|(slot, tagged)| (slot, tagged.to_vec()));
+        Ok(())
+    }
+
+    /// Writes those that came in order up to a slot.
+    fn until(&mut self, slot: u64, spill: &mut Spill) -> Result<()> {
+        while let Some((held, tagged)) = self.held.take_if(|(held, _)| u64::from(*held) < slot) {
+            self.out.push(held, &tagged, spill)?;
+            self.hold(spill)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the late values of a range of slots, and those between them that came in order.
+    fn late(
+        &mut self,
+        stream: StreamId,
+        range: std::ops::Range<u64>,
+        (spill, limit): (&mut Spill, usize),
+        meter: &mut Meter<'_>,
+    ) -> Result<()> {
+        if spill.len(stream) > limit as u64 && range.end - range.start > 1 {
+            let range_len = (range.end - range.start).div_ceil(RANGE_COUNT);
+            let parts: Vec<StreamId> =
+                (0..(range.end - range.start).div_ceil(range_len)).map(|_| spill.stream()).collect();
+            let mut reader = StreamReader::new(stream);
+            while let Some(slot) = reader.u32(spill)? {
+                let Some(tagged) = reader.content(spill)?.map(<[u8]>::to_vec) else { break };
+                if let Some(&part) = parts.get(((u64::from(slot) - range.start) / range_len) as usize) {
+                    append_late(slot, &tagged, part, spill)?;
+                }
+                meter.step()?;
+            }
+            spill.clear(stream);
+            for (index, part) in parts.into_iter().enumerate() {
+                let start = range.start + index as u64 * range_len;
+                self.late(part, start..(start + range_len).min(range.end), (spill, limit), meter)?;
+            }
+            return Ok(());
+        }
+        let only_last = range.end - range.start == 1;
+        let (mut bytes, mut places) = (Vec::new(), Vec::new());
+        let mut reader = StreamReader::new(stream);
+        while let Some(slot) = reader.u32(spill)? {
+            let Some(tagged) = reader.content(spill)? else { break };
+            if only_last {
+                bytes.clear();
+                places.clear();
+            }
+            places.push((slot, bytes.len(), tagged.len()));
+            bytes.extend_from_slice(tagged);
+            meter.step()?;
+        }
+        spill.clear(stream);
+        // By slot, then by arrival.
+        places.sort_unstable();
+        for of_slot in places.chunk_by(|(one, ..), (other, ..)| one == other) {
+            let Some(&(slot, start, len)) = of_slot.last() else { continue };
+            self.until(slot.into(), spill)?;
+            // What came in order came before.
+            if self.held.as_ref().is_some_and(|(held, _)| *held == slot) {
+                self.hold(spill)?;
+            }
+            self.out.push(slot, bytes.get(start..start + len).unwrap_or_default(), spill)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,396 @@
+//! Numbering the distinct ones among many contents in order of first use, in bounded memory at any cardinality.
+//!
+//! Tried in memory first. Contents whose distinct ones do not fit are dealt out to partitions by hash, which are numbered each by
+//! itself, and of whose numbers those of the whole are made in one more pass.
+
+use super::meter::Meter;
+use super::spill::{Spill, StreamId, StreamReader, encode_number};
+use crate::error::Result;
+use crate::storage::Storage;
+use hashbrown::HashTable;
+use std::sync::Arc;
+use twox_hash::XxHash3_64;
+
+/// Partitions are told apart by so many bits of the hash.
+const PARTITION_BITS: u32 = 6;
+const PARTITION_COUNT: usize = 1 << PARTITION_BITS;
+/// After so many levels of partitions, what is left has the same hash, and is numbered in memory whatever it takes.
+const LEVEL_MAX: u32 = 9;
+
+/// What a file is built with.
+pub(super) struct Build<'b, 'p> {
+    /// What does not fit in memory while this file is built.
+    pub(super) spill: Spill,
+    /// Bytes that a table may take, beside the spill's buffers.
+    pub(super) limit: usize,
+    pub(super) hash_seed: u64,
+    pub(super) meter: &'b mut Meter<'p>,
+}
+
+/// Parts of a memory budget: a load uses five at a time, a compaction two; the rest is for buffers of a fixed size.
+const SHARES: usize = 6;
+/// The smallest share: with less, more would be written and read at once than is worth it.
+const SHARE_MIN: usize = 16 << 10;
+
+impl<'b, 'p> Build<'b, 'p> {
+    pub(super) fn new(
+        storage: Arc<dyn Storage>,
+        memory_budget: usize,
+        hash_seed: u64,
+        meter: &'b mut Meter<'p>,
+    ) -> Self {
+        let limit = Self::share(memory_budget);
+        Self { spill: Spill::new(storage, limit), limit, hash_seed, meter }
+    }
+
+    /// What one user of a memory budget may take: the buffers of a spill, or a table.
+    pub(super) const fn share(memory_budget: usize) -> usize {
+        let share = memory_budget / SHARES;
+        if share < SHARE_MIN { SHARE_MIN } else { share }
+    }
+}
+
+/// Contents in order, which can be read again.
+pub(super) trait Contents {
+    fn rewind(&mut self);
+    /// The next one. `spill` is that of the build.
+    fn next(&mut self, spill: &Spill) -> Result<Option<&[u8]>>;
+}
+
+/// The number of each content.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Numbered {
+    /// A u32 for each content: the number of the distinct one that it is.
+    pub(super) numbers: StreamId,
+    pub(super) count: u64,
+    pub(super) distinct: u64,
+}
+
+/// The contents of a stream, each behind its length.
+pub(super) struct StreamContents(StreamReader);
+
+impl StreamContents {
+    pub(super) const fn new(id: StreamId) -> Self {
+        Self(StreamReader::new(id))
+    }
+}
+
+impl Contents for StreamContents {
+    fn rewind(&mut self) {
+        self.0.rewind();
+    }
+
+    fn next(&mut self, spill: &Spill) -> Result<Option<&[u8]>> {
+        self.0.content(spill)
+    }
+}
+
+/// Numbers contents.
+pub(super) fn number(build: &mut Build<'_, '_>, contents: &mut dyn Contents) -> Result<Numbered> {
+    number_level(build, contents, 0)
+}
+
+fn number_level(build: &mut Build<'_, '_>, contents: &mut dyn Contents, level: u32) -> Result<Numbered> {
+    match number_in_memory(build, contents, level)? {
+        Some(numbered) => Ok(numbered),
+        None => number_partitions(build, contents, level),
+    }
+}
+
+fn hash(build: &Build<'_, '_>, content: &[u8]) -> u64 {
+    XxHash3_64::oneshot_with_seed(build.hash_seed, content)
+}
+
+/// Distinct contents in memory.
+#[derive(Default)]
+struct Distinct {
+    bytes: Vec<u8>,
+    entries: Vec<DistinctEntry>,
+    index: HashTable<u32>,
+}
+
+#[derive(Clone, Copy)]
+struct DistinctEntry {
+    start: u64,
+    len: u32,
+    hash: u32,
+}
+
+/// Spreads a hash over all bits: of the contents of a partition, the high ones are the same.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+impl Distinct {
+    /// The number of a content, and whether it is new; `None` where it is and does not fit.
+    fn number(&mut self, content: &[u8], hash: u64, limit: usize) -> Option<u32> {
+        let hash = hash as u32;
+        let Self { bytes, entries, index } = self;
+        let is_same = |&number: &u32| {
+            entries.get(number as usize).is_some_and(|entry| {
+                let start = entry.start as usize;
+                entry.hash == hash && bytes.get(start..start + entry.len as usize) == Some(content)
+            })
+        };
+        if let Some(&number) = index.find(spread(hash), is_same) {
+            return Some(number);
+        }
+        // All of them double when they grow, with the old and the new one there at a time.
+        let taken = (bytes.len() + content.len()) * 2 + entries.len() * (2 * size_of::<DistinctEntry>() + 16);
+        if taken > limit && !entries.is_empty() {
+            return None;
+        }
+        let number = entries.len() as u32;
+        entries.push(DistinctEntry { start: bytes.len() as u64, len: content.len() as u32, hash });
+        bytes.extend_from_slice(content);
+        let entries = &self.entries;
+        self.index.insert_unique(spread(hash), number, |&other| {
+            entries.get(other as usize).map_or(0, |entry| spread(entry.hash))
+        });
+        Some(number)
+    }
+}
+
+fn number_in_memory(build: &mut Build<'_, '_>, contents: &mut dyn Contents, level: u32) -> Result<Option<Numbered>> {
+    let numbers = build.spill.stream();
+    let limit = if level < LEVEL_MAX { build.limit } else { usize::MAX };
+    let mut distinct = Distinct::default();
+    let mut count = 0;
+    contents.rewind();
+    while let Some(content) = contents.next(&build.spill)? {
+        let hash = XxHash3_64::oneshot_with_seed(build.hash_seed, content);
+        let Some(number) = distinct.number(content, hash, limit) else {
+            build.spill.clear(numbers);
+            return Ok(None);
+        };
+        build.spill.append(numbers, &number.to_le_bytes())?;
+        build.meter.step()?;
+        count += 1;
+    }
+    Ok(Some(Numbered { numbers, count, distinct: distinct.entries.len() as u64 }))
+}
+
+fn number_partitions(build: &mut Build<'_, '_>, contents: &mut dyn Contents, level: u32) -> Result<Numbered> {
+    let shift = u64::BITS - PARTITION_BITS * (level + 1);
+    let partitions: Vec<StreamId> = (0..PARTITION_COUNT).map(|_| build.spill.stream()).collect();
+    // Which partition each content is in.
+    let order = build.spill.stream();
+    let mut count = 0;
+    let mut prefix = Vec::new();
+    contents.rewind();
+    while let Some(content) = contents.next(&build.spill)? {
+        let place = (hash(build, content) >> shift) as usize % PARTITION_COUNT;
+        if let Some(&partition) = partitions.get(place) {
+            prefix.clear();
+            encode_number(content.len() as u64, &mut prefix);
+            build.spill.append(partition, &prefix)?;
+            build.spill.append(partition, content)?;
+        }
+        build.spill.append(order, &[place as u8])?;
+        build.meter.step()?;
+        count += 1;
+    }
+    let mut numbered = Vec::with_capacity(PARTITION_COUNT);
+    for &partition in &partitions {
+        numbered.push(number_level(build, &mut StreamContents::new(partition), level + 1)?);
+        build.spill.clear(partition);
+    }
+    let merged = merge(build, &numbered, order, count)?;
+    build.spill.clear(order);
+    Ok(merged)
+}
+
+/// The numbers of the whole from those of its partitions.
+fn merge(build: &mut Build<'_, '_>, parts: &[Numbered], order: StreamId, count: u64) -> Result<Numbered> {
+    let assigned: Vec<StreamId> = parts.iter().map(|_| build.spill.stream()).collect();
+    let mut readers: Vec<FirstUses> = parts.iter().map(FirstUses::new).collect();
+    let mut distinct = 0u64;
+    let mut places = StreamReader::new(order);
+    while let Some(&place) = places.take(&build.spill, 1)?.and_then(|bytes| bytes.first()) {
+        let (Some(reader), Some(&assigned)) = (readers.get_mut(usize::from(place)), assigned.get(usize::from(place)))
+        else {
+            continue;
+        };
+        if let Some((_, true)) = reader.next(&build.spill)? {
+            build.spill.append(assigned, &distinct.to_le_bytes())?;
+            distinct += 1;
+        }
+        build.meter.step()?;
+    }
+    drop(readers);
+    let mut translations = Vec::with_capacity(parts.len());
+    for (part, &assigned) in parts.iter().zip(&assigned) {
+        translations.push(Translation::new(build, part, assigned)?);
+    }
+    let numbers = build.spill.stream();
+    places.rewind();
+    while let Some(&place) = places.take(&build.spill, 1)?.and_then(|bytes| bytes.first()) {
+        if let Some(translation) = translations.get_mut(usize::from(place))
+            && let Some(number) = translation.next(&build.spill)?
+        {
+            build.spill.append(numbers, &(number as u32).to_le_bytes())?;
+        }
+        build.meter.step()?;
+    }
+    for ((translation, part), assigned) in translations.into_iter().zip(parts).zip(assigned) {
+        translation.clear(&mut build.spill);
+        build.spill.clear(part.numbers);
+        build.spill.clear(assigned);
+    }
+    Ok(Numbered { numbers, count, distinct })
+}
+
+/// Numbers, and whether each is used for the first time: numbers ascend by first use.
+pub(super) struct FirstUses {
+    numbers: StreamReader,
+    fresh: u32,
+}
+
+impl FirstUses {
+    pub(super) fn new(numbered: &Numbered) -> Self {
+        Self { numbers: StreamReader::new(numbered.numbers), fresh: 0 }
+    }
+
+    /// The next number, and whether it is used for the first time.
+    #[inline]
+    pub(super) fn next(&mut self, spill: &Spill) -> Result<Option<(u32, bool)>> {
+        let Some(number) = self.numbers.u32(spill)? else { return Ok(None) };
+        let is_first = number == self.fresh;
+        self.fresh += u32::from(is_first);
+        Ok(Some((number, is_first)))
+    }
+}
+
+/// What was assigned to the number of each content, where one u64 is assigned to each number.
+///
+/// First uses are in order, so that theirs is read in order too. The others are put in order beforehand, for a range of numbers at a
+/// time whose assignments fit in memory.
+pub(super) struct Translation {
+    uses: FirstUses,
+    assigned: StreamReader,
+    ranges: Vec<(StreamId, StreamReader)>,
+    range_len: u64,
+}
+
+impl Translation {
+    pub(super) fn new(build: &mut Build<'_, '_>, numbered: &Numbered, assigned: StreamId) -> Result<Self> {
+        let range_len = (build.limit as u64 / 8).max(64);
+        let mut ranges = Vec::new();
+        if numbered.count > numbered.distinct {
+            let again = repeated_numbers(build, numbered, range_len)?;
+            for (index, &numbers) in again.iter().enumerate() {
+                let first = index as u64 * range_len;
+                let table = assigned_range(build, assigned, first, range_len.min(numbered.distinct - first))?;
+                let out = build.spill.stream();
+                let mut reader = StreamReader::new(numbers);
+                while let Some(number) = reader.u32(&build.spill)? {
+                    let value = table.get((u64::from(number) - first) as usize).copied().unwrap_or_default();
+                    build.spill.append(out, &value.to_le_bytes())?;
+                    build.meter.step()?;
+                }
+                build.spill.clear(numbers);
+                ranges.push((out, StreamReader::new(out)));
+            }
+        }
+        Ok(Self { uses: FirstUses::new(numbered), assigned: StreamReader::new(assigned), ranges, range_len })
+    }
+
+    /// What is assigned to the next content.
+    #[inline]
+    pub(super) fn next(&mut self, spill: &Spill) -> Result<Option<u64>> {
+        match self.uses.next(spill)? {
+            None => Ok(None),
+            Some((_, true)) => self.assigned.u64(spill),
+            Some((number, false)) => match self.ranges.get_mut((u64::from(number) / self.range_len) as usize) {
+                Some((_, reader)) => reader.u64(spill),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// Forgets its streams.
+    pub(super) fn clear(self, spill: &mut Spill) {
+        self.ranges.iter().for_each(|&(id, _)| spill.clear(id));
+    }
+}
+
+/// The numbers that are not first uses, by range.
+fn repeated_numbers(build: &mut Build<'_, '_>, numbered: &Numbered, range_len: u64) -> Result<Vec<StreamId>> {
+    let ranges: Vec<StreamId> = (0..numbered.distinct.div_ceil(range_len)).map(|_| build.spill.stream()).collect();
+    let mut uses = FirstUses::new(numbered);
+    while let Some((number, is_first)) = uses.next(&build.spill)? {
+        if let (false, Some(&range)) = (is_first, ranges.get((u64::from(number) / range_len) as usize)) {
+            build.spill.append(range, &number.to_le_bytes())?;
+        }
+        build.meter.step()?;
+    }
+    Ok(ranges)
+}
+
+/// What is assigned to a range of numbers.
+fn assigned_range(build: &Build<'_, '_>, assigned: StreamId, first: u64, count: u64) -> Result<Vec<u64>> {
+    let mut reader = StreamReader::new(assigned);
+    reader.skip(first * 8);
+    let mut table = Vec::with_capacity(count as usize);
+    for _ in 0..count {
+        table.push(reader.u64(&build.spill)?.unwrap_or_default());
+    }
+    Ok(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::MemoryStorage;
+    use std::collections::HashMap;
+
+    fn check(contents: &[Vec<u8>], limit: usize) {
+        let mut ignore = crate::progress::ignore;
+        let mut meter = Meter::new(&mut ignore, 0);
+        let spill = Spill::new(Arc::new(MemoryStorage::new()), limit);
+        let mut build = Build { spill, limit, hash_seed: 5, meter: &mut meter };
+        let stream = build.spill.stream();
+        for content in contents {
+            let mut bytes = Vec::new();
+            encode_number(content.len() as u64, &mut bytes);
+            bytes.extend_from_slice(content);
+            build.spill.append(stream, &bytes).unwrap();
+        }
+        let numbered = number(&mut build, &mut StreamContents::new(stream)).unwrap();
+        let mut expected = HashMap::new();
+        let mut reader = StreamReader::new(numbered.numbers);
+        let assigned = build.spill.stream();
+        for content in contents {
+            let next = expected.len() as u32;
+            let number = *expected.entry(content).or_insert(next);
+            assert_eq!(reader.u32(&build.spill).unwrap(), Some(number));
+            if number == next {
+                build.spill.append(assigned, &(u64::from(number) * 3 + 1).to_le_bytes()).unwrap();
+            }
+        }
+        assert_eq!(reader.u32(&build.spill).unwrap(), None);
+        assert_eq!((numbered.count, numbered.distinct), (contents.len() as u64, expected.len() as u64));
+        let mut translation = Translation::new(&mut build, &numbered, assigned).unwrap();
+        for content in contents {
+            let expected = u64::from(expected[content]) * 3 + 1;
+            assert_eq!(translation.next(&build.spill).unwrap(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn contents_are_numbered_in_order_of_first_use_whatever_fits_in_memory() {
+        for (count, distinct) in [(0, 1), (1, 1), (5000, 1), (5000, 70), (5000, 2500), (5000, 1 << 60)] {
+            let mut state = 7u64;
+            let contents: Vec<Vec<u8>> = (0..count)
+                .map(|_| {
+                    state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+                    let id = (state >> 4) % distinct;
+                    id.to_le_bytes().repeat((id % 7) as usize)
+                })
+                .collect();
+            for limit in [0, 100, 3000, 30_000, 1 << 30] {
+                check(&contents, limit);
+            }
+        }
+    }
+}
