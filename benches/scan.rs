@@ -1,5 +1,5 @@
-//! What scans cost: sums, counts by group and searches over a database of 10,000,000 points, against the same loops over a `Vec` in the same
-//! run.
+//! What scans cost: sums, counts by group and searches over a database of 10,000,000 points, against the same loops
+//! over a `Vec` in the same run.
 //!
 //! `cargo bench --bench scan`. Needs 4 GB of memory and 0.4 GB of disk. `VECTOR_BENCH_POINTS` is the number of points;
 //! `VECTOR_BENCH_DIR` is where the database goes, and stays to be used again; without it a temporary directory is used.

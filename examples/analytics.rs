@@ -1,4 +1,5 @@
-//! Analytics by scan: counts from dictionaries, sums and extremes, a cross table, and a loop of one's own over typed slices.
+//! Analytics by scan: counts from dictionaries, sums and extremes, a cross table, and a loop of one's own over typed
+//! slices.
 //!
 //! `cargo run --example analytics`
 

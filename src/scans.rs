@@ -6,9 +6,10 @@ use crate::error::Result;
 use crate::model::ValueRef;
 
 /// # Counts and scans
-/// For a dimension that is stored with a dictionary, up to 65,536 distinct values, the number of points of each value is kept: the counts are
-/// answered from it and from what was changed since the column file was written. For any other dimension, [`has_counts`](Self::has_counts)
-/// tells, they are answered by reading every value. They are exact either way.
+/// For a dimension that is stored with a dictionary, up to 65,536 distinct values, the number of points of each value
+/// is kept: the counts are answered from it and from what was changed since the column file was written. For any other
+/// dimension, [`has_counts`](Self::has_counts) tells, they are answered by reading every value. They are exact either
+/// way.
 ///
 /// n is the number of points, v that of distinct values, c that of cells changed since the column file was written.
 impl<'s> Dimension<'s> {
@@ -20,8 +21,8 @@ impl<'s> Dimension<'s> {
         self.view().has_counts()
     }
 
-    /// The number of distinct values, exactly. O(c) with counts, and where nothing was changed since the column file was written; else
-    /// a scan, O(n), and memory for v values.
+    /// The number of distinct values, exactly. O(c) with counts, and where nothing was changed since the column file
+    /// was written; else a scan, O(n), and memory for v values.
     ///
     /// # Errors
     /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes of a value are damaged.
@@ -29,8 +30,8 @@ impl<'s> Dimension<'s> {
         self.view().distinct_count()
     }
 
-    /// Every distinct value with the number of points that have it, most points first, then in the order of values. O(c + v log v) with
-    /// counts, else a scan, O(n + v log v); memory for v values.
+    /// Every distinct value with the number of points that have it, most points first, then in the order of values. O(c
+    /// + v log v) with counts, else a scan, O(n + v log v); memory for v values.
     ///
     /// ```
     /// # let dir = tempfile::tempdir()?;
@@ -68,11 +69,12 @@ impl<'s> Dimension<'s> {
         self.view().count_of(value.into())
     }
 
-    /// The slots of the points that have a value, ascending: the inverse of the mapping from slot to value. An array or a map is asked for
-    /// by a [`ValueBuf`](crate::ValueBuf).
+    /// The slots of the points that have a value, ascending: the inverse of the mapping from slot to value. An array or
+    /// a map is asked for by a [`ValueBuf`](crate::ValueBuf).
     ///
-    /// Lazy, one segment of 65,536 slots at a time, with memory for the slots found in one. Reads no cells where the dictionary does not have the value,
-    /// nor of segments whose types, or least and greatest numbers, rule it out; else O(n).
+    /// Lazy, one segment of 65,536 slots at a time, with memory for the slots found in one. Reads no cells where the
+    /// dictionary does not have the value, nor of segments whose types, or least and greatest numbers, rule it out;
+    /// else O(n).
     ///
     /// ```
     /// # let dir = tempfile::tempdir()?;
@@ -93,8 +95,9 @@ impl<'s> Dimension<'s> {
         self.view().find(value.into())
     }
 
-    /// The mapping from this dimensional space to another: over the points that have a value here, the values that they have in
-    /// `other`, with counts. Points without a value in `other` are not counted. A scan of `other` and of the presence of this one.
+    /// The mapping from this dimensional space to another: over the points that have a value here, the values that they
+    /// have in `other`, with counts. Points without a value in `other` are not counted. A scan of `other` and of the
+    /// presence of this one.
     ///
     /// # Errors
     /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes of a value are damaged.
@@ -103,8 +106,8 @@ impl<'s> Dimension<'s> {
         self.view().map_to(other.view())
     }
 
-    /// For each value here, in the order of values, the values that its points have in `other`, with counts: a cross table. A scan of
-    /// both, and memory for the pairs that occur.
+    /// For each value here, in the order of values, the values that its points have in `other`, with counts: a cross
+    /// table. A scan of both, and memory for the pairs that occur.
     ///
     /// # Errors
     /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes of a value are damaged.
@@ -113,9 +116,9 @@ impl<'s> Dimension<'s> {
         self.view().cross_counts(other.view())
     }
 
-    /// The segments of 65,536 slots, in slot order: typed slices of values, and which slots they belong to. What was not changed since the column
-    /// file was written is borrowed from the mapped file, at the cost of memory bandwidth; what was is put together, O(65,536) a
-    /// segment.
+    /// The segments of 65,536 slots, in slot order: typed slices of values, and which slots they belong to. What was
+    /// not changed since the column file was written is borrowed from the mapped file, at the cost of memory bandwidth;
+    /// what was is put together, O(65,536) a segment.
     ///
     /// ```
     /// # let dir = tempfile::tempdir()?;
@@ -138,8 +141,8 @@ impl<'s> Dimension<'s> {
         self.view().segments()
     }
 
-    /// The sum of all numbers; `None` when there are none. Values that are not numbers are left out; integers and floats are summed
-    /// apart. A scan.
+    /// The sum of all numbers; `None` when there are none. Values that are not numbers are left out; integers and
+    /// floats are summed apart. A scan.
     ///
     /// # Errors
     /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes of a value are damaged.
@@ -163,11 +166,12 @@ impl<'s> Dimension<'s> {
         Ok(self.min_max()?.map(|(_, greatest)| greatest))
     }
 
-    /// The least and the greatest number; `None` when there are none. Values that are not numbers, and NaNs, are left out. Integers of any
-    /// size and floats are compared by what they are worth, exactly; of equal ones integers come before floats, and `-0.0` before `0.0`.
+    /// The least and the greatest number; `None` when there are none. Values that are not numbers, and NaNs, are left
+    /// out. Integers of any size and floats are compared by what they are worth, exactly; of equal ones integers come
+    /// before floats, and `-0.0` before `0.0`.
     ///
-    /// O(n / 65,536) where the column file's descriptors answer; segments that were changed since, or that have integers of more than
-    /// 64 bits or numbers of both types, are read.
+    /// O(n / 65,536) where the column file's descriptors answer; segments that were changed since, or that have
+    /// integers of more than 64 bits or numbers of both types, are read.
     ///
     /// # Errors
     /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.

@@ -38,7 +38,8 @@ pub(super) struct SegmentView {
     pub(super) presence_len: u64,
 }
 
-/// What a base column's descriptor says of a segment's values: not needed to look one up, so kept apart from where they are.
+/// What a base column's descriptor says of a segment's values: not needed to look one up, so kept apart from where they
+/// are.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SegmentSummary {
     pub(super) statistics: Statistics,

@@ -9,9 +9,9 @@ use crate::format::value;
 use crate::model::{Slot, ValueBuf, ValueRef};
 use std::fmt;
 
-/// The slots of the points that have a value, ascending; got from [`Dimension::find`](crate::Dimension::find). Reads a segment
-/// when the slots of the one before are used up. An item is [`Error::Corrupt`](crate::Error::Corrupt) where a segment is damaged; the
-/// iterator goes on behind it.
+/// The slots of the points that have a value, ascending; got from [`Dimension::find`](crate::Dimension::find). Reads a
+/// segment when the slots of the one before are used up. An item is [`Error::Corrupt`](crate::Error::Corrupt) where a
+/// segment is damaged; the iterator goes on behind it.
 #[derive(Clone)]
 pub struct Find<'s> {
     segments: Segments<'s>,

@@ -29,7 +29,8 @@ struct Sources<'s> {
     end: usize,
 }
 
-/// The segment from slot `first` on, where only the slots at the offsets `touched`, ascending, may differ from the base.
+/// The segment from slot `first` on, where only the slots at the offsets `touched`, ascending, may differ from the
+/// base.
 pub(super) fn merge<'s>(
     view: DimensionView<'s>,
     first: u32,

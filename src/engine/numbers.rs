@@ -39,9 +39,9 @@ impl Sum {
         self.integer_count
     }
 
-    /// The sum of the floats; NaN when one of them is, or when there are infinities of both signs. The floats of each segment of
-    /// 65,536 slots are added in eight lanes, the n-th in slot order to lane n mod 8, then the lanes in pairs, then the segments in slot order:
-    /// the same points give the same bits, however they are stored.
+    /// The sum of the floats; NaN when one of them is, or when there are infinities of both signs. The floats of each
+    /// segment of 65,536 slots are added in eight lanes, the n-th in slot order to lane n mod 8, then the lanes in
+    /// pairs, then the segments in slot order: the same points give the same bits, however they are stored.
     #[must_use]
     pub fn floats(&self) -> f64 {
         self.floats
@@ -243,7 +243,8 @@ fn range<T: Copy + Ord>(values: &[T]) -> Option<(T, T)> {
     Some(values.iter().fold((first, first), |(least, greatest), &value| (least.min(value), greatest.max(value))))
 }
 
-/// In IEEE 754's total order, without NaNs. The order of floats is that of the integers that [`total_key`] makes of them.
+/// In IEEE 754's total order, without NaNs. The order of floats is that of the integers that [`total_key`] makes of
+/// them.
 fn float_range(values: &[f64]) -> Option<(f64, f64)> {
     let (mut least, mut greatest) = (i64::MAX, i64::MIN);
     for &value in values {

@@ -3,8 +3,8 @@
 use crate::model::{BigIntRef, ValueRef};
 use std::cmp::Ordering;
 
-/// Compares two numbers, neither of them NaN, exactly. Those of equal worth are in the order of values: integers before floats,
-/// `-0.0` before `0.0`.
+/// Compares two numbers, neither of them NaN, exactly. Those of equal worth are in the order of values: integers before
+/// floats, `-0.0` before `0.0`.
 pub(super) fn compare_numbers(a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
     let worth = match (a, b) {
         (ValueRef::Int(a), ValueRef::Float(b)) => compare_with_float(a, b),
@@ -46,7 +46,8 @@ fn compare_big_with_float(big: BigIntRef<'_>, float: f64) -> Ordering {
     if negative { magnitudes.reverse() } else { magnitudes }
 }
 
-/// The absolute value of a float of 2^127 or more, which is whole: its bytes, most significant first, without leading zeros.
+/// The absolute value of a float of 2^127 or more, which is whole: its bytes, most significant first, without leading
+/// zeros.
 fn magnitude(float: f64) -> Vec<u8> {
     let bits = float.abs().to_bits();
     let mantissa = u128::from(bits & ((1 << 52) - 1) | 1 << 52);

@@ -1,4 +1,5 @@
-//! Reading a dimension segment by segment: as its file has it where nothing touched a segment, else put together from all tiers.
+//! Reading a dimension segment by segment: as its file has it where nothing touched a segment, else put together from
+//! all tiers.
 
 use super::base_column::BaseColumn;
 use super::block_file::BlockFile;
@@ -14,8 +15,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-/// The segments of a [`Dimension`](crate::Dimension), in slot order: all slots of the snapshot are covered. Skipping segments
-/// (`nth`, `step_by`) does not read them; clones share what is known of changes, so that threads can divide the segments.
+/// The segments of a [`Dimension`](crate::Dimension), in slot order: all slots of the snapshot are covered. Skipping
+/// segments (`nth`, `step_by`) does not read them; clones share what is known of changes, so that threads can divide
+/// the segments.
 #[derive(Clone)]
 pub struct Segments<'s> {
     pub(super) view: DimensionView<'s>,

@@ -9,10 +9,11 @@ use crate::model::{Slot, ValueRef};
 use std::borrow::Cow;
 use std::fmt;
 
-/// The values of up to 65,536 consecutive slots of a dimension: which slots have one, and the values of these in slot order.
+/// The values of up to 65,536 consecutive slots of a dimension: which slots have one, and the values of these in slot
+/// order.
 ///
-/// Borrowed from the mapped file where nothing changed the segment since its file was written; put together from file, patches
-/// and overlay otherwise. Got from [`Dimension::segments`](crate::Dimension::segments).
+/// Borrowed from the mapped file where nothing changed the segment since its file was written; put together from file,
+/// patches and overlay otherwise. Got from [`Dimension::segments`](crate::Dimension::segments).
 #[derive(Clone, Debug)]
 pub struct Segment<'s> {
     pub(super) first: u32,
@@ -61,8 +62,8 @@ pub enum SegmentValues<'s> {
 
 /// The distinct values that the numbers of a [`Segment`] stand for.
 ///
-/// Numbers below [`shared_len`](Self::shared_len) stand for the same value in every segment of the dimension. Those from there
-/// on are of values that are not in the column file, and stand for other values in other segments.
+/// Numbers below [`shared_len`](Self::shared_len) stand for the same value in every segment of the dimension. Those
+/// from there on are of values that are not in the column file, and stand for other values in other segments.
 #[derive(Clone)]
 pub struct Dictionary<'s> {
     pub(super) file: &'s BlockFile,
@@ -268,8 +269,8 @@ impl<'s> Segment<'s> {
         }
     }
 
-    /// The slots that have a value, ascending, with it. An item is [`Error::Corrupt`](crate::Error::Corrupt) where the bytes of
-    /// a value are damaged.
+    /// The slots that have a value, ascending, with it. An item is [`Error::Corrupt`](crate::Error::Corrupt) where the
+    /// bytes of a value are damaged.
     pub fn iter(&self) -> impl Iterator<Item = Result<(Slot, ValueRef<'s>)>> {
         let offsets = self.offsets().enumerate();
         offsets.map(|(index, offset)| Ok((Slot(self.first + u32::from(offset)), self.value(index)?)))

@@ -10,8 +10,8 @@ use crate::model::ValueRef;
 use hashbrown::HashMap;
 use std::cmp::Reverse;
 
-/// Distinct values, each with the number of points that have it: most points first, and in the order of values where these are
-/// the same. Got from [`Dimension::value_counts`](crate::Dimension::value_counts).
+/// Distinct values, each with the number of points that have it: most points first, and in the order of values where
+/// these are the same. Got from [`Dimension::value_counts`](crate::Dimension::value_counts).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ValueCounts<'s> {
     entries: Vec<(ValueRef<'s>, u64)>,
@@ -75,8 +75,8 @@ impl<'a, 's> IntoIterator for &'a ValueCounts<'s> {
     }
 }
 
-/// A row of [`Dimension::cross_counts`](crate::Dimension::cross_counts): a value, and how many of the points that have it have
-/// each value of the other dimension.
+/// A row of [`Dimension::cross_counts`](crate::Dimension::cross_counts): a value, and how many of the points that have
+/// it have each value of the other dimension.
 pub type CrossCounts<'s> = (ValueRef<'s>, ValueCounts<'s>);
 
 impl<'s> DimensionView<'s> {
