@@ -310,7 +310,8 @@ fn timestamps_and_their_like_survive_other_formats() {
     assert!(text.starts_with("[0,255,255"), "{text}");
     assert_eq!(serde_json::from_str::<vector_datalib::BigInt>(&text).unwrap(), big);
     assert!(serde_json::from_str::<vector_datalib::BigInt>("[0,5]").is_err(), "fits in 128 bits");
-    let value: Value = serde_json::from_str(r#"{"a": [1, -1, 1.5, null, true, "x"]}"#).unwrap();
-    assert_eq!(value.to_string(), r#"{"a": [1, -1, 1.5, null, true, "x"]}"#);
-    assert_eq!(serde_json::to_string(&value).unwrap(), r#"{"a":[1,-1,1.5,null,true,"x"]}"#);
+    // No fraction: where another crate turns on serde_json's arbitrary precision, it gives those as maps of its own.
+    let value: Value = serde_json::from_str(r#"{"a": [1, -1, null, true, "x"]}"#).unwrap();
+    assert_eq!(value.to_string(), r#"{"a": [1, -1, null, true, "x"]}"#);
+    assert_eq!(serde_json::to_string(&value).unwrap(), r#"{"a":[1,-1,null,true,"x"]}"#);
 }
