@@ -1,6 +1,6 @@
 //! Crashes: processes killed, disks full or broken, power lost. What was acknowledged is there, and nothing half done.
 
-mod disk;
+pub(crate) mod disk;
 mod faults;
 mod kill;
 mod power;
