@@ -108,8 +108,9 @@ impl Options {
 
     /// The memory that compaction, and a checkpoint that merges, may take to build axis and column files, in bytes. What does not fit is
     /// put aside in temporary files without a name in the database's directory, of up to a few times the size of the largest file. The
-    /// default is 256 MiB. The files do not depend on it. Beside it there are some 8 MB of buffers, 3 bits for each slot, and whatever
-    /// the largest single value takes; mapped files are the page cache's.
+    /// default is 256 MiB. The files do not depend on it. Beside it there are some 8 MB of buffers, a bit for each slot up to
+    /// the last one that is free or changed, 4 bytes for each slot where slots move, and whatever the largest single value takes; mapped
+    /// files are the page cache's.
     #[must_use]
     pub const fn memory_budget(mut self, bytes: usize) -> Self {
         self.memory_budget = bytes;

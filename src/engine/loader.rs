@@ -211,11 +211,12 @@ impl Loader {
             manifest.last_sequence = 1;
             manifest.last_commit_time = now();
         }
-        let total = (dimensions.len() as u64 + 1) * u64::from(row_count);
-        let mut meter = Meter::new(progress, total);
+        let files = dimensions.len() as u64 + 1;
+        let mut meter = Meter::new(progress, files * u64::from(row_count));
         let mut rows = Rows { spill: &spill, numbering: None, slot_count: row_count, memory_budget };
         if keys.ascending.is_none() {
             rows.merge(&keys, manifest.hash_seed, &mut meter)?;
+            meter.set_total(files * u64::from(rows.slot_count));
         }
         rows.write_axis(&mut manifest, &keys, &mut meter)?;
         for (index, dimension) in dimensions.into_iter().enumerate() {
@@ -423,5 +424,62 @@ impl Rows<'_> {
         let Some(builder) = ColumnBuilder::new(&mut build, &mut values, self.slot_count)? else { return Ok(None) };
         let writer = self.writer(manifest, column_name(id, manifest.generation), COLUMN_MAGIC, id)?;
         builder.write(&mut build, writer).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::MemoryStorage;
+    use std::collections::BTreeMap;
+
+    /// The files that a load with so much memory writes, but for the manifest, which has the time.
+    fn load(budget: usize, duplicates: bool) -> BTreeMap<String, Vec<u8>> {
+        let storage = MemoryStorage::new();
+        let mut loader = Loader::new(Arc::new(storage.clone()), budget);
+        loader.manifest.database_id = [7; 16];
+        loader.manifest.hash_seed = 9;
+        let mut state = 5u64;
+        let mut random = move || {
+            state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+            state >> 16
+        };
+        for n in 0..30_000u64 {
+            let key = if duplicates { random() % 20_000 } else { random() << 20 | n };
+            let bits = random();
+            let (name, city) = (format!("{bits:x}"), format!("City {}", bits % 20_000));
+            let tag = if bits % 2 == 0 { ValueRef::Int(bits.into()) } else { ValueRef::Text(&city) };
+            let values = [
+                ("age", ValueRef::Int((bits % 100).into())),
+                ("name", ValueRef::Text(&name)),
+                ("city", ValueRef::Text(&city)),
+                ("score", ValueRef::Float(f64::from_bits(bits))),
+                ("mixed", tag),
+                ("large", ValueRef::Int(bits.into())),
+            ];
+            let values = values.into_iter().enumerate().filter(|(index, _)| bits >> (8 + index) & 3 != 0);
+            loader.push(KeyRef::from(key), values.map(|(_, pair)| pair)).unwrap();
+        }
+        let (points, merged) = loader.finish(&mut crate::progress::ignore).unwrap();
+        assert_eq!(points + merged, 30_000);
+        assert_eq!(merged > 0, duplicates);
+        let mut files = storage.files();
+        files.remove(crate::format::manifest::MANIFEST_NAME).unwrap();
+        files
+    }
+
+    #[test]
+    fn the_files_do_not_depend_on_the_budget() {
+        for duplicates in [false, true] {
+            let whole = load(1 << 30, duplicates);
+            assert_eq!(whole.len(), 7);
+            for budget in [0, 1 << 20] {
+                let bounded = load(budget, duplicates);
+                assert!(bounded.keys().eq(whole.keys()));
+                for (name, bytes) in &bounded {
+                    assert!(*bytes == whole[name], "{name} is another one with a budget of {budget}");
+                }
+            }
+        }
     }
 }

@@ -22,6 +22,11 @@ impl<'p> Meter<'p> {
         Self { report, done: 0, total, steps: 0 }
     }
 
+    /// Changes how much there is to do.
+    pub(super) const fn set_total(&mut self, total: u64) {
+        self.total = total;
+    }
+
     /// Counts cells that are done.
     pub(super) fn add(&mut self, cells: u64) -> Result<()> {
         self.done += cells;

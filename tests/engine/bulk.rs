@@ -1,5 +1,6 @@
 //! Bulk loads in any order, with any number of duplicates and any memory budget, and compaction of what they make.
 
+use crate::crash::disk::{Disk, Fault, FaultKind};
 use crate::support::order::{Ordered, compare};
 use crate::support::random::Random;
 use crate::support::values::{Flavor, key};
@@ -212,6 +213,38 @@ fn compaction_writes_the_same_files_whatever_the_budget() {
             assert!(*bytes == whole[name], "{name} is another one with a budget of {budget}");
         }
     }
+}
+
+/// At whichever write, most of which are those of spills.
+#[test]
+fn compaction_without_space_for_what_it_spills_leaves_everything_as_it_was() {
+    let disk = Disk::default();
+    let options = Options::new().memory_budget(0);
+    let db = options.create_in(Arc::new(disk.clone())).unwrap();
+    let records: Vec<Record> = (0..10_000u64)
+        .map(|n| (Value::from(n * n), vec![("text".to_owned(), Value::from(format!("{n} and so on")))]))
+        .collect();
+    let batch = records.iter().map(|(key, attributes)| {
+        let attributes = attributes.iter().map(|(name, value)| (&**name, value.clone()));
+        (Key::try_from(key.clone()).unwrap(), attributes.collect::<Vec<_>>())
+    });
+    db.batch_upsert(batch).unwrap();
+    db.save().unwrap();
+    let points = plain(&records);
+    let before = disk.operations();
+    db.compact(&CompactOptions::default()).unwrap();
+    let operations = disk.operations() - before;
+    assert!(operations > 100, "{operations} operations: nothing was spilled");
+    for from in (0..operations).step_by(11) {
+        disk.set_fault(Some(Fault { from, count: 1, kind: FaultKind::NoSpace }));
+        if let Err(error) = db.compact(&CompactOptions::default()) {
+            assert!(error.is_no_space(), "{error}");
+        }
+        disk.set_fault(None);
+    }
+    check(&db, &points);
+    db.compact(&CompactOptions::default()).unwrap();
+    check(&db, &points);
 }
 
 #[test]

@@ -334,7 +334,7 @@ impl Storage for Disk {
     }
 
     fn scratch(&self) -> Result<Box<dyn ScratchFile>, StorageError> {
-        Ok(Box::new(MemoryScratch::default()))
+        Ok(Box::new(Scratch { disk: self.clone(), content: MemoryScratch::default() }))
     }
 
     fn len(&self, name: &str) -> Result<Option<u64>, StorageError> {
@@ -423,6 +423,24 @@ impl DiskFile {
                 Err(error)
             }
         }
+    }
+}
+
+/// A file without a name: takes space like any other, and is gone with the power.
+#[derive(Debug)]
+struct Scratch {
+    disk: Disk,
+    content: MemoryScratch,
+}
+
+impl ScratchFile for Scratch {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
+        drop(self.disk.enter(Operation::Write, "a temporary file").map_err(|(_, error)| error)?);
+        self.content.write_at(offset, bytes)
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), StorageError> {
+        self.content.read_at(offset, buffer)
     }
 }
 
