@@ -1,7 +1,7 @@
 //! Every question that can be asked of a small database, with the right answers.
 
 use std::collections::BTreeSet;
-use vector_datalib::{Error, Key, Slot, Snapshot, Stats, Value, VectorDb};
+use vector_datalib::{Dimension, Error, Key, Slot, Snapshot, Stats, Value, VectorDb};
 
 /// What a sound database answers.
 #[derive(Clone)]
@@ -11,11 +11,47 @@ pub(crate) struct Answers {
     slot_count: u64,
     keys: Vec<Option<Key>>,
     dimensions: Vec<(String, Vec<Option<Value>>)>,
+    /// What scans answer, for each dimension.
+    scans: Vec<Scans>,
     /// Slots that are asked one by one.
     asked: Vec<u32>,
     missing: Vec<Key>,
     stats: Option<Stats>,
     export: Option<Vec<u8>>,
+}
+
+/// The answers of one dimension that come from counts and scans.
+#[derive(Clone, PartialEq)]
+struct Scans {
+    counts: Vec<(Value, u64)>,
+    distinct: u64,
+    /// Integers, and the bits of the floats.
+    sum: Option<(Option<i128>, u64)>,
+    extremes: Option<(Value, Value)>,
+    /// The slots that have the most frequent value.
+    found: Vec<Slot>,
+}
+
+impl Scans {
+    fn of(dimension: Dimension<'_>) -> Result<Self, Error> {
+        let counted = dimension.value_counts()?;
+        let counts = counted.iter().map(|&(value, count)| Ok((value.to_value().map_err(Error::from)?, count)));
+        let found = match counted.iter().next() {
+            Some(&(value, _)) => dimension.find(value)?.collect::<Result<_, _>>()?,
+            None => Vec::new(),
+        };
+        let extremes = match dimension.min_max()? {
+            Some((min, max)) => Some((min.to_value().map_err(Error::from)?, max.to_value().map_err(Error::from)?)),
+            None => None,
+        };
+        Ok(Self {
+            counts: counts.collect::<Result<_, Error>>()?,
+            distinct: dimension.distinct_count()?,
+            sum: dimension.sum()?.map(|sum| (sum.integers(), sum.floats().to_bits())),
+            extremes,
+            found,
+        })
+    }
 }
 
 /// How much to ask beyond every key and every slot.
@@ -88,6 +124,7 @@ impl Answers {
             (name.to_owned(), values.collect::<Vec<_>>())
         });
         let dimensions: Vec<_> = dimensions.collect();
+        let scans = snapshot.dimensions().map(|name| Scans::of(snapshot.dimension(name).unwrap()).unwrap()).collect();
         let mut asked: BTreeSet<u32> = (0..slot_count).step_by(stride).collect();
         asked.extend(slot_count.saturating_sub(3)..slot_count + 2);
         let missing = [Key::from(-77_000), Key::from(1_i64 << 40), Key::from("no such key"), Key::from("")];
@@ -97,6 +134,7 @@ impl Answers {
             slot_count: snapshot.slot_count(),
             keys,
             dimensions,
+            scans,
             asked: asked.into_iter().collect(),
             missing: missing.into_iter().filter(|key| !snapshot.contains(key).unwrap()).collect(),
             stats: None,
@@ -188,6 +226,10 @@ impl Answers {
             verdict.check(point, same, || "a point of the iteration".to_owned());
         }
         verdict.expect(failed || count == self.len, || format!("{count} points in the iteration"));
+        for ((name, _), right) in self.dimensions.iter().zip(&self.scans) {
+            let Some(dimension) = snapshot.dimension(name) else { continue };
+            verdict.check(Scans::of(dimension), |scans| scans == right, || format!("scans of {name}"));
+        }
         if let Some(right) = &self.stats {
             verdict.check(db.stats(), |stats| same_stats(stats, right), || "stats".to_owned());
         }
