@@ -399,6 +399,12 @@ impl VectorDb {
         self.database.compact(order, progress)
     }
 
+    /// Whether a path, which need not exist, lies inside of the database's directory, where nothing else may be written.
+    #[must_use]
+    pub fn owns_path(&self, path: impl AsRef<Path>) -> bool {
+        self.database.check_export_path(path.as_ref()).is_err()
+    }
+
     /// Writes the canonical `.db` file of the last commit, which the Python package `vector_datalib` 1.4.0b0 opens. A file
     /// that is there is replaced when the new one is whole.
     ///

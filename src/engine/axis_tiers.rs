@@ -3,7 +3,8 @@
 use super::base_axis::BaseAxis;
 use super::column_tiers::{BASE, Tier};
 use super::patch::{AxisDelta, Patch};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::format::Invalid;
 use crate::model::KeyRef;
 use std::sync::Arc;
 
@@ -138,6 +139,26 @@ impl AxisTiers {
                 from = slot + 1;
             }
         }
-        Ok(lowest)
+        match lowest {
+            // Patches can state anything; a slot that is in use must not be given to another key.
+            Some(slot) if self.tier_of(slot)?.is_some() => Err(self.corrupt("a slot in use is said to be free")),
+            lowest => Ok(lowest),
+        }
+    }
+
+    /// More slots than these there cannot be: each one past the axis file was put there by a patch.
+    pub(super) fn slots_max(&self) -> Result<u64> {
+        let base = self.base.as_ref().map_or(0, |base| base.file().header().slot_count);
+        self.deltas().try_fold(base, |sum, (_, delta)| Ok(sum.saturating_add(delta.column.touched_count()?)))
+    }
+
+    #[cold]
+    fn corrupt(&self, reason: &'static str) -> Error {
+        let invalid = Invalid::new(0, "free slots", reason);
+        match (self.patches.first(), &self.base) {
+            (Some(patch), _) => patch.file().corrupt(invalid),
+            (None, Some(base)) => base.file().corrupt(invalid),
+            (None, None) => Error::invalid_argument(reason),
+        }
     }
 }

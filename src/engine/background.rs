@@ -79,6 +79,11 @@ impl Handle {
             }
             return;
         }
+        if worker.take().is_some_and(|worker| worker.join().is_err()) {
+            self.shared.set_failure(Some("it panicked".to_owned()));
+            self.database.restart_log_len();
+            return;
+        }
         let (database, shared) = (Arc::clone(&self.database), Arc::clone(&self.shared));
         let builder = std::thread::Builder::new().name("vector checkpoint".to_owned());
         match builder.spawn(move || shared.checkpoint(&database)) {
@@ -103,6 +108,10 @@ impl Handle {
 
     fn stop(&self) {
         self.shared.closing.store(true, Ordering::Relaxed);
+        // A forked child has none of its parent's threads, and may have locks that these held.
+        if !self.database.is_of_this_process() {
+            return;
+        }
         let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(worker) = worker {
             // A panic there has been printed, and took nothing with it that is not in the log.
@@ -127,8 +136,14 @@ impl Shared {
         if self.closing.load(Ordering::Relaxed) {
             return;
         }
-        let failure = result.err().map(|error| error.to_string());
+        // One that succeeded counts from where it started; one that failed is tried again once as much more is logged.
+        if result.is_err() {
+            database.restart_log_len();
+        }
+        self.set_failure(result.err().map(|error| error.to_string()));
+    }
+
+    fn set_failure(&self, failure: Option<String>) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
-        database.restart_log_len();
     }
 }

@@ -69,7 +69,7 @@ impl Database {
     /// Writes the files of the next generation, and returns the manifest that names them.
     fn write_down(&self, source: &View, everything: bool, progress: &mut ProgressFn<'_>) -> Result<Manifest> {
         let (storage, moment, memory_budget) = (&self.storage, source.moment(u64::MAX), self.options.memory_budget);
-        let form = Form::choose(source, self.options.merge_fraction);
+        let form = Form::choose(source, self.options.merge_fraction, memory_budget);
         match form {
             Form::Patch { merged } if !everything => {
                 Patching { storage, memory_budget, view: source, moment, merged }.write(progress)
@@ -150,7 +150,7 @@ impl Database {
         let mut writer = self.writer()?;
         self.fold_locked(&mut writer, progress)?;
         let view = self.view.load_full();
-        let mut order = Vec::with_capacity(view.generation.manifest.point_count as usize);
+        let mut order = slots_vec(view.generation.manifest.point_count)?;
         for slot in 0..view.generation.manifest.slot_count {
             if view.generation.is_used(slot)? {
                 order.push(slot);
@@ -256,7 +256,9 @@ struct Shift<'a> {
 impl<'a> Shift<'a> {
     fn new(view: &'a View, next_dimension: u32) -> Result<Self> {
         let next = view.generation.manifest.slot_count;
-        Ok(Self { view, order: (0..next).collect(), next, next_dimension, stamp: 0 })
+        let mut order = slots_vec(next)?;
+        order.extend(0..next);
+        Ok(Self { view, order, next, next_dimension, stamp: 0 })
     }
 
     /// Applies one step; returns the slot in the scratch overlay.
@@ -318,6 +320,15 @@ impl<'a> Shift<'a> {
             self.order.pop();
         }
         Ok(())
+    }
+}
+
+/// Room for so many slots, or an error: a few bytes on disk can state billions.
+fn slots_vec(count: u32) -> Result<Vec<u32>> {
+    let mut slots = Vec::new();
+    match slots.try_reserve_exact(count as usize) {
+        Ok(()) => Ok(slots),
+        Err(_) => Err(Error::invalid_argument(format!("moving {count} slots takes more memory than there is"))),
     }
 }
 

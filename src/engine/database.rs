@@ -65,6 +65,8 @@ pub(crate) struct Database {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) options: EngineOptions,
     pub(super) view: ArcSwap<View>,
+    /// The process that opened it.
+    process: u32,
     /// The last commit that snapshots see.
     pub(super) published: AtomicU64,
     /// The last commit that was logged.
@@ -175,6 +177,7 @@ impl Database {
             storage,
             options,
             view: ArcSwap::from_pointee(opened.view),
+            process: std::process::id(),
             published: AtomicU64::new(sequence),
             appended: AtomicU64::new(sequence),
             writer: writer.map(Mutex::new),
@@ -186,6 +189,11 @@ impl Database {
             reader: Mutex::new(reader),
             report,
         }
+    }
+
+    /// Whether this process opened the database, and is not a forked child of the one that did.
+    pub(super) fn is_of_this_process(&self) -> bool {
+        self.process == std::process::id()
     }
 
     /// Bytes of log since the last checkpoint started, or was last tried.
@@ -303,6 +311,9 @@ impl Database {
 
     /// Makes everything durable, records where the log ends, and lets go of the lock. Later calls do nothing.
     pub(crate) fn close(&self) -> Result<()> {
+        if !self.is_of_this_process() {
+            return Err(Error::Closed);
+        }
         let _maintenance = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(writer) = &self.writer else { return Ok(()) };
         let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);

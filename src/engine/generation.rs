@@ -63,6 +63,10 @@ impl Generation {
             patches.push(open_patch(storage, &manifest, entry, previous)?);
         }
         let axis = AxisTiers::new(base_axis, &patches);
+        if !patches.is_empty() && u64::from(manifest.slot_count) > axis.slots_max()? {
+            let invalid = Invalid::new(120, "manifest", "more slots than its files have");
+            return Err(OpenError::Failed(Error::corrupt(&storage.path().join(MANIFEST_NAME), invalid)));
+        }
         let mut dimensions = Vec::with_capacity(manifest.dimensions.len());
         for dimension in &manifest.dimensions {
             let id = DimensionId(dimension.id);

@@ -7,6 +7,8 @@ use super::meter::Meter;
 use super::spill::{Spill, StreamId, StreamReader, encode_number};
 use crate::error::Result;
 
+/// A value of 7 bytes takes a place of 24, and vectors grow by doubling.
+const PLACE_FACTOR: u64 = 8;
 /// Ranges that a range is cut into when its values do not fit in memory.
 const RANGE_COUNT: u64 = 64;
 
@@ -134,7 +136,8 @@ impl Merge {
         (spill, limit): (&mut Spill, usize),
         meter: &mut Meter<'_>,
     ) -> Result<()> {
-        if spill.len(stream) > limit as u64 && range.end - range.start > 1 {
+        // Each value takes a place, too, and the shortest have 7 bytes here.
+        if spill.len(stream).saturating_mul(PLACE_FACTOR) > limit as u64 && range.end - range.start > 1 {
             let range_len = (range.end - range.start).div_ceil(RANGE_COUNT);
             let parts: Vec<StreamId> =
                 (0..(range.end - range.start).div_ceil(range_len)).map(|_| spill.stream()).collect();

@@ -124,11 +124,13 @@ impl LogReader {
                 Ok(Some(Tail::End { dropped })) => {
                     report.bytes_dropped = dropped;
                     report.unclean = self.seal.is_none_or(|seal| seal.number != self.number);
+                    self.check_end(storage)?;
                     return Ok(report);
                 }
                 // No such log: the chain ends with the one before.
                 Ok(None) => {
                     report.unclean = self.end.len > 0 && self.seal.is_none_or(|seal| seal.number != self.end.number);
+                    self.check_end(storage)?;
                     return Ok(report);
                 }
                 Err(error) if live && error.is_corrupt() && tries < LIVE_TRIES => {
@@ -208,6 +210,17 @@ impl LogReader {
         let rest = log.from(self.offset);
         let dropped = rest.iter().rposition(|&byte| byte != 0).map_or(0, |at| at as u64 + 1);
         Ok(Some(Tail::End { dropped }))
+    }
+
+    /// Fails if the chain ends before the log that the manifest seals: that one is missing.
+    fn check_end(&self, storage: &dyn Storage) -> Result<()> {
+        match self.seal {
+            Some(seal) if seal.number > self.end.number => {
+                let missing = Invalid::new(0, "log", "the file is missing");
+                Err(Error::corrupt(&storage.path().join(wal_name(seal.number)), missing))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn is_log(&self, header: &Header, number: u64) -> bool {

@@ -18,6 +18,9 @@ use std::sync::Arc;
 /// A read asks each patch that may concern it, so there are no more than this.
 const PATCH_COUNT_MAX: usize = 8;
 
+/// Bytes of memory that a cell takes while patches are merged, about.
+const CELL_MEMORY: u64 = 64;
+
 /// How a checkpoint writes down an overlay.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Form {
@@ -29,8 +32,9 @@ pub(super) enum Form {
 
 impl Form {
     /// Patches are merged into the files that they belong to once they have more than `merge_fraction` of the cells of these, and into
-    /// each other when they are too many: then those that are no larger than all younger ones together.
-    pub(super) fn choose(view: &View, merge_fraction: f64) -> Self {
+    /// each other when they are too many: then those that are no larger than all younger ones together. Where memory does not
+    /// suffice for that, they too are merged into the files.
+    pub(super) fn choose(view: &View, merge_fraction: f64, memory_budget: usize) -> Self {
         let generation = &view.generation;
         let Some(axis) = generation.axis().base() else { return Self::Rebuild };
         let columns = generation.dimensions().iter().filter_map(|dimension| dimension.column.base());
@@ -44,9 +48,14 @@ impl Form {
         if sizes.len() >= PATCH_COUNT_MAX {
             let mut sum = view.active.changed_count();
             for &size in &sizes {
+                let fits = (sum + size).saturating_mul(CELL_MEMORY) <= memory_budget as u64;
                 // At least two, so that fewer remain.
-                if merged >= 2 && size > sum {
+                if merged >= 2 && (size > sum || !fits) {
                     break;
+                }
+                // A rebuild needs no more memory than it is given.
+                if !fits {
+                    return Self::Rebuild;
                 }
                 sum += size;
                 merged += 1;

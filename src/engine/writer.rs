@@ -230,7 +230,7 @@ impl Database {
         if let Some(target) = led {
             // The mark lets recovery tell rot from a torn tail. Without it the commits are as durable.
             if let Ok(mut writer) = self.writer() {
-                Self::mark(&mut writer, target);
+                self.mark(&mut writer, target);
             }
         }
         Ok(())
@@ -239,17 +239,17 @@ impl Database {
     /// The same for the holder of the writer's mutex, and for all that has been logged.
     pub(super) fn sync_all(&self, writer: &mut Writer) -> Result<()> {
         if let Some(target) = self.sync_or_wait(writer.sequence)? {
-            Self::mark(writer, target);
+            self.mark(writer, target);
         }
         Ok(())
     }
 
-    fn mark(writer: &mut Writer, synced_through: u64) {
+    fn mark(&self, writer: &mut Writer, synced_through: u64) {
         let (sequence, time) = (writer.sequence, now());
         if let Some(log) = &mut writer.log
             && let Err(AppendError::Unknown(error)) = log.mark(sequence, time, synced_through)
         {
-            writer.poisoned = Some(error.to_string());
+            self.poison(writer, &error);
         }
     }
 

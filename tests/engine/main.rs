@@ -7,6 +7,7 @@ mod checkpoints;
 mod corpus;
 mod crash;
 mod face;
+mod forged;
 mod inspect;
 mod layers;
 mod misuse;

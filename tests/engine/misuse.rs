@@ -73,3 +73,27 @@ fn a_missing_file_is_named_and_a_lost_manifest_is_corruption() {
     std::fs::create_dir(&nothing).unwrap();
     assert!(VectorDb::open(&nothing).unwrap_err().is_not_found());
 }
+
+/// A log that a clean close sealed and that is gone was once taken for one that never was: its commits were lost without a word.
+#[test]
+fn a_missing_log_of_a_clean_close_is_corruption() {
+    let storage = internals::MemoryStorage::new();
+    let options = Options::new();
+    drop(options.create_in(std::sync::Arc::new(storage.clone())).unwrap());
+    for n in 1..4 {
+        let db = options.open_in(std::sync::Arc::new(storage.clone())).unwrap();
+        db.upsert("k", attrs! { "v" => n }).unwrap();
+        db.close().unwrap();
+    }
+    let logs: Vec<String> = storage.files().into_keys().filter(|name| name.starts_with("wal-")).collect();
+    assert_eq!(logs.len(), 3);
+    for missing in 1_usize..8 {
+        let mut files = storage.files();
+        let gone = |at: usize| missing & (1 << at) != 0;
+        logs.iter().enumerate().filter(|(at, _)| gone(*at)).for_each(|(_, name)| drop(files.remove(name)));
+        let damaged = std::sync::Arc::new(internals::MemoryStorage::from_files(files));
+        for result in [options.open_in(damaged.clone()), options.open_read_only_in(damaged.clone())] {
+            assert!(result.unwrap_err().is_corrupt(), "without {missing:03b}");
+        }
+    }
+}

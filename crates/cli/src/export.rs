@@ -49,6 +49,15 @@ pub(crate) fn format_of(out: &Path) -> Outcome<ExportFormat> {
     }
 }
 
+/// Refuses to write over the files of the database, or beside them.
+pub(crate) fn check_place(db: &VectorDb, out: &Path) -> Outcome<()> {
+    if !sink::is_stdout(out) && db.owns_path(out) {
+        let reason = format!("{} is inside of the database; export to another folder", out.display());
+        return Err(Failure::usage(reason));
+    }
+    Ok(())
+}
+
 /// Writes all points to a file and says so.
 pub(crate) fn export(
     db: &VectorDb,
@@ -57,6 +66,7 @@ pub(crate) fn export(
     csv: CsvOptions<'_>,
     output: &Output,
 ) -> Outcome<Report> {
+    check_place(db, out)?;
     let started = Instant::now();
     let (points, len) = match format {
         ExportFormat::Db => {

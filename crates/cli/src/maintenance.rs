@@ -55,6 +55,9 @@ pub(crate) fn compact(arguments: &Compact, output: &Output) -> Outcome {
     // Before hours of work, not after.
     let format = arguments.export.as_deref().map(export::format_of).transpose()?;
     let db = VectorDb::open(&arguments.db)?;
+    if let Some(out) = &arguments.export {
+        export::check_place(&db, out)?;
+    }
     note_unclean(&db, output);
     let before = db.stats()?;
     let mut observer = Observer::new(output);
