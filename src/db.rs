@@ -342,21 +342,19 @@ impl VectorDb {
     }
 
     /// For handles that were opened read-only: sees what other processes have committed since, and the files that they have
-    /// written. False when nothing has changed. Other handles always see everything.
+    /// written. False when nothing has changed. The handle that writes always sees everything.
     ///
     /// A commit may be seen before its writer's fsync has returned.
     ///
     /// # Errors
-    /// Those of [`Options::open_read_only`], [`Error::NotFound`] where the database was removed. What is read stays as it was, or goes on
+    /// Those of [`Options::open_read_only`], [`Error::NotFound`] where the database was removed, or another one is in its place. What is read stays as it was, or goes on
     /// to a later commit than before.
     pub fn refresh(&self) -> Result<bool> {
         self.database.refresh()
     }
 
-    /// Checkpoint: writes what was committed since the last one into the column files and starts a new log. Reads and writes go
-    /// on meanwhile.
-    ///
-    /// This version rewrites the file of every dimension that changed.
+    /// Checkpoint: writes what was committed since the last one into a patch file, or merges it into the column files
+    /// ([`Options::merge_fraction`]), and starts a new log. Reads and writes go on meanwhile.
     ///
     /// # Durability
     /// When this returns, every commit before it survives a loss of power, whatever [`Options::durability`] says.

@@ -106,8 +106,8 @@ impl<'s> Dimension<'s> {
         self.view().map_to(other.view())
     }
 
-    /// For each value here, in the order of values, the values that its points have in `other`, with counts: a cross
-    /// table. A scan of both, and memory for the pairs that occur.
+    /// For each value here whose points have values in `other`, in the order of values, these with counts: a cross
+    /// table. A value none of whose points has one is not in it. A scan of both, and memory for the pairs that occur.
     ///
     /// # Errors
     /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes of a value are damaged.

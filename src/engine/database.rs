@@ -282,6 +282,10 @@ impl Database {
         let replaced = !self.read_tail(reader, &view)?;
         if replaced {
             let opened = open_current(&*self.storage, Some(&view.generation))?;
+            if opened.view.generation.manifest.database_id != view.generation.manifest.database_id {
+                // Another database was made in the place of this one.
+                return Err(Error::NotFound { path: self.storage.path().to_owned() });
+            }
             self.replace(&view.generation);
             *reader = Reader { log: opened.log, allocation: opened.allocation, stamp: opened.stamp };
             self.view.store(Arc::new(opened.view));
@@ -409,7 +413,12 @@ pub(super) fn replace_manifest(storage: &dyn Storage, manifest: &Manifest) -> Re
 
 /// What it means that there is no manifest: no database, or one that has lost it.
 fn no_manifest(storage: &dyn Storage) -> Result<Error> {
-    let names = storage.list()?;
+    let names = match storage.list() {
+        Ok(names) => names,
+        // The directory is gone, too.
+        Err(error) if error.is_not_found() => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
     Ok(if names.iter().any(|name| is_data_name(name) || wal_number(name).is_some()) {
         let invalid = Invalid::new(0, "file", "it is missing, and files that it should name are there");
         Error::corrupt(&storage.path().join(MANIFEST_NAME), invalid)

@@ -97,3 +97,22 @@ fn a_missing_log_of_a_clean_close_is_corruption() {
         }
     }
 }
+
+/// A reader never goes on with a database that is not the one it opened.
+#[test]
+fn refresh_tells_that_the_database_is_gone_or_another_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.vdb");
+    let create = |n: i32| {
+        let db = VectorDb::create(&path).unwrap();
+        db.upsert(1, attrs! { "n" => n }).unwrap();
+        db.close().unwrap();
+    };
+    create(1);
+    let reader = VectorDb::open_read_only(&path).unwrap();
+    std::fs::remove_dir_all(&path).unwrap();
+    assert!(reader.refresh().unwrap_err().is_not_found());
+    create(2);
+    assert!(reader.refresh().unwrap_err().is_not_found());
+    assert_eq!(reader.lookup(1, "n").unwrap(), Some(1.into()));
+}

@@ -139,14 +139,14 @@ fn a_place_that_cannot_be_written_is_named() {
 fn an_export_over_the_files_of_the_database_is_refused_in_every_form() {
     let place = Place::new();
     let db = place.people();
-    let before = place.line(&["export", &db, "-", "--format", "jsonl"]);
+    let before = place.line(&["export", db, "-", "--format", "jsonl"]);
     let manifest = format!("{db}/MANIFEST");
     for format in ["jsonl", "csv", "db"] {
-        let run = place.run(&["export", &db, &manifest, "--format", format]);
+        let run = place.run(&["export", db, &manifest, "--format", format]);
         assert_eq!(run.code, 2, "{run:?}");
         assert!(run.stderr.contains("inside of the database"), "{run:?}");
     }
-    let run = place.run(&["compact", &db, "--export", &format!("{db}/x.jsonl")]);
+    let run = place.run(&["compact", db, "--export", &format!("{db}/x.jsonl")]);
     assert_eq!(run.code, 2, "{run:?}");
-    assert_eq!(place.line(&["export", &db, "-", "--format", "jsonl"]), before);
+    assert_eq!(place.line(&["export", db, "-", "--format", "jsonl"]), before);
 }
