@@ -176,11 +176,8 @@ impl VectorDb {
         N: AsRef<str>,
         V: Into<Value>,
     {
-        let step = |(index, (key, attributes)): (u64, (K, A))| {
-            upsert(key.into(), attributes, None).map_err(|error| error.in_record(index))
-        };
-        let steps = (0..).zip(records).map(step);
-        let outcomes = self.database.commit(steps.collect::<Result<_>>()?)?;
+        let records = records.into_iter().map(|(key, attributes)| (key, None, attributes));
+        let outcomes = self.database.commit(upserts(records)?)?;
         Ok(outcomes.into_iter().filter_map(slot).collect())
     }
 
@@ -199,11 +196,7 @@ impl VectorDb {
         N: AsRef<str>,
         V: Into<Value>,
     {
-        let step = |(index, (key, position, attributes)): (u64, (K, Option<u32>, A))| {
-            upsert(key.into(), attributes, position).map_err(|error| error.in_record(index))
-        };
-        let steps = (0..).zip(records).map(step);
-        let outcomes = self.database.commit(steps.collect::<Result<_>>()?)?;
+        let outcomes = self.database.commit(upserts(records)?)?;
         Ok(outcomes.into_iter().filter_map(slot).collect())
     }
 
@@ -487,4 +480,18 @@ pub(crate) fn upsert<N: AsRef<str>, V: Into<Value>>(
 ) -> Result<Step> {
     let pairs = attributes.into_iter().map(|(name, value)| (name, Some(value.into())));
     Ok(Step::Upsert { key, attributes: engine::attributes(pairs)?, position })
+}
+
+/// A step for each record, with its position; an error says which record it was.
+pub(crate) fn upserts<K, A, N, V>(records: impl IntoIterator<Item = (K, Option<u32>, A)>) -> Result<Vec<Step>>
+where
+    K: Into<Key>,
+    A: IntoIterator<Item = (N, V)>,
+    N: AsRef<str>,
+    V: Into<Value>,
+{
+    let step = |(index, (key, position, attributes)): (u64, (K, Option<u32>, A))| {
+        upsert(key.into(), attributes, position).map_err(|error| error.in_record(index))
+    };
+    (0..).zip(records).map(step).collect()
 }

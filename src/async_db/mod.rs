@@ -9,7 +9,7 @@ mod queue;
 
 pub use pending::{PendingWork, PendingWrite};
 
-use crate::db::{CompactOptions, VectorDb, slot, upsert};
+use crate::db::{CompactOptions, VectorDb, slot, upsert, upserts};
 use crate::engine::{self, Outcome, Step};
 use crate::engine::{OpenReport, VerifyReport};
 #[cfg(doc)]
@@ -160,11 +160,7 @@ impl AsyncVectorDb {
         N: AsRef<str>,
         V: Into<Value>,
     {
-        let step = |(index, (key, position, attributes)): (u64, (K, Option<u32>, A))| {
-            upsert(key.into(), attributes, position).map_err(|error| error.in_record(index))
-        };
-        let steps = (0..).zip(records).map(step).collect();
-        self.write(steps, |outcomes| outcomes.into_iter().filter_map(slot).collect())
+        self.write(upserts(records), |outcomes| outcomes.into_iter().filter_map(slot).collect())
     }
 
     /// [`VectorDb::remove_attribute`].

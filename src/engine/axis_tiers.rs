@@ -146,10 +146,16 @@ impl AxisTiers {
         }
     }
 
-    /// More slots than these there cannot be: each one past the axis file was put there by a patch.
-    pub(super) fn slots_max(&self) -> Result<u64> {
-        let base = self.base.as_ref().map_or(0, |base| base.file().header().slot_count);
-        self.deltas().try_fold(base, |sum, (_, delta)| Ok(sum.saturating_add(delta.column.touched_count()?)))
+    /// Whether there can be so many slots: each one past the axis file was put there by a patch. Patches are asked only if there
+    /// are any such.
+    pub(super) fn has_room_for(&self, slot_count: u32) -> Result<bool> {
+        let mut room = self.base.as_ref().map_or(0, |base| base.file().header().slot_count);
+        let mut deltas = self.deltas();
+        while room < slot_count.into() {
+            let Some((_, delta)) = deltas.next() else { return Ok(false) };
+            room = room.saturating_add(delta.column.touched_count()?);
+        }
+        Ok(true)
     }
 
     #[cold]

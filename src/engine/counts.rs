@@ -41,7 +41,21 @@ impl<'a> CountChanges<'a> {
         self.points == 0 && self.nulls == 0 && self.values.values().all(|&change| change == 0)
     }
 
-    pub(super) fn add(&mut self, state: Option<Filled>, change: i64) {
+    /// A slot that held one value holds another; for counts of points and nulls only.
+    pub(super) fn replace_state(&mut self, old: Option<Filled>, new: Option<Filled>) {
+        self.add(old, -1);
+        self.add(new, 1);
+    }
+
+    /// A slot that held one value holds another.
+    pub(super) fn replace_value(&mut self, old: Option<ValueRef<'a>>, new: Option<ValueRef<'a>>) {
+        if old != new {
+            self.add_value(old, -1);
+            self.add_value(new, 1);
+        }
+    }
+
+    fn add(&mut self, state: Option<Filled>, change: i64) {
         if state.is_some() {
             self.points += change;
         }
@@ -50,7 +64,7 @@ impl<'a> CountChanges<'a> {
         }
     }
 
-    pub(super) fn add_value(&mut self, value: Option<ValueRef<'a>>, change: i64) {
+    fn add_value(&mut self, value: Option<ValueRef<'a>>, change: i64) {
         self.add(value.map(Filled::of), change);
         if let Some(value) = value {
             *self.values.entry(value).or_default() += change;
@@ -72,14 +86,9 @@ impl View {
         for slot in since.of(id, has_files) {
             let new = self.cell(id, slot, stamp)?;
             if with_values {
-                let old = self.generation.cell(id, slot)?;
-                if old != new {
-                    changes.add_value(old, -1);
-                    changes.add_value(new, 1);
-                }
+                changes.replace_value(self.generation.cell(id, slot)?, new);
             } else {
-                changes.add(self.generation.state(id, slot)?, -1);
-                changes.add(new.map(Filled::of), 1);
+                changes.replace_state(self.generation.state(id, slot)?, new.map(Filled::of));
             }
         }
         Ok(changes)

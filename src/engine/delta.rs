@@ -215,20 +215,12 @@ impl<'a> Delta<'a> {
                 let before = occupants.seek(slot).and_then(|occupants| occupants.before);
                 let at = values.seek(slot).map(|_| cells.slots.len() - values.rest.len());
                 let new = at.and_then(|at| cells.values.get(at).copied().flatten());
-                match (column.zip(before), by_value) {
-                    (Some((column, tier)), true) => {
-                        let old = column.get(slot, tier)?;
-                        if old != new {
-                            changes.add_value(old, -1);
-                            changes.add_value(new, 1);
-                        }
-                    }
-                    (Some((column, tier)), false) => {
-                        changes.add(column.state(slot, tier)?, -1);
-                        changes.add(new.map(Filled::of), 1);
-                    }
-                    (None, true) => changes.add_value(new, 1),
-                    (None, false) => changes.add(new.map(Filled::of), 1),
+                let old = column.zip(before);
+                if by_value {
+                    changes.replace_value(old.map_or(Ok(None), |(column, tier)| column.get(slot, tier))?, new);
+                } else {
+                    let old = old.map_or(Ok(None), |(column, tier)| column.state(slot, tier))?;
+                    changes.replace_state(old, new.map(Filled::of));
                 }
             }
         }

@@ -63,7 +63,7 @@ impl Generation {
             patches.push(open_patch(storage, &manifest, entry, previous)?);
         }
         let axis = AxisTiers::new(base_axis, &patches);
-        if !patches.is_empty() && u64::from(manifest.slot_count) > axis.slots_max()? {
+        if !axis.has_room_for(manifest.slot_count)? {
             let invalid = Invalid::new(120, "manifest", "more slots than its files have");
             return Err(OpenError::Failed(Error::corrupt(&storage.path().join(MANIFEST_NAME), invalid)));
         }

@@ -139,3 +139,23 @@ fn space_is_told_apart_into_live_garbage_and_pinned() {
     drop(held);
     assert_eq!(db.stats().unwrap().pinned_bytes, 0);
 }
+
+/// Merging patches takes memory for all of their cells; what does not fit in the budget is merged into the files instead.
+#[test]
+fn patches_too_large_to_merge_in_memory_are_merged_into_the_files() {
+    for (budget, rebuilds) in [(64 << 20, false), (4096, true)] {
+        let options = Options::new().merge_fraction(1e9).memory_budget(budget);
+        let db = options.create_in(Arc::new(MemoryStorage::new())).unwrap();
+        db.batch_upsert((0..1000).map(|n| (n, attrs! { "n" => n }))).unwrap();
+        db.save().unwrap();
+        for round in 1..=9 {
+            db.batch_upsert((0..40).map(|n| (n * 20 + round, attrs! { "n" => -n }))).unwrap();
+            db.save().unwrap();
+            let patches = db.stats().unwrap().patches;
+            match round {
+                9 => assert_eq!(patches == 0, rebuilds, "{patches} patches with a budget of {budget}"),
+                _ => assert_eq!(patches, round as u64, "budget {budget}"),
+            }
+        }
+    }
+}
