@@ -69,7 +69,7 @@ impl Database {
     /// Writes the files of the next generation, and returns the manifest that names them.
     fn write_down(&self, source: &View, everything: bool, progress: &mut ProgressFn<'_>) -> Result<Manifest> {
         let (storage, moment, memory_budget) = (&self.storage, source.moment(u64::MAX), self.options.memory_budget);
-        let form = Form::choose(source, self.options.merge_fraction, memory_budget);
+        let form = Form::choose(source, self.options.merge_fraction);
         match form {
             Form::Patch { merged } if !everything => {
                 Patching { storage, memory_budget, view: source, moment, merged }.write(progress)

@@ -3,10 +3,14 @@
 use super::cells::Filled;
 use super::column_tiers::Tier;
 use super::counts::CountChanges;
-use super::patch::Patch;
+use super::delta_pieces::Pieces;
+use super::patch::{DeltaColumn, Patch};
 use super::view::{Changes, Origin, View, ascending};
 use crate::error::Result;
+use crate::format::column::SEGMENT_SHIFT;
 use crate::model::{DimensionId, ValueRef};
+use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Touched slots, ascending, and what each holds now: a value, or nothing.
@@ -30,9 +34,19 @@ pub(super) struct Delta<'a> {
     changes: Changes,
     /// The newest patches, newest first.
     merged: &'a [Arc<Patch>],
-    /// Who is at each slot that may change, worked out once for all dimensions; ascending.
-    occupants: Vec<SlotOccupants>,
+    /// Ranges of segments, in order, the touched slots of each of which fit in memory.
+    ranges: Vec<Range<u32>>,
+    /// Who is at each slot that may change, ascending: worked out once for all columns where there is one range only.
+    occupants: Option<Vec<SlotOccupants>>,
 }
+
+/// All segments.
+const ALL: &[Range<u32>] = std::slice::from_ref(&Range { start: 0, end: SEGMENT_END });
+/// Above all numbers of segments.
+const SEGMENT_END: u32 = 1 << (u32::BITS - SEGMENT_SHIFT);
+
+/// Bytes that a touched slot takes while its piece is in memory, about.
+const SLOT_MEMORY: u64 = 96;
 
 /// Where a slot's occupants come from: that of the files, and that of now; `None` where it is free.
 #[derive(Clone, Copy, Debug)]
@@ -63,75 +77,133 @@ impl<'d, T> Cursor<'d, T> {
     }
 }
 
+fn cursor(occupants: &[SlotOccupants]) -> Cursor<'_, SlotOccupants> {
+    Cursor { rest: occupants, slot_of: |occupants| occupants.slot }
+}
+
 impl<'a> Delta<'a> {
-    /// The overlay of `view` with its newest `merged` patches.
-    pub(super) fn new(view: &'a View, merged: usize) -> Result<Self> {
+    /// The overlay of `view` with its newest `merged` patches. The touched slots of a range take at most `memory` bytes, or are those of one
+    /// segment.
+    pub(super) fn new(view: &'a View, merged: usize, memory: usize) -> Result<Self> {
         let patches = view.generation.patches();
         let merged = patches.get(..merged).unwrap_or(patches);
-        let changes = view.changes();
-        let mut slots = changes.slots.clone();
-        changes.cells.values().for_each(|cells| slots.extend(cells));
-        for patch in merged {
-            for (_, column) in patch.dimensions() {
+        let mut delta = Self { view, changes: view.changes(), merged, ranges: ALL.to_vec(), occupants: None };
+        let touched_max = memory as u64 / SLOT_MEMORY;
+        if delta.touched_count()? > touched_max {
+            delta.ranges = delta.ranges(touched_max)?;
+        }
+        if delta.ranges.len() == 1 {
+            let mut slots = delta.changes.slots.clone();
+            delta.changes.cells.values().for_each(|cells| slots.extend(cells));
+            for column in delta.columns() {
                 column.for_each_touched(|slot| slots.push(slot))?;
             }
+            ascending(&mut slots);
+            delta.occupants = Some(delta.occupants_of(&slots)?);
         }
-        ascending(&mut slots);
+        Ok(delta)
+    }
+
+    /// The columns of the merged patches.
+    fn columns(&self) -> impl Iterator<Item = &'a DeltaColumn> {
+        let axis = |patch: &'a Arc<Patch>| patch.axis().map(|axis| &axis.column);
+        self.merged.iter().flat_map(move |patch| patch.dimensions().map(|(_, column)| column).chain(axis(patch)))
+    }
+
+    /// Touched slots of all columns of all tiers.
+    pub(super) fn touched_count(&self) -> Result<u64> {
+        self.columns().try_fold(self.view.active.changed_count(), |sum, column| Ok(sum + column.touched_count()?))
+    }
+
+    /// Touched slots of one column in all tiers.
+    pub(super) fn touched_count_of(&self, id: Option<DimensionId>) -> Result<u64> {
+        let changed = id.map_or(Some(&self.changes.slots), |id| self.changes.cells.get(&id)).map_or(0, Vec::len);
+        self.columns_of(id).try_fold(changed as u64, |sum, column| Ok(sum + column.touched_count()?))
+    }
+
+    /// The column of a dimension or, without one, of the axis, in each merged patch that has it; the newest first.
+    fn columns_of(&self, id: Option<DimensionId>) -> impl Iterator<Item = &'a DeltaColumn> {
+        self.merged.iter().filter_map(move |patch| match id {
+            Some(id) => patch.dimension(id).map(|column| &**column),
+            None => patch.axis().map(|axis| &axis.column),
+        })
+    }
+
+    /// Above all touched slots.
+    pub(super) fn slot_end(&self) -> u32 {
+        let last = |slots: &Vec<u32>| slots.last().map_or(0, |&last| last + 1);
+        let changed = self.changes.cells.values().map(last).fold(last(&self.changes.slots), u32::max);
+        let merged = self.merged.iter().map(|patch| patch.file().header().slot_count).max().unwrap_or(0);
+        changed.max(u32::try_from(merged).unwrap_or(u32::MAX))
+    }
+
+    /// Cuts the segments into ranges of at most so many touched slots, where those of one segment are no more.
+    fn ranges(&self, touched_max: u64) -> Result<Vec<Range<u32>>> {
+        let mut counts = vec![0u64; self.slot_end().div_ceil(1 << SEGMENT_SHIFT) as usize];
+        for &slot in self.changes.cells.values().chain([&self.changes.slots]).flatten() {
+            if let Some(count) = counts.get_mut((slot >> SEGMENT_SHIFT) as usize) {
+                *count += 1;
+            }
+        }
+        for column in self.columns() {
+            for (number, count) in counts.iter_mut().enumerate() {
+                *count += column.touched_count_in(number)?;
+            }
+        }
+        let (mut ranges, mut start, mut sum) = (Vec::new(), 0, 0);
+        for (number, count) in (0..).zip(counts) {
+            if sum > 0 && sum + count > touched_max {
+                ranges.push(start..number);
+                (start, sum) = (number, 0);
+            }
+            sum += count;
+        }
+        ranges.push(start..SEGMENT_END);
+        Ok(ranges)
+    }
+
+    /// Who is at slots, which ascend.
+    fn occupants_of(&self, slots: &[u32]) -> Result<Vec<SlotOccupants>> {
         let mut occupants = Vec::with_capacity(slots.len());
-        for slot in slots {
-            let before = view.generation.axis().tier_of(slot)?;
-            let now = match changes.slots.binary_search(&slot) {
-                Ok(_) => view.origin(slot, u64::MAX)?,
+        for &slot in slots {
+            let before = self.view.generation.axis().tier_of(slot)?;
+            let now = match self.changes.slots.binary_search(&slot) {
+                Ok(_) => self.view.origin(slot, u64::MAX)?,
                 Err(_) => before.map(Origin::File),
             };
             occupants.push(SlotOccupants { slot, before, now });
         }
-        Ok(Self { view, changes, merged, occupants })
+        Ok(occupants)
     }
 
-    fn occupants(&self) -> Cursor<'_, SlotOccupants> {
-        Cursor { rest: &self.occupants, slot_of: |occupants| occupants.slot }
-    }
-
-    /// The keys.
-    pub(super) fn axis(&self) -> Result<DeltaCells<'a>> {
-        let mut slots = self.changes.slots.clone();
-        for delta in self.merged.iter().filter_map(|patch| patch.axis()) {
-            delta.column.for_each_touched(|slot| slots.push(slot))?;
+    /// Who is at slots, which ascend, and maybe at others.
+    fn occupants_at(&self, slots: &[u32]) -> Result<Cow<'_, [SlotOccupants]>> {
+        match &self.occupants {
+            Some(all) => Ok(Cow::Borrowed(all)),
+            None => self.occupants_of(slots).map(Cow::Owned),
         }
-        ascending(&mut slots);
+    }
+
+    /// The cells of a dimension or, without one, the keys.
+    pub(super) fn pieces(&self, id: Option<DimensionId>) -> Pieces<'_, 'a> {
+        // What only the overlay has is in memory anyway.
+        let is_merged = self.columns_of(id).next().is_some();
+        Pieces::new(self, id, if is_merged { &self.ranges } else { ALL })
+    }
+
+    /// The cells of a dimension or, without one, the keys, of a range of segments.
+    pub(super) fn cells(&self, id: Option<DimensionId>, range: &Range<u32>) -> Result<DeltaCells<'a>> {
+        let slots = self.touched_in(id, range)?;
         let mut cells = DeltaCells::default();
-        for slot in slots {
-            let key = self.view.key_at(slot, u64::MAX)?.map(|(key, _)| key.value());
-            cells.push(slot, key);
-        }
-        Ok(cells)
-    }
-
-    /// The highest tombstone of the axis file that any patch touches, plus one.
-    pub(super) fn base_next(&self, axis: &DeltaCells<'_>) -> Result<u32> {
-        let tiers = self.view.generation.axis();
-        let Some(base) = tiers.base() else { return Ok(0) };
-        // The slots ascend: the last one that is a tombstone counts.
-        for &slot in axis.slots.iter().rev() {
-            if slot < base.slot_count()? && !base.is_used(slot)? {
-                return Ok(tiers.base_next().max(slot + 1));
+        let Some(id) = id else {
+            for slot in slots {
+                let key = self.view.key_at(slot, u64::MAX)?.map(|(key, _)| key.value());
+                cells.push(slot, key);
             }
-        }
-        Ok(tiers.base_next())
-    }
-
-    /// The cells of a dimension.
-    pub(super) fn column(&self, id: DimensionId) -> Result<DeltaCells<'a>> {
-        let mut slots = self.changes.cells.get(&id).cloned().unwrap_or_default();
-        if self.is_merged(id) {
-            for delta in self.merged.iter().filter_map(|patch| patch.dimension(id)) {
-                delta.for_each_touched(|slot| slots.push(slot))?;
-            }
-            ascending(&mut slots);
-        }
-        let mut cells = DeltaCells::default();
-        let mut occupants = self.occupants();
+            return Ok(cells);
+        };
+        let occupants = self.occupants_at(&slots)?;
+        let mut occupants = cursor(&occupants);
         for slot in slots {
             if let Some(origin) = occupants.seek(slot).and_then(|occupants| occupants.now)
                 && let Some(value) = self.cell(id, slot, origin)?
@@ -140,6 +212,41 @@ impl<'a> Delta<'a> {
             }
         }
         Ok(cells)
+    }
+
+    /// The slots that any of the tiers touches, in a range of segments; ascending.
+    fn touched_in(&self, id: Option<DimensionId>, range: &Range<u32>) -> Result<Vec<u32>> {
+        let changed = id.map_or(Some(&self.changes.slots), |id| self.changes.cells.get(&id));
+        let changed = changed.map(Vec::as_slice).unwrap_or_default();
+        let start = changed.partition_point(|&slot| slot >> SEGMENT_SHIFT < range.start);
+        let end = changed.partition_point(|&slot| slot >> SEGMENT_SHIFT < range.end);
+        let mut slots = changed.get(start..end).unwrap_or_default().to_vec();
+        let overlay_only = slots.len();
+        for column in self.columns_of(id) {
+            column.for_each_touched_in(range, |slot| slots.push(slot))?;
+        }
+        if slots.len() > overlay_only {
+            ascending(&mut slots);
+        }
+        Ok(slots)
+    }
+
+    /// The highest tombstone of the axis file that any patch touches, plus one.
+    pub(super) fn base_next(&self) -> Result<u32> {
+        let tiers = self.view.generation.axis();
+        let mut base_next = tiers.base_next();
+        let Some(base) = tiers.base() else { return Ok(0) };
+        let slot_count = base.slot_count()?;
+        for range in &self.ranges {
+            // The slots ascend: the last one that is a tombstone counts.
+            for slot in self.touched_in(None, range)?.into_iter().rev() {
+                if slot < slot_count && !base.is_used(slot)? {
+                    base_next = base_next.max(slot + 1);
+                    break;
+                }
+            }
+        }
+        Ok(base_next)
     }
 
     /// What these tiers say of a cell, if anything.
@@ -173,11 +280,11 @@ impl<'a> Delta<'a> {
 
     /// Whether a merged patch has the dimension.
     pub(super) fn is_merged(&self, id: DimensionId) -> bool {
-        self.merged.iter().any(|patch| patch.dimension(id).is_some())
+        self.columns_of(Some(id)).next().is_some()
     }
 
-    /// How the counts of a dimension change, given its cells, and whether those by value are known.
-    pub(super) fn counts(&self, id: DimensionId, cells: &DeltaCells<'a>) -> Result<(CountChanges<'a>, bool)> {
+    /// How the counts of a dimension change, and whether those by value are known.
+    pub(super) fn counts(&self, id: DimensionId, pieces: &mut Pieces<'_, 'a>) -> Result<(CountChanges<'a>, bool)> {
         let has_counts = match self.view.generation.column(id) {
             Some(column) => column.has_counts()?,
             None => true,
@@ -185,9 +292,14 @@ impl<'a> Delta<'a> {
         let mut changes = if self.is_merged(id) {
             self.view.count_changes(id, &self.changes, u64::MAX, has_counts)?
         } else {
-            self.overlay_counts(id, cells, has_counts)?
+            // No merged patch has the dimension: its cells are one piece, and all that the overlay holds.
+            pieces.rewind();
+            match pieces.next()? {
+                Some(cells) => self.overlay_counts(id, cells, has_counts)?,
+                None => CountChanges::default(),
+            }
         };
-        for delta in self.merged.iter().filter_map(|patch| patch.dimension(id)) {
+        for delta in self.columns_of(Some(id)) {
             changes.points = changes.points.wrapping_add(delta.entry().points_change);
             changes.nulls = changes.nulls.wrapping_add(delta.entry().nulls_change);
             if has_counts {
@@ -201,17 +313,18 @@ impl<'a> Delta<'a> {
         Ok((changes, has_counts))
     }
 
-    /// How the overlay changes the counts of a dimension that no merged patch has: `cells` are then all that it holds.
+    /// How the overlay changes the counts of a dimension that no merged patch has.
     fn overlay_counts(&self, id: DimensionId, cells: &DeltaCells<'a>, by_value: bool) -> Result<CountChanges<'a>> {
         let column = self.view.generation.column(id).filter(|column| !column.is_empty());
         let mut changes = CountChanges::default();
+        let of: Vec<u32> = self.changes.of(id, column.is_some()).collect();
         // First those whose occupant changed, then the others: each part ascends.
-        let of = || self.changes.of(id, column.is_some());
-        let occupants_end = if column.is_some() { self.changes.slots.len() } else { 0 };
-        for part in [(0, occupants_end), (occupants_end, usize::MAX)] {
-            let mut occupants = self.occupants();
+        let (changed_slots, others) = of.split_at(if column.is_some() { self.changes.slots.len() } else { 0 });
+        for slots in [changed_slots, others] {
+            let occupants = self.occupants_at(slots)?;
+            let mut occupants = cursor(&occupants);
             let mut values = Cursor { rest: &cells.slots, slot_of: |&slot| slot };
-            for slot in of().take(part.1).skip(part.0) {
+            for &slot in slots {
                 let before = occupants.seek(slot).and_then(|occupants| occupants.before);
                 let at = values.seek(slot).map(|_| cells.slots.len() - values.rest.len());
                 let new = at.and_then(|at| cells.values.get(at).copied().flatten());

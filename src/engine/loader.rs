@@ -212,7 +212,7 @@ impl Loader {
             manifest.last_commit_time = now();
         }
         let files = dimensions.len() as u64 + 1;
-        let mut meter = Meter::new(progress, files * u64::from(row_count));
+        let mut meter = Meter::new(progress, "writing columns", files * u64::from(row_count));
         let mut rows = Rows { spill: &spill, numbering: None, slot_count: row_count, memory_budget };
         if keys.ascending.is_none() {
             rows.merge(&keys, manifest.hash_seed, &mut meter)?;

@@ -10,6 +10,7 @@ const STEP: u64 = 65_536;
 /// Counts what is done, and asks whether to go on.
 pub(super) struct Meter<'p> {
     report: &'p mut (dyn FnMut(Progress) -> ControlFlow<()> + 'p),
+    phase: &'static str,
     done: u64,
     total: u64,
     /// Steps since the last report.
@@ -18,8 +19,8 @@ pub(super) struct Meter<'p> {
 
 impl<'p> Meter<'p> {
     /// Of work on `total` cells.
-    pub(super) fn new<'f: 'p>(report: &'p mut ProgressFn<'f>, total: u64) -> Self {
-        Self { report, done: 0, total, steps: 0 }
+    pub(super) fn new<'f: 'p>(report: &'p mut ProgressFn<'f>, phase: &'static str, total: u64) -> Self {
+        Self { report, phase, done: 0, total, steps: 0 }
     }
 
     /// Changes how much there is to do.
@@ -43,7 +44,7 @@ impl<'p> Meter<'p> {
     #[cold]
     fn report(&mut self) -> Result<()> {
         self.steps = 0;
-        let progress = Progress { phase: "writing columns", done: self.done, total: Some(self.total), unit: "cells" };
+        let progress = Progress { phase: self.phase, done: self.done, total: Some(self.total), unit: "cells" };
         match (self.report)(progress) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(Error::Cancelled),

@@ -20,6 +20,8 @@ mod counts;
 mod database;
 mod delta;
 mod delta_encoding;
+mod delta_heaps;
+mod delta_pieces;
 mod dictionary_builder;
 mod export;
 mod find;

@@ -346,7 +346,7 @@ mod tests {
 
     fn check(contents: &[Vec<u8>], limit: usize) {
         let mut ignore = crate::progress::ignore;
-        let mut meter = Meter::new(&mut ignore, 0);
+        let mut meter = Meter::new(&mut ignore, "", 0);
         let spill = Spill::new(Arc::new(MemoryStorage::new()), limit);
         let mut build = Build { spill, limit, hash_seed: 5, meter: &mut meter };
         let stream = build.spill.stream();

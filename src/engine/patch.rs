@@ -16,6 +16,7 @@ use crate::format::{Invalid, bytes};
 use crate::model::{DimensionId, KeyRef, ValueRef};
 use crate::storage::Storage;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 /// An open patch file.
@@ -174,13 +175,23 @@ impl DeltaColumn {
         Ok(self.resolve()?.1.present_count())
     }
 
+    /// Number of touched slots of a segment.
+    pub(super) fn touched_count_in(&self, number: usize) -> Result<u64> {
+        Ok(self.resolve()?.1.segment(number).map_or(0, |segment| segment.present_count.into()))
+    }
+
     /// Calls `each` for every touched slot, ascending.
-    pub(super) fn for_each_touched(&self, mut each: impl FnMut(u32)) -> Result<()> {
+    pub(super) fn for_each_touched(&self, each: impl FnMut(u32)) -> Result<()> {
+        self.for_each_touched_in(&(0..u32::MAX), each)
+    }
+
+    /// Calls `each` for every touched slot of a range of segments, ascending.
+    pub(super) fn for_each_touched_in(&self, range: &Range<u32>, mut each: impl FnMut(u32)) -> Result<()> {
         let cells = &self.resolve()?.1;
         let mut offsets = Vec::new();
-        for number in 0..cells.segment_count() {
-            cells.present_in(&self.file, number, &mut offsets)?;
-            let start = (number as u32) << SEGMENT_SHIFT;
+        for number in range.start..range.end.min(cells.segment_count() as u32) {
+            cells.present_in(&self.file, number as usize, &mut offsets)?;
+            let start = number << SEGMENT_SHIFT;
             offsets.iter().for_each(|&offset| each(start + u32::from(offset)));
         }
         Ok(())

@@ -1,25 +1,25 @@
 //! Checkpoints that write one patch: when they do, which older patches they merge, and the writing itself.
 
 use super::block_writer::{BlockWriter, FileSpec};
+use super::counts::CountChanges;
 use super::delta::Delta;
+use super::delta_encoding::EncodingSurvey;
+use super::delta_pieces::{DeltaKeys, Pieces};
 use super::meter::Meter;
 use super::numbering::Build;
-use super::patch_writer::{DeltaSource, PatchSummary, write_patch};
+use super::patch_writer::{DeltaSource, PatchWriter};
 use super::view::{Moment, View};
 use crate::error::{Error, Result};
 use crate::format::block_file::{Identity, NO_DIMENSION, PATCH_MAGIC};
-use crate::format::manifest::{DimensionEntry, Manifest, patch_name};
+use crate::format::manifest::{DimensionEntry, FileEntry, Manifest, patch_name};
 use crate::format::patch::AXIS_DELTA;
-use crate::progress::{Progress, ProgressFn};
+use crate::model::DimensionId;
+use crate::progress::ProgressFn;
 use crate::storage::Storage;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// A read asks each patch that may concern it, so there are no more than this.
 const PATCH_COUNT_MAX: usize = 8;
-
-/// Bytes of memory that a cell takes while patches are merged, about.
-const CELL_MEMORY: u64 = 64;
 
 /// How a checkpoint writes down an overlay.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,9 +32,8 @@ pub(super) enum Form {
 
 impl Form {
     /// Patches are merged into the files that they belong to once they have more than `merge_fraction` of the cells of these, and into
-    /// each other when they are too many: then those that are no larger than all younger ones together. Where memory does not
-    /// suffice for that, they too are merged into the files.
-    pub(super) fn choose(view: &View, merge_fraction: f64, memory_budget: usize) -> Self {
+    /// each other when they are too many: then those that are no larger than all younger ones together.
+    pub(super) fn choose(view: &View, merge_fraction: f64) -> Self {
         let generation = &view.generation;
         let Some(axis) = generation.axis().base() else { return Self::Rebuild };
         let columns = generation.dimensions().iter().filter_map(|dimension| dimension.column.base());
@@ -48,14 +47,9 @@ impl Form {
         if sizes.len() >= PATCH_COUNT_MAX {
             let mut sum = view.active.changed_count();
             for &size in &sizes {
-                let fits = (sum + size).saturating_mul(CELL_MEMORY) <= memory_budget as u64;
                 // At least two, so that fewer remain.
-                if merged >= 2 && (size > sum || !fits) {
+                if merged >= 2 && size > sum {
                     break;
-                }
-                // A rebuild needs no more memory than it is given.
-                if !fits {
-                    return Self::Rebuild;
                 }
                 sum += size;
                 merged += 1;
@@ -68,7 +62,7 @@ impl Form {
 /// A generation that differs from the one before it by a patch.
 pub(super) struct Patching<'a> {
     pub(super) storage: &'a Arc<dyn Storage>,
-    /// Memory that building the key index may take, in bytes.
+    /// Memory that writing may take, in bytes.
     pub(super) memory_budget: usize,
     /// The files, and the overlay to write down as the active one; nothing else may be committed to it.
     pub(super) view: &'a View,
@@ -94,73 +88,93 @@ impl Patching<'_> {
             manifest.next_dimension_id = manifest.next_dimension_id.max(u64::from(entry.id) + 1);
             manifest.dimensions.push(entry);
         }
-        let (sources, base_next) = self.sources(progress)?;
         manifest.patches.truncate(manifest.patches.len() - self.merged);
-        if !sources.is_empty() {
-            let name = patch_name(manifest.generation);
-            let result = self.write_file(&mut manifest, &name, &sources, base_next);
-            if let Err(error) = result.and_then(|()| Ok(self.storage.sync_directory()?)) {
-                // What cannot be removed now is removed when the database is next opened.
-                let _left_over = self.storage.remove(&name);
-                return Err(error);
-            }
+        let name = patch_name(manifest.generation);
+        let result = self.write_file(&manifest, &name, progress);
+        let result = result.and_then(|entry| self.storage.sync_directory().map_err(Error::from).map(|()| entry));
+        if !matches!(result, Ok(Some(_))) {
+            // What cannot be removed now is removed when the database is next opened.
+            let _left_over = self.storage.remove(&name);
+        }
+        if let Some(entry) = result? {
+            manifest.next_file_id += 1;
+            manifest.patches.push(entry);
         }
         Ok(manifest)
     }
 
-    fn write_file(
-        &self,
-        manifest: &mut Manifest,
-        name: &str,
-        sources: &[DeltaSource<'_>],
-        base_next: u32,
-    ) -> Result<()> {
-        let identity = Identity { database_id: manifest.database_id, file_id: manifest.next_file_id };
-        manifest.next_file_id += 1;
+    /// Writes the file; `None` where it would say nothing.
+    fn write_file(&self, manifest: &Manifest, name: &str, progress: &mut ProgressFn<'_>) -> Result<Option<FileEntry>> {
+        let delta = Delta::new(self.view, self.merged, Build::share(self.memory_budget))?;
+        let mut meter = Meter::new(progress, "writing changes", delta.touched_count()?);
+        let build = Build::new(Arc::clone(self.storage), self.memory_budget, manifest.hash_seed, &mut meter);
         let writer = BlockWriter::create(FileSpec {
             storage: &**self.storage,
             name: name.to_owned(),
             magic: PATCH_MAGIC,
-            identity,
+            identity: Identity { database_id: manifest.database_id, file_id: manifest.next_file_id },
             generation: manifest.generation,
             dimension_id: NO_DIMENSION,
         })?;
-        let summary = PatchSummary { slot_count: manifest.slot_count, base_next, hash_seed: manifest.hash_seed };
-        let mut ignore = crate::progress::ignore;
-        let mut meter = Meter::new(&mut ignore, 0);
-        let mut build = Build::new(Arc::clone(self.storage), self.memory_budget, summary.hash_seed, &mut meter);
-        manifest.patches.push(write_patch(&mut build, sources, summary, writer)?);
-        Ok(())
-    }
-
-    /// The delta columns, in the order of their ids, and the new `base_next`.
-    fn sources(&self, progress: &mut ProgressFn<'_>) -> Result<(Vec<DeltaSource<'_>>, u32)> {
-        let delta = Delta::new(self.view, self.merged)?;
-        let mut sources = Vec::new();
+        let mut patch = PatchWriter::begin(build, writer, manifest.slot_count.max(delta.slot_end()))?;
         let mut ids: Vec<_> = self.view.dimensions(u64::MAX).into_iter().map(|dimension| dimension.id).collect();
         ids.sort_unstable();
-        let total = Some(ids.len() as u64);
-        for (done, id) in (1..).zip(ids) {
-            let report = Progress { phase: "writing changes", done, total, unit: "dimensions" };
-            if progress(report) == ControlFlow::Break(()) {
-                return Err(Error::Cancelled);
-            }
-            if !delta.concerns(id) {
-                continue;
-            }
-            let cells = delta.column(id)?;
-            let (changes, has_counts) = delta.counts(id, &cells)?;
-            let unchanged = cells.slots.is_empty() && changes.is_none();
-            if !unchanged || (!has_counts && delta.is_merged(id)) {
-                sources.push(DeltaSource { dimension_id: id.0, cells, changes, has_counts });
+        for id in ids {
+            patch.build().meter.add(0)?;
+            if delta.concerns(id) {
+                write_dimension(&mut patch, &delta, id)?;
             }
         }
-        let cells = delta.axis()?;
-        let base_next = delta.base_next(&cells)?;
-        if !cells.slots.is_empty() {
-            let changes = Default::default();
-            sources.push(DeltaSource { dimension_id: AXIS_DELTA, cells, changes, has_counts: true });
+        let key_count = write_axis(&mut patch, &delta)?;
+        if patch.is_empty() {
+            return Ok(None);
         }
-        Ok((sources, base_next))
+        let mut keys = DeltaKeys::new(delta.pieces(None));
+        patch.finish(delta.base_next()?, &mut keys, key_count).map(Some)
     }
+}
+
+/// Reads a column once: how to encode its values, and how many slots it touches.
+fn survey<'a>(
+    patch: &mut PatchWriter<'_, '_, '_, 'a>,
+    pieces: &mut Pieces<'_, 'a>,
+    count_max: u64,
+) -> Result<(EncodingSurvey<'a>, u64)> {
+    let (mut survey, mut touched) = (EncodingSurvey::new(count_max), 0);
+    while let Some(cells) = pieces.next()? {
+        touched += cells.slots.len() as u64;
+        for &value in cells.values.iter().flatten() {
+            survey.add(value);
+            patch.build().meter.step()?;
+        }
+    }
+    Ok((survey, touched))
+}
+
+fn write_dimension<'a>(patch: &mut PatchWriter<'_, '_, '_, 'a>, delta: &Delta<'a>, id: DimensionId) -> Result<()> {
+    let mut pieces = delta.pieces(Some(id));
+    let touched_max = delta.touched_count_of(Some(id))?;
+    let (survey, touched) = survey(patch, &mut pieces, touched_max)?;
+    let (changes, has_counts) = delta.counts(id, &mut pieces)?;
+    let unchanged = touched == 0 && changes.is_none();
+    if !unchanged || (!has_counts && delta.is_merged(id)) {
+        let source = DeltaSource { dimension_id: id.0, encoding: survey.choose(), changes, has_counts };
+        patch.column(&source, &mut pieces)?;
+    }
+    patch.build().meter.add(touched_max)
+}
+
+/// Returns the number of keys.
+fn write_axis<'a>(patch: &mut PatchWriter<'_, '_, '_, 'a>, delta: &Delta<'a>) -> Result<u64> {
+    let mut pieces = delta.pieces(None);
+    let touched_max = delta.touched_count_of(None)?;
+    let (survey, touched) = survey(patch, &mut pieces, touched_max)?;
+    let key_count = survey.count();
+    if touched > 0 {
+        let changes = CountChanges::default();
+        let source = DeltaSource { dimension_id: AXIS_DELTA, encoding: survey.choose(), changes, has_counts: true };
+        patch.column(&source, &mut pieces)?;
+    }
+    patch.build().meter.add(touched_max)?;
+    Ok(key_count)
 }

@@ -134,7 +134,7 @@ impl<'a> Rebuild<'a> {
         let slot_count = self.order.map_or(self.moment.slot_count, |order| order.len() as u32);
         let axis_changes = everything || !changes.slots.is_empty() || patched.count() > 0;
         let columns = rebuilt.len() as u64 + u64::from(axis_changes);
-        let mut meter = Meter::new(progress, columns * u64::from(slot_count));
+        let mut meter = Meter::new(progress, "writing columns", columns * u64::from(slot_count));
 
         if axis_changes {
             let mut changed = patched.clone();

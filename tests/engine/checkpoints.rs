@@ -1,9 +1,10 @@
 //! Checkpoints that start by themselves, and the patches that they write.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vector_datalib::internals::MemoryStorage;
-use vector_datalib::{Durability, Options, VectorDb, attrs};
+use vector_datalib::{Durability, Options, Value, ValueRef, VectorDb, attrs};
 
 const LIMIT: u64 = 4096;
 
@@ -140,22 +141,44 @@ fn space_is_told_apart_into_live_garbage_and_pinned() {
     assert_eq!(db.stats().unwrap().pinned_bytes, 0);
 }
 
-/// Merging patches takes memory for all of their cells; what does not fit in the budget is merged into the files instead.
+/// What is too much for memory is merged piece by piece, and where equal texts are too many to be remembered, some are stored again.
 #[test]
-fn patches_too_large_to_merge_in_memory_are_merged_into_the_files() {
-    for (budget, rebuilds) in [(64 << 20, false), (4096, true)] {
-        let options = Options::new().merge_fraction(1e9).memory_budget(budget);
+fn patches_too_large_for_the_memory_budget_are_merged_in_pieces() {
+    const POINTS: i64 = 200_000;
+    let mut files = Vec::new();
+    for budget in [64 << 20, 4096] {
+        let options = Options::new().merge_fraction(1e9).memory_budget(budget).auto_checkpoint(None);
         let db = options.create_in(Arc::new(MemoryStorage::new())).unwrap();
-        db.batch_upsert((0..1000).map(|n| (n, attrs! { "n" => n }))).unwrap();
+        let mut expected = BTreeMap::new();
+        let upsert = |n: i64, round: i64, expected: &mut BTreeMap<i64, (i64, String)>| {
+            let text = format!("text {}", n % 20_000 + round);
+            expected.insert(n, (round, text.clone()));
+            (n, attrs! { "round" => round, "text" => text, "big" => Value::Array(vec![(n / 7).into()]) })
+        };
+        db.batch_upsert((0..POINTS).map(|n| upsert(n, 0, &mut expected))).unwrap();
         db.save().unwrap();
         for round in 1..=9 {
-            db.batch_upsert((0..40).map(|n| (n * 20 + round, attrs! { "n" => -n }))).unwrap();
+            // Every segment, updates and insertions, and deletions of what an older patch has.
+            let changed = (0..POINTS + round * 100).skip(round as usize).step_by(37);
+            db.batch_upsert(changed.map(|n| upsert(n, round, &mut expected))).unwrap();
+            let deleted: Vec<i64> = (0..POINTS).skip(round as usize - 1).step_by(97 * 37).collect();
+            deleted.iter().for_each(|n| drop(expected.remove(n)));
+            db.batch_delete(deleted).unwrap();
             db.save().unwrap();
-            let patches = db.stats().unwrap().patches;
-            match round {
-                9 => assert_eq!(patches == 0, rebuilds, "{patches} patches with a budget of {budget}"),
-                _ => assert_eq!(patches, round as u64, "budget {budget}"),
-            }
         }
+        assert_eq!(db.stats().unwrap().patches, 1, "merged into one another, not into the files");
+        let report = db.verify().unwrap();
+        assert!(report.problems.is_empty(), "{report:?}");
+        let snapshot = db.snapshot();
+        assert_eq!(snapshot.len(), expected.len() as u64);
+        let (rounds, texts) = (snapshot.dimension("round").unwrap(), snapshot.dimension("text").unwrap());
+        for (&n, (round, text)) in &expected {
+            assert_eq!(rounds.lookup(n).unwrap(), Some(ValueRef::from(*round)), "{n}, budget {budget}");
+            assert_eq!(texts.lookup(n).unwrap(), Some(ValueRef::from(text.as_str())), "{n}, budget {budget}");
+        }
+        let counts = snapshot.dimension("round").unwrap().value_counts().unwrap();
+        assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), expected.len() as u64);
+        files.push(db.stats().unwrap().patch_bytes);
     }
+    assert!(files[0] < files[1], "texts were remembered all the same: {files:?}");
 }

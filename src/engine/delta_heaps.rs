@@ -1,0 +1,157 @@
+//! The heaps that all delta columns of a patch share.
+
+use super::block_writer::BlockWriter;
+use super::heap_builder::write_entry;
+use super::spill::{Spill, StreamId, StreamReader};
+use crate::error::Result;
+use crate::format::block_file::BLOCK_LEN;
+use crate::format::column::{Entry, SECTION_TEXT_HEAP, SECTION_VALUE_HEAP};
+use crate::format::heap::{self, ENTRY_ALIGNMENT};
+use crate::format::value;
+use crate::model::ValueRef;
+use hashbrown::HashMap;
+use std::hash::Hash;
+
+/// Bytes that are copied at once.
+const COPY_LEN: usize = 64 << 10;
+
+/// Heaps being written. That of text goes straight to the file; that of tagged values waits in a stream until the other is
+/// complete.
+#[derive(Debug)]
+pub(super) struct DeltaHeaps<'a> {
+    /// Where the heap of text starts in the file.
+    text_start: u64,
+    texts: Places<&'a str>,
+    values: Places<ValueRef<'a>>,
+    value_heap: StreamId,
+}
+
+/// Where contents are in a heap, so that equal ones are stored once. Only so many are remembered; others are stored again each time
+/// that they come.
+#[derive(Debug)]
+struct Places<T> {
+    offsets: HashMap<T, u64>,
+    count_max: usize,
+}
+
+/// Bytes that a remembered content takes, about.
+const PLACE_MEMORY: usize = 96;
+
+impl<T: Hash + Eq> Places<T> {
+    fn new(memory: usize) -> Self {
+        Self { offsets: HashMap::new(), count_max: memory / PLACE_MEMORY }
+    }
+
+    fn get(&self, content: &T) -> Option<u64> {
+        self.offsets.get(content).copied()
+    }
+
+    fn remember(&mut self, content: T, offset: u64) {
+        if self.offsets.len() < self.count_max {
+            self.offsets.insert(content, offset);
+        }
+    }
+}
+
+impl<'a> DeltaHeaps<'a> {
+    /// Starts the heaps at the end of a file. What they remember takes about `memory` bytes.
+    pub(super) fn begin(writer: &mut BlockWriter<'_>, spill: &mut Spill, memory: usize) -> Result<Self> {
+        Ok(Self {
+            text_start: writer.begin_section(SECTION_TEXT_HEAP)?,
+            texts: Places::new(memory / 2),
+            values: Places::new(memory / 2),
+            value_heap: spill.stream(),
+        })
+    }
+
+    /// The offset of a text's entry from the start of its heap.
+    pub(super) fn text(&mut self, text: &'a str, writer: &mut BlockWriter<'_>) -> Result<u64> {
+        if let Some(offset) = self.texts.get(&text) {
+            return Ok(offset);
+        }
+        let (entry, _) = write_entry(text.as_bytes(), writer)?;
+        let offset = entry - self.text_start;
+        self.texts.remember(text, offset);
+        Ok(offset)
+    }
+
+    /// The offset of a tagged value's entry from the start of its heap.
+    pub(super) fn value(&mut self, value: ValueRef<'a>, spill: &mut Spill) -> Result<u64> {
+        static ZEROS: [u8; BLOCK_LEN as usize] = [0; BLOCK_LEN as usize];
+        if let Some(offset) = self.values.get(&value) {
+            return Ok(offset);
+        }
+        let mut tagged = Vec::new();
+        value::encode(value, &mut tagged);
+        let end = spill.len(self.value_heap);
+        // The heap will start with a block, so that what is placed by its start is placed by the start of the file.
+        let offset = heap::place(end, tagged.len());
+        spill.append(self.value_heap, ZEROS.get(..(offset - end) as usize).unwrap_or_default())?;
+        let mut prefix = Vec::new();
+        heap::encode_prefix(tagged.len(), &mut prefix);
+        spill.append(self.value_heap, &prefix)?;
+        spill.append(self.value_heap, &tagged)?;
+        let end = spill.len(self.value_heap);
+        let padding = (end.next_multiple_of(ENTRY_ALIGNMENT) - end) as usize;
+        spill.append(self.value_heap, ZEROS.get(..padding).unwrap_or_default())?;
+        self.values.remember(value, offset);
+        Ok(offset)
+    }
+
+    /// The dictionary entry of a value, which goes to a heap where it does not fit in.
+    pub(super) fn entry(
+        &mut self,
+        value: ValueRef<'a>,
+        writer: &mut BlockWriter<'_>,
+        spill: &mut Spill,
+    ) -> Result<Entry> {
+        let tag = value::tag(value);
+        let len = value::payload_len(value);
+        Ok(match value {
+            ValueRef::Text(text) => {
+                let offset = self.text(text, writer)? + heap::prefix_len(len) as u64;
+                Entry::Text { offset, len: len as u32 }
+            }
+            value if Entry::is_inline(tag) => {
+                let mut tagged = Vec::new();
+                value::encode(value, &mut tagged);
+                let mut payload = [0u8; 8];
+                for (to, from) in payload.iter_mut().zip(tagged.iter().skip(1)) {
+                    *to = *from;
+                }
+                Entry::Inline { tag, payload: u64::from_le_bytes(payload) }
+            }
+            value => {
+                // Behind the tag.
+                let offset = self.value(value, spill)? + heap::prefix_len(len + 1) as u64 + 1;
+                Entry::Heap { tag, offset, len: len as u32 }
+            }
+        })
+    }
+
+    /// Completes both heaps.
+    pub(super) fn finish(self, writer: &mut BlockWriter<'_>, spill: &mut Spill) -> Result<()> {
+        writer.end_section();
+        if spill.len(self.value_heap) == 0 {
+            return Ok(());
+        }
+        writer.pad_to(writer.position().next_multiple_of(BLOCK_LEN))?;
+        writer.begin_section(SECTION_VALUE_HEAP)?;
+        copy(self.value_heap, spill, writer)?;
+        writer.end_section();
+        Ok(())
+    }
+}
+
+/// Moves a stream to the end of a file.
+pub(super) fn copy(stream: StreamId, spill: &mut Spill, writer: &mut BlockWriter<'_>) -> Result<()> {
+    let mut reader = StreamReader::new(stream);
+    let mut rest = spill.len(stream);
+    while rest > 0 {
+        let len = rest.min(COPY_LEN as u64);
+        writer.write(reader.take(spill, len as usize)?.unwrap_or_default())?;
+        rest -= len;
+    }
+    spill.clear(stream);
+    Ok(())
+}
