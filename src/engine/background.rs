@@ -1,8 +1,10 @@
-//! Checkpoints that start by themselves once the log has grown, on a thread of their own or in the commit that fills it.
+//! Checkpoints that start by themselves once the log has grown, and merges of patches once these are many: each on a thread of its
+//! own, or in the call that makes them due.
 
 use super::batch::{Outcome, Step};
 use super::database::Database;
 use crate::error::Result;
+use crate::progress::{Progress, ProgressFn};
 use std::ops::{ControlFlow, Deref};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,20 +21,63 @@ pub(crate) struct AutoCheckpoint {
 /// Commits wait for a checkpoint once the log has so many times the length at which that started.
 const WAIT_FACTOR: u64 = 2;
 
-/// A database, and the thread that checkpoints it while there is something to do.
+/// A database, and the threads that checkpoint it and merge its patches while there is something to do.
 #[derive(Debug)]
 pub(crate) struct Handle {
     database: Arc<Database>,
-    worker: Mutex<Option<JoinHandle<()>>>,
+    checkpoints: Worker,
     shared: Arc<Shared>,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// The worker is to stop.
+    merges: Worker,
+    /// The workers are to stop.
     closing: AtomicBool,
-    /// Why the last checkpoint that started by itself failed.
+    /// Why the last checkpoint or merge that started by itself failed.
     failure: Mutex<Option<String>>,
+}
+
+/// A thread that runs while there is something to do.
+#[derive(Debug, Default)]
+struct Worker(Mutex<Option<JoinHandle<()>>>);
+
+/// What became of starting a worker.
+enum Started {
+    Yes,
+    /// The last one is still at work.
+    Busy,
+    /// The last one panicked.
+    Panicked,
+    /// The system has no thread for it.
+    No,
+}
+
+impl Worker {
+    fn start(&self, name: &str, work: impl FnOnce() + Send + 'static) -> Started {
+        let mut thread = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            return Started::Busy;
+        }
+        if thread.take().is_some_and(|thread| thread.join().is_err()) {
+            return Started::Panicked;
+        }
+        match std::thread::Builder::new().name(name.to_owned()).spawn(work) {
+            Ok(started) => {
+                *thread = Some(started);
+                Started::Yes
+            }
+            Err(_) => Started::No,
+        }
+    }
+
+    fn join(&self) {
+        let thread = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // A panic there has been printed, and took nothing with it that is not in the log.
+            let _panicked = thread.join();
+        }
+    }
 }
 
 impl Deref for Handle {
@@ -45,7 +90,7 @@ impl Deref for Handle {
 
 impl Handle {
     pub(crate) fn new(database: Database) -> Self {
-        Self { database: Arc::new(database), worker: Mutex::new(None), shared: Arc::default() }
+        Self { database: Arc::new(database), checkpoints: Worker::default(), shared: Arc::default() }
     }
 
     /// Commits a batch, and starts a checkpoint when the log has grown.
@@ -71,36 +116,40 @@ impl Handle {
 
     /// Starts a worker, or waits for the one that runs if it does not keep up.
     fn start(&self, limit: u64) {
-        let mut worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
-        if worker.as_ref().is_some_and(|worker| !worker.is_finished()) {
-            drop(worker);
-            if self.database.log_len() >= limit.saturating_mul(WAIT_FACTOR) {
+        let (database, shared) = (Arc::clone(&self.database), Arc::clone(&self.shared));
+        match self.checkpoints.start("vector checkpoint", move || shared.checkpoint(&database)) {
+            Started::Yes => {}
+            Started::Busy if self.database.log_len() >= limit.saturating_mul(WAIT_FACTOR) => {
                 self.database.wait_for_maintenance();
             }
-            return;
-        }
-        if worker.take().is_some_and(|worker| worker.join().is_err()) {
-            self.shared.set_failure(Some("it panicked".to_owned()));
-            self.database.restart_log_len();
-            return;
-        }
-        let (database, shared) = (Arc::clone(&self.database), Arc::clone(&self.shared));
-        let builder = std::thread::Builder::new().name("vector checkpoint".to_owned());
-        match builder.spawn(move || shared.checkpoint(&database)) {
-            Ok(started) => *worker = Some(started),
-            Err(_) => {
-                drop(worker);
-                self.shared.checkpoint(&self.database);
+            Started::Busy => {}
+            Started::Panicked => {
+                self.shared.set_failure(Some("it panicked".to_owned()));
+                self.database.restart_log_len();
             }
+            Started::No => self.shared.checkpoint(&self.database),
         }
     }
 
-    /// Why the last checkpoint that started by itself failed, if it did.
+    /// Writes down what was committed since the last checkpoint, and merges patches, or starts to, if there are too many.
+    pub(crate) fn checkpoint(&self, progress: &mut ProgressFn<'_>) -> Result<()> {
+        self.database.checkpoint(progress)?;
+        if !self.database.merge_is_due() {
+            return Ok(());
+        }
+        if self.database.options.auto_checkpoint.in_background {
+            self.shared.start_merge(&self.database);
+            return Ok(());
+        }
+        self.database.merge(progress)
+    }
+
+    /// Why the last checkpoint or merge that started by itself failed, if it did.
     pub(crate) fn checkpoint_failure(&self) -> Option<String> {
         self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Stops the worker and closes the database.
+    /// Stops the workers and closes the database.
     pub(crate) fn close(&self) -> Result<()> {
         self.stop();
         self.database.close()
@@ -112,28 +161,23 @@ impl Handle {
         if !self.database.is_of_this_process() {
             return;
         }
-        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(worker) = worker {
-            // A panic there has been printed, and took nothing with it that is not in the log.
-            let _panicked = worker.join();
-        }
+        self.checkpoints.join();
+        self.shared.merges.join();
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // The database closes when the worker has let go of it, so that its lock is free once this returns.
+        // The database closes when the workers have let go of it, so that its lock is free once this returns.
         self.stop();
     }
 }
 
 impl Shared {
     /// A failure here is no failure of a commit: it is kept for `stats`, and the next commits try again.
-    fn checkpoint(&self, database: &Database) {
-        let result = database.checkpoint(&mut |_| {
-            if self.closing.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        if self.closing.load(Ordering::Relaxed) {
+    fn checkpoint(self: &Arc<Self>, database: &Arc<Database>) {
+        let result = database.checkpoint(&mut self.until_closing());
+        if self.is_closing() {
             return;
         }
         // One that succeeded counts from where it started; one that failed is tried again once as much more is logged.
@@ -141,6 +185,40 @@ impl Shared {
             database.restart_log_len();
         }
         self.set_failure(result.err().map(|error| error.to_string()));
+        if database.merge_is_due() {
+            if database.options.auto_checkpoint.in_background {
+                self.start_merge(database);
+            } else {
+                self.merge(database);
+            }
+        }
+    }
+
+    fn start_merge(self: &Arc<Self>, database: &Arc<Database>) {
+        let (shared, in_thread) = (Arc::clone(self), Arc::clone(database));
+        match self.merges.start("vector merge", move || shared.merge(&in_thread)) {
+            Started::Yes | Started::Busy => {}
+            Started::Panicked => self.set_failure(Some("a merge panicked".to_owned())),
+            Started::No => self.merge(database),
+        }
+    }
+
+    fn merge(&self, database: &Database) {
+        let result = database.merge(&mut self.until_closing());
+        if let Err(error) = result
+            && !self.is_closing()
+        {
+            self.set_failure(Some(format!("merging patches: {error}")));
+        }
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
+    /// Goes on until the handle is closed.
+    fn until_closing(&self) -> impl FnMut(Progress) -> ControlFlow<()> {
+        |_| if self.is_closing() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     fn set_failure(&self, failure: Option<String>) {

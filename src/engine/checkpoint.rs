@@ -5,7 +5,7 @@ use super::block_file::OpenError;
 use super::database::{Database, replace_manifest};
 use super::generation::Generation;
 use super::overlay::Overlay;
-use super::patching::{Form, Patching};
+use super::patching::{Patching, files_are_due};
 use super::plan::{Allocation, Planner};
 use super::rebuild::Rebuild;
 use super::view::View;
@@ -31,6 +31,7 @@ pub(crate) enum SlotOrder {
 impl Database {
     /// Writes down what was committed since the last checkpoint.
     pub(crate) fn checkpoint(&self, progress: &mut ProgressFn<'_>) -> Result<()> {
+        self.catch_up(progress)?;
         let _maintenance = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
         self.fold(false, progress)
     }
@@ -69,13 +70,13 @@ impl Database {
     /// Writes the files of the next generation, and returns the manifest that names them.
     fn write_down(&self, source: &View, everything: bool, progress: &mut ProgressFn<'_>) -> Result<Manifest> {
         let (storage, moment, memory_budget) = (&self.storage, source.moment(u64::MAX), self.options.memory_budget);
-        let form = Form::choose(source, self.options.merge_fraction);
-        match form {
-            Form::Patch { merged } if !everything => {
-                Patching { storage, memory_budget, view: source, moment, merged }.write(progress)
-            }
-            _ => Rebuild { storage, memory_budget, view: source, moment, everything, order: None }.write(progress),
+        let mut manifest = source.generation.manifest.clone();
+        self.merging.skip_taken(&mut manifest);
+        if everything || files_are_due(source, self.options.merge_fraction) {
+            let rebuild = Rebuild { storage, memory_budget, view: source, moment, everything, order: None };
+            return rebuild.write(manifest, progress);
         }
+        Patching { storage, memory_budget, view: source, moment }.write(manifest, progress)
     }
 
     /// Makes the active overlay the frozen one. False when there is nothing to freeze.
@@ -111,20 +112,11 @@ impl Database {
         Ok(())
     }
 
-    /// Puts a manifest in place whose files are durable, and reads from them. `moved`: slots are not what they were, and
-    /// nothing is in the active overlay.
+    /// Puts a manifest in place whose files are durable, and reads from them. They have what was in the frozen overlay; `moved`: slots
+    /// are not what they were, and nothing is in the active overlay.
     fn install(&self, writer: &mut Writer, manifest: Manifest, moved: bool) -> Result<()> {
         let old = self.view.load_full();
-        let generation = Generation::open(&*self.storage, manifest, Some(&old.generation));
-        let generation = Arc::new(generation.map_err(OpenError::into_error)?);
-        match replace_manifest(&*self.storage, &generation.manifest) {
-            Ok(()) => {}
-            Err(ReplaceError::Before(error)) => {
-                remove_files(self, &generation, &old.generation);
-                return Err(error.into());
-            }
-            Err(ReplaceError::Unknown(error)) => return Err(self.poison(writer, &error.into())),
-        }
+        let generation = self.put_in_place(writer, &old.generation, manifest)?;
         let view = if moved {
             let active = Overlay::new(generation.manifest.last_sequence, generation.manifest.hash_seed);
             View { generation, frozen: None, active: Arc::new(active) }
@@ -136,12 +128,37 @@ impl Database {
             // The new files cannot be read: go on with what is in memory makes no sense.
             Err(error) => return Err(self.poison(writer, &error)),
         };
-        let generation = Arc::clone(&view.generation);
-        self.replace(&old.generation);
-        self.view.store(Arc::new(view));
-        remove_files(self, &old.generation, &generation);
-        remove_logs(self, generation.manifest.wal_first);
+        self.switch(&old.generation, view);
         Ok(())
+    }
+
+    /// Puts a manifest in place whose files are durable and say the same as those before, and reads from them.
+    pub(super) fn install_files(&self, writer: &mut Writer, manifest: Manifest) -> Result<()> {
+        let old = self.view.load_full();
+        let generation = self.put_in_place(writer, &old.generation, manifest)?;
+        self.switch(&old.generation, View { generation, ..View::clone(&old) });
+        Ok(())
+    }
+
+    fn put_in_place(&self, writer: &mut Writer, old: &Generation, manifest: Manifest) -> Result<Arc<Generation>> {
+        let generation = Generation::open(&*self.storage, manifest, Some(old)).map_err(OpenError::into_error)?;
+        match replace_manifest(&*self.storage, &generation.manifest) {
+            Ok(()) => Ok(Arc::new(generation)),
+            Err(ReplaceError::Before(error)) => {
+                remove_files(self, &generation, old);
+                Err(error.into())
+            }
+            Err(ReplaceError::Unknown(error)) => Err(self.poison(writer, &error.into())),
+        }
+    }
+
+    /// Lets new readers have a view of another generation, and removes what only the old one used.
+    fn switch(&self, old: &Arc<Generation>, view: View) {
+        let generation = Arc::clone(&view.generation);
+        self.replace(old);
+        self.view.store(Arc::new(view));
+        remove_files(self, old, &generation);
+        remove_logs(self, generation.manifest.wal_first);
     }
 
     /// Folds everything and closes the gaps between slots. Commits wait.
@@ -185,7 +202,9 @@ impl Database {
         }
         let (storage, memory_budget) = (&self.storage, self.options.memory_budget);
         let rebuild = Rebuild { storage, memory_budget, view, moment, everything: true, order: Some(order) };
-        let mut manifest = rebuild.write(progress)?;
+        let mut manifest = view.generation.manifest.clone();
+        self.merging.skip_taken(&mut manifest);
+        manifest = rebuild.write(manifest, progress)?;
         self.end_log(writer)?;
         manifest.wal_first = writer.active_wal_first;
         self.install(writer, manifest, true)?;

@@ -5,6 +5,7 @@ use super::block_file::OpenError;
 use super::generation::Generation;
 use super::log_reader::{LogReader, LogReport};
 use super::log_writer::LogEnd;
+use super::merging::Merging;
 use super::overlay::Overlay;
 use super::plan::Allocation;
 use super::replay::Replay;
@@ -78,6 +79,7 @@ pub(crate) struct Database {
     pub(super) log_len: AtomicU64,
     /// Held by what replaces the generation.
     pub(super) maintenance: Mutex<()>,
+    pub(super) merging: Merging,
     /// Generations that were replaced, and that snapshots may still hold.
     replaced: Mutex<Vec<Weak<Generation>>>,
     /// Where a reader goes on in the log.
@@ -185,6 +187,7 @@ impl Database {
             synced: Condvar::new(),
             log_len: AtomicU64::new(log_len),
             maintenance: Mutex::new(()),
+            merging: Merging::default(),
             replaced: Mutex::default(),
             reader: Mutex::new(reader),
             report,
@@ -204,11 +207,6 @@ impl Database {
     /// Counts the log from here on.
     pub(super) fn restart_log_len(&self) {
         self.log_len.store(0, Ordering::Relaxed);
-    }
-
-    /// Returns once no checkpoint and no compaction is being made.
-    pub(super) fn wait_for_maintenance(&self) {
-        drop(self.maintenance.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Whether it was opened for reading only.

@@ -36,6 +36,7 @@ mod loader;
 mod log_reader;
 mod log_writer;
 mod merged_segment;
+mod merging;
 mod meter;
 mod numbering;
 mod numbers;

@@ -1,4 +1,4 @@
-//! Checkpoints that write one patch: when they do, which older patches they merge, and the writing itself.
+//! Writing a patch: for a checkpoint, or from older patches; and when a checkpoint writes one.
 
 use super::block_writer::{BlockWriter, FileSpec};
 use super::counts::CountChanges;
@@ -18,45 +18,15 @@ use crate::progress::ProgressFn;
 use crate::storage::Storage;
 use std::sync::Arc;
 
-/// A read asks each patch that may concern it, so there are no more than this.
-const PATCH_COUNT_MAX: usize = 8;
-
-/// How a checkpoint writes down an overlay.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Form {
-    /// New axis and column files for everything that changed since these were written.
-    Rebuild,
-    /// A patch, which takes the place of the newest `merged` patches.
-    Patch { merged: usize },
-}
-
-impl Form {
-    /// Patches are merged into the files that they belong to once they have more than `merge_fraction` of the cells of these, and into
-    /// each other when they are too many: then those that are no larger than all younger ones together.
-    pub(super) fn choose(view: &View, merge_fraction: f64) -> Self {
-        let generation = &view.generation;
-        let Some(axis) = generation.axis().base() else { return Self::Rebuild };
-        let columns = generation.dimensions().iter().filter_map(|dimension| dimension.column.base());
-        let base = axis.file().header().value_count + columns.map(|column| column.value_count()).sum::<u64>();
-        let sizes: Vec<u64> = generation.patches().iter().map(|patch| patch.file().header().value_count).collect();
-        let changed = view.active.changed_count() + sizes.iter().sum::<u64>();
-        if changed as f64 > merge_fraction * base as f64 {
-            return Self::Rebuild;
-        }
-        let mut merged = 0;
-        if sizes.len() >= PATCH_COUNT_MAX {
-            let mut sum = view.active.changed_count();
-            for &size in &sizes {
-                // At least two, so that fewer remain.
-                if merged >= 2 && size > sum {
-                    break;
-                }
-                sum += size;
-                merged += 1;
-            }
-        }
-        Self::Patch { merged }
-    }
+/// Whether a checkpoint is to write new axis and column files for everything that changed since these were written, and not a
+/// patch: once patches have more than `merge_fraction` of the cells of these files.
+pub(super) fn files_are_due(view: &View, merge_fraction: f64) -> bool {
+    let generation = &view.generation;
+    let Some(axis) = generation.axis().base() else { return true };
+    let columns = generation.dimensions().iter().filter_map(|dimension| dimension.column.base());
+    let base = axis.file().header().value_count + columns.map(|column| column.value_count()).sum::<u64>();
+    let patched: u64 = generation.patches().iter().map(|patch| patch.file().header().value_count).sum();
+    (view.active.changed_count() + patched) as f64 > merge_fraction * base as f64
 }
 
 /// A generation that differs from the one before it by a patch.
@@ -67,15 +37,12 @@ pub(super) struct Patching<'a> {
     /// The files, and the overlay to write down as the active one; nothing else may be committed to it.
     pub(super) view: &'a View,
     pub(super) moment: Moment,
-    /// Patches to merge, the newest ones.
-    pub(super) merged: usize,
 }
 
 impl Patching<'_> {
-    /// Writes the patch, makes it and its name durable, and returns the manifest that names it, which is not in place yet. After a
-    /// failure nothing is left.
-    pub(super) fn write(&self, progress: &mut ProgressFn<'_>) -> Result<Manifest> {
-        let mut manifest = self.view.generation.manifest.clone();
+    /// Writes the patch, makes it and its name durable, and completes the manifest that will name it, which has the numbers of the last
+    /// generation. After a failure nothing is left.
+    pub(super) fn write(&self, mut manifest: Manifest, progress: &mut ProgressFn<'_>) -> Result<Manifest> {
         manifest.generation += 1;
         manifest.last_sequence = self.moment.sequence;
         manifest.last_commit_time = self.moment.time;
@@ -88,35 +55,65 @@ impl Patching<'_> {
             manifest.next_dimension_id = manifest.next_dimension_id.max(u64::from(entry.id) + 1);
             manifest.dimensions.push(entry);
         }
-        manifest.patches.truncate(manifest.patches.len() - self.merged);
-        let name = patch_name(manifest.generation);
-        let result = self.write_file(&manifest, &name, progress);
-        let result = result.and_then(|entry| self.storage.sync_directory().map_err(Error::from).map(|()| entry));
-        if !matches!(result, Ok(Some(_))) {
-            // What cannot be removed now is removed when the database is next opened.
-            let _left_over = self.storage.remove(&name);
-        }
-        if let Some(entry) = result? {
+        let file = PatchFile {
+            storage: self.storage,
+            memory_budget: self.memory_budget,
+            view: self.view,
+            merged: 0,
+            identity: Identity { database_id: manifest.database_id, file_id: manifest.next_file_id },
+            generation: manifest.generation,
+            slot_count: manifest.slot_count,
+        };
+        if let Some(entry) = file.write("writing changes", progress)? {
             manifest.next_file_id += 1;
             manifest.patches.push(entry);
         }
         Ok(manifest)
     }
+}
 
-    /// Writes the file; `None` where it would say nothing.
-    fn write_file(&self, manifest: &Manifest, name: &str, progress: &mut ProgressFn<'_>) -> Result<Option<FileEntry>> {
+/// A patch file to be written.
+pub(super) struct PatchFile<'a> {
+    pub(super) storage: &'a Arc<dyn Storage>,
+    pub(super) memory_budget: usize,
+    /// The files, and the overlay to write down as the active one.
+    pub(super) view: &'a View,
+    /// Patches of these files that it takes the place of, the newest ones.
+    pub(super) merged: usize,
+    pub(super) identity: Identity,
+    pub(super) generation: u64,
+    /// Of the axis.
+    pub(super) slot_count: u32,
+}
+
+impl PatchFile<'_> {
+    /// Writes the file, and makes it and its name durable; `None` where it would say nothing. After that and after a failure nothing is
+    /// left.
+    pub(super) fn write(&self, phase: &'static str, progress: &mut ProgressFn<'_>) -> Result<Option<FileEntry>> {
+        let name = patch_name(self.generation);
+        let result = self.write_file(&name, phase, progress);
+        let result = result.and_then(|entry| self.storage.sync_directory().map_err(Error::from).map(|()| entry));
+        if !matches!(result, Ok(Some(_))) {
+            // What cannot be removed now is removed when the database is next opened.
+            let _left_over = self.storage.remove(&name);
+        }
+        result
+    }
+
+    fn write_file(&self, name: &str, phase: &'static str, progress: &mut ProgressFn<'_>) -> Result<Option<FileEntry>> {
+        let hash_seed = self.view.generation.manifest.hash_seed;
         let delta = Delta::new(self.view, self.merged, Build::share(self.memory_budget))?;
-        let mut meter = Meter::new(progress, "writing changes", delta.touched_count()?);
-        let build = Build::new(Arc::clone(self.storage), self.memory_budget, manifest.hash_seed, &mut meter);
+        let mut meter = Meter::new(progress, phase, delta.touched_count()?);
+        let build = Build::new(Arc::clone(self.storage), self.memory_budget, hash_seed, &mut meter);
         let writer = BlockWriter::create(FileSpec {
             storage: &**self.storage,
             name: name.to_owned(),
             magic: PATCH_MAGIC,
-            identity: Identity { database_id: manifest.database_id, file_id: manifest.next_file_id },
-            generation: manifest.generation,
+            identity: self.identity,
+            generation: self.generation,
             dimension_id: NO_DIMENSION,
         })?;
-        let mut patch = PatchWriter::begin(build, writer, manifest.slot_count.max(delta.slot_end()))?;
+        let mut patch = PatchWriter::begin(build, writer, self.slot_count.max(delta.slot_end()))?;
         let mut ids: Vec<_> = self.view.dimensions(u64::MAX).into_iter().map(|dimension| dimension.id).collect();
         ids.sort_unstable();
         for id in ids {

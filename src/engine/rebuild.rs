@@ -102,11 +102,11 @@ impl Values for RebuiltValues<'_, '_> {
 }
 
 impl<'a> Rebuild<'a> {
-    /// Writes the files, makes them and their names durable, and returns the manifest that names them, which is not in
-    /// place yet. After a failure nothing is left.
-    pub(super) fn write(&self, progress: &mut ProgressFn<'_>) -> Result<Manifest> {
+    /// Writes the files, makes them and their names durable, and completes the manifest that will name them, which has the numbers of
+    /// the last generation. After a failure nothing is left.
+    pub(super) fn write(&self, manifest: Manifest, progress: &mut ProgressFn<'_>) -> Result<Manifest> {
         let mut written = Vec::new();
-        let result = self.write_files(&mut written, progress).and_then(|manifest| {
+        let result = self.write_files(manifest, &mut written, progress).and_then(|manifest| {
             self.storage.sync_directory()?;
             Ok(manifest)
         });
@@ -119,8 +119,12 @@ impl<'a> Rebuild<'a> {
         result
     }
 
-    fn write_files(&self, written: &mut Vec<String>, progress: &mut ProgressFn<'_>) -> Result<Manifest> {
-        let mut manifest = self.view.generation.manifest.clone();
+    fn write_files(
+        &self,
+        mut manifest: Manifest,
+        written: &mut Vec<String>,
+        progress: &mut ProgressFn<'_>,
+    ) -> Result<Manifest> {
         manifest.generation += 1;
         manifest.last_sequence = self.moment.sequence;
         manifest.last_commit_time = self.moment.time;

@@ -79,6 +79,20 @@ pub(crate) const SCRIPT: &[Step] = {
         Reopen,
         Save,
         Update(6),
+        Save,
+        Upsert(40),
+        Save,
+        Delete(40),
+        Save,
+        Update(7),
+        Save,
+        Upsert(41),
+        Save,
+        Remove(6),
+        Save,
+        // With the eighth patch, patches are merged.
+        Update(6),
+        Save,
         Update(7),
     ]
 };
@@ -121,13 +135,17 @@ impl Step {
     }
 }
 
+fn options(durability: Durability) -> Options {
+    // Some checkpoints write patches, and some merge them into the files. In the foreground, so that every run does the same.
+    Options::new().durability(durability).merge_fraction(4.0).background(false)
+}
+
 pub(crate) fn open(storage: &(impl Storage + Clone), durability: Durability) -> Result<VectorDb, Error> {
-    // Some checkpoints write patches, and some merge them.
-    Options::new().durability(durability).merge_fraction(4.0).open_in(Arc::new(storage.clone()))
+    options(durability).open_in(Arc::new(storage.clone()))
 }
 
 pub(crate) fn create(storage: &(impl Storage + Clone), durability: Durability) -> Result<VectorDb, Error> {
-    Options::new().durability(durability).merge_fraction(4.0).create_in(Arc::new(storage.clone()))
+    options(durability).create_in(Arc::new(storage.clone()))
 }
 
 /// The states after selections of steps, worked out without faults.

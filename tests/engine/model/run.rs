@@ -59,7 +59,9 @@ type Attributes = Vec<(Arc<str>, Value)>;
 impl Run {
     pub(crate) fn new(random: Random, profile: Profile, place: Place) -> Self {
         let db = place
-            .create(&Options::new().durability(profile.durability).merge_fraction(profile.merge_fraction))
+            .create(
+                &Options::new().durability(profile.durability).merge_fraction(profile.merge_fraction).background(false),
+            )
             .unwrap();
         assert!(db.open_report().records_replayed == 0 && !db.open_report().unclean_close);
         Self::resume(random, profile, place, db, Plain::default())

@@ -192,7 +192,7 @@ fn many_slots() -> Fixture {
 /// slots, new dimensions, changed counts; and commits in a log that was closed.
 fn patched() -> Fixture {
     let storage = MemoryStorage::new();
-    let db = Options::new().merge_fraction(1e9).create_in(Arc::new(storage.clone())).unwrap();
+    let db = Options::new().merge_fraction(1e9).background(false).create_in(Arc::new(storage.clone())).unwrap();
     let record = |n: usize| {
         let mut attributes: Vec<(&str, Value)> = vec![
             ("dictionary8", Value::from(["red", "green", "blue", "ultraviolet"][n % 4])),
@@ -234,7 +234,7 @@ fn patched() -> Fixture {
 /// A patch with so many touched slots, and so many of them removed, that bitmaps say which.
 fn patched_bitmaps() -> Fixture {
     let storage = MemoryStorage::new();
-    let db = Options::new().merge_fraction(1e9).create_in(Arc::new(storage.clone())).unwrap();
+    let db = Options::new().merge_fraction(1e9).background(false).create_in(Arc::new(storage.clone())).unwrap();
     db.batch_upsert((0..1300_i64).map(|n| (n, attrs! { "n" => n % 300 }))).unwrap();
     db.save().unwrap();
     db.batch_delete((0..1160_i64).filter(|n| n % 2 == 0)).unwrap();

@@ -10,7 +10,9 @@ impl Run {
         // So little that most files are built from what was spilled.
         let budget = self.profile.batch_max * 1000;
         let profile = &self.profile;
-        Options::new().durability(profile.durability).merge_fraction(profile.merge_fraction).memory_budget(budget)
+        // In the foreground, so that a seed does the same every time.
+        let options = Options::new().durability(profile.durability).background(false);
+        options.merge_fraction(profile.merge_fraction).memory_budget(budget)
     }
 
     /// Closes the database, or only drops its handle, and opens it again.

@@ -1,0 +1,173 @@
+//! Merging patches into one, while commits and checkpoints go on: a read asks each patch that may concern it, so there must be few.
+
+use super::database::Database;
+use super::generation::Generation;
+use super::overlay::Overlay;
+use super::patching::PatchFile;
+use super::view::View;
+use crate::error::{Error, Result};
+use crate::format::block_file::Identity;
+use crate::format::manifest::{FileEntry, Manifest, patch_name};
+use crate::progress::{Progress, ProgressFn};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// With so many patches, some are merged.
+const PATCH_COUNT_MAX: usize = 8;
+
+/// With so many, checkpoints wait for a merge.
+const PATCH_COUNT_WAIT: usize = 2 * PATCH_COUNT_MAX;
+
+/// What a merge holds while it runs.
+#[derive(Default, Debug)]
+pub(super) struct Merging {
+    /// One merge at a time. Taken before the mutex of maintenance, which is held at the start and at the end of a merge only.
+    running: Mutex<()>,
+    /// The last generation that a merge took for its patch, and the file id after the one that it took. Checkpoints that are made
+    /// meanwhile go on from there.
+    generation: AtomicU64,
+    next_file_id: AtomicU64,
+}
+
+impl Merging {
+    /// Leaves out of a manifest's numbers those that a merge took.
+    pub(super) fn skip_taken(&self, manifest: &mut Manifest) {
+        manifest.generation = manifest.generation.max(self.generation.load(Ordering::Acquire));
+        manifest.next_file_id = manifest.next_file_id.max(self.next_file_id.load(Ordering::Acquire));
+    }
+}
+
+/// The number of patches to merge, the newest ones: those that are no larger than all younger ones together, so that each cell is
+/// written anew a few times only. At least two, so that fewer remain.
+fn merged_count(generation: &Generation) -> usize {
+    let (mut count, mut sum) = (0, 0);
+    for patch in generation.patches() {
+        let size = patch.file().header().value_count;
+        if count >= 2 && size > sum {
+            break;
+        }
+        sum += size;
+        count += 1;
+    }
+    count
+}
+
+impl Database {
+    /// Whether there are too many patches.
+    pub(crate) fn merge_is_due(&self) -> bool {
+        self.view.load().generation.patches().len() >= PATCH_COUNT_MAX
+    }
+
+    /// Returns once no checkpoint, no compaction and no merge that a checkpoint waits for is being made.
+    pub(super) fn wait_for_maintenance(&self) {
+        if self.view.load().generation.patches().len() >= PATCH_COUNT_WAIT {
+            drop(self.merging.running.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        drop(self.maintenance.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Merges patches if there are so many that more must wait.
+    pub(super) fn catch_up(&self, progress: &mut ProgressFn<'_>) -> Result<()> {
+        while self.view.load().generation.patches().len() >= PATCH_COUNT_WAIT {
+            self.merge(progress)?;
+        }
+        Ok(())
+    }
+
+    /// Merges patches into one if there are too many. Commits and checkpoints go on meanwhile.
+    pub(crate) fn merge(&self, progress: &mut ProgressFn<'_>) -> Result<()> {
+        let _running = self.merging.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(plan) = self.plan_merge() else { return Ok(()) };
+        let mut is_stale = false;
+        let result = plan.write(self, &mut |report: Progress| {
+            is_stale = !plan.is_current(&self.view.load().generation);
+            if is_stale { ControlFlow::Break(()) } else { progress(report) }
+        });
+        match result {
+            Ok(entry) => self.install_merged(&plan, entry),
+            // The patches were merged into the files meanwhile.
+            Err(Error::Cancelled) if is_stale => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn plan_merge(&self) -> Option<Plan> {
+        let _maintenance = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
+        let generation = Arc::clone(&self.view.load().generation);
+        if generation.patches().len() < PATCH_COUNT_MAX {
+            return None;
+        }
+        let mut manifest = generation.manifest.clone();
+        self.merging.skip_taken(&mut manifest);
+        let plan = Plan {
+            merged: merged_count(&generation),
+            generation,
+            number: manifest.generation + 1,
+            file_id: manifest.next_file_id,
+        };
+        self.merging.generation.store(plan.number, Ordering::Release);
+        self.merging.next_file_id.store(plan.file_id + 1, Ordering::Release);
+        Some(plan)
+    }
+
+    /// Puts a merged patch in the place of those that it was made of.
+    fn install_merged(&self, plan: &Plan, entry: Option<FileEntry>) -> Result<()> {
+        let _maintenance = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.writer()?;
+        let mut manifest = self.view.load().generation.manifest.clone();
+        let Some(place) = plan.place(&manifest) else {
+            let _left_over = self.storage.remove(&patch_name(plan.number));
+            return Ok(());
+        };
+        manifest.patches.splice(place..place + plan.merged, entry);
+        self.merging.skip_taken(&mut manifest);
+        manifest.generation += 1;
+        manifest.seal = None;
+        self.install_files(&mut writer, manifest)
+    }
+}
+
+/// What is merged.
+struct Plan {
+    generation: Arc<Generation>,
+    /// The newest patches of the generation.
+    merged: usize,
+    /// Generation and id of the file to be.
+    number: u64,
+    file_id: u64,
+}
+
+impl Plan {
+    /// Writes the patch; `None` where it would say nothing.
+    fn write(&self, database: &Database, progress: &mut ProgressFn<'_>) -> Result<Option<FileEntry>> {
+        let manifest = &self.generation.manifest;
+        let nothing = Overlay::new(manifest.last_sequence, manifest.hash_seed);
+        let view = View { generation: Arc::clone(&self.generation), frozen: None, active: Arc::new(nothing) };
+        let file = PatchFile {
+            storage: &database.storage,
+            memory_budget: database.options.memory_budget,
+            view: &view,
+            merged: self.merged,
+            identity: Identity { database_id: manifest.database_id, file_id: self.file_id },
+            generation: self.number,
+            slot_count: manifest.slot_count,
+        };
+        file.write("merging changes", progress)
+    }
+
+    /// The entries of the merged patches, in the order of a manifest.
+    fn entries(&self) -> &[FileEntry] {
+        let all = &self.generation.manifest.patches;
+        all.get(all.len().saturating_sub(self.merged)..).unwrap_or_default()
+    }
+
+    /// Where the merged patches are among those of a manifest, if they still are.
+    fn place(&self, manifest: &Manifest) -> Option<usize> {
+        manifest.patches.windows(self.merged.max(1)).position(|patches| patches == self.entries())
+    }
+
+    fn is_current(&self, generation: &Generation) -> bool {
+        self.place(&generation.manifest).is_some()
+    }
+}
