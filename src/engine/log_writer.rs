@@ -112,17 +112,17 @@ impl LogWriter {
         Ok(())
     }
 
-    /// Takes away the start of what a failed write left behind the last record. False when that failed too.
+    /// Takes away the start of what a failed write left behind the last record, durably: else a loss of power could bring a commit
+    /// back that was refused, had only its padding been missing. False when that failed too.
     fn undo(&mut self) -> bool {
-        if self.file.write_at(self.len, &[0; 8]).is_ok() {
-            return true;
-        }
-        // A full disk that has no room for eight other bytes can still cut the file.
-        let cut = self.file.set_len(self.len).is_ok();
-        if cut {
+        if self.file.write_at(self.len, &[0; 8]).is_err() {
+            // A full disk that has no room for eight other bytes can still cut the file.
+            if self.file.set_len(self.len).is_err() {
+                return false;
+            }
             self.allocated = self.len;
         }
-        cut
+        self.file.sync_data().is_ok()
     }
 
     /// Appends a mark: all commits up to `synced_through` are durable.
