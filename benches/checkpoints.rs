@@ -123,8 +123,8 @@ impl Bench {
         let db = Options::new().durability(Durability::Eventual).open(&path)?;
         println!("\ncheckpoint after {UPSERTS} random upserts into {} points", self.points);
         println!("{:>12} {:>10} {:>10} {:>12}", "bytes", "ms", "fsync ms", "fsyncs' time");
-        let mut rows = Vec::new();
-        for round in 0..15u64 {
+        let (mut rows, mut merges) = (Vec::new(), Vec::new());
+        for round in 0..31u64 {
             for n in 0..UPSERTS {
                 let number = scatter(round * UPSERTS + n);
                 self.upsert(&db, scatter(number % self.points), number)?;
@@ -135,6 +135,7 @@ impl Bench {
             db.save()?;
             let time = start.elapsed();
             let bytes = written()? - before;
+            let fsync = (fsync + fsync_time(&self.dir)?) / 2;
             println!(
                 "{bytes:>12} {:>10.2} {:>10.3} {:>12.1}   {} patches",
                 milliseconds(time),
@@ -143,6 +144,13 @@ impl Bench {
                 db.stats()?.patches
             );
             rows.push((bytes, time.as_nanos() * 10 / fsync.as_nanos()));
+            // With the eighth patch a merge has started.
+            if db.stats()?.patches >= 8 {
+                while db.stats()?.patches >= 8 {
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+                merges.push((start.elapsed() - time, written()? - before - bytes, fsync));
+            }
         }
         let bytes = median(rows.iter().map(|row| row.0).collect());
         let most = rows.iter().map(|row| row.0).max().unwrap_or(0);
@@ -153,6 +161,10 @@ impl Bench {
             fsyncs / 10,
             fsyncs % 10
         );
+        for (time, bytes, fsync) in merges {
+            let times = time.as_secs_f64() / fsync.as_secs_f64();
+            println!("merged beside it: {bytes} bytes, {:.1} ms, {times:.1} times an fsync", milliseconds(time));
+        }
         drop(db);
         std::fs::remove_dir_all(path)?;
         Ok(())

@@ -77,8 +77,8 @@ impl Options {
         self
     }
 
-    /// Whether checkpoints that start by themselves run on a thread of their own (the default), or in the commit that fills
-    /// the log, which then takes as long as the checkpoint. On a thread of its own one that fails is told by
+    /// Whether checkpoints that start by themselves, and merges of patches, run on threads of their own (the default), or in the call
+    /// that makes them due, a commit or [`save`](VectorDb::save), which then takes as long. On a thread of its own one that fails is told by
     /// [`Stats::checkpoint_failure`](crate::Stats::checkpoint_failure); commits wait for it only when they fill the log twice
     /// over meanwhile.
     #[must_use]
@@ -106,9 +106,10 @@ impl Options {
         self
     }
 
-    /// The memory that compaction, and a checkpoint that merges, may take to build axis and column files, in bytes. What does not fit is
-    /// put aside in temporary files without a name in the database's directory, of up to a few times the size of the largest file. The
-    /// default is 256 MiB. The files do not depend on it. Beside it there are some 8 MB of buffers, a bit for each slot up to
+    /// The memory that compaction, a checkpoint and a merge of patches may take to build files, in bytes, each; a merge may run beside a
+    /// checkpoint. What does not fit is put aside in temporary files without a name in the database's directory, of up to a few times
+    /// the size of the largest file. The default is 256 MiB. Axis and column files do not depend on it; patches may hold a text more
+    /// than once where it is small. Beside it there are some 8 MB of buffers, a bit for each slot up to
     /// the last one that is free or changed, 4 bytes for each slot where slots move, and whatever the largest single value takes; mapped
     /// files are the page cache's.
     #[must_use]
