@@ -1,7 +1,7 @@
 //! Reading the axis file: keys by slot, slots by key, tombstones.
 
 use super::block_file::BlockFile;
-use super::cells::Cells;
+use super::cells::{Cells, SegmentSummary};
 use super::key_index::KeyIndex;
 use crate::error::Result;
 use crate::format::Invalid;
@@ -141,6 +141,11 @@ impl BaseAxis {
             Some(key) => Ok(Some(key)),
             None => Err(self.file.corrupt(Invalid::new(0, "keys", "a value that cannot be a key"))),
         }
+    }
+
+    /// What the descriptor of a segment states of its keys; `None` in a dense axis.
+    pub(super) fn summary(&self, number: usize) -> Result<Option<&SegmentSummary>> {
+        Ok(self.resolve()?.cells.as_ref().and_then(|cells| cells.summary(number)))
     }
 
     /// Slots of the file.

@@ -1,6 +1,7 @@
 //! Reading a column: of a dimension's file, of the keys of an axis file, or of a patch.
 
 use super::block_file::BlockFile;
+use super::touched_segments::TouchedSegments;
 use crate::error::Result;
 use crate::format::block_file::Section;
 use crate::format::column::{
@@ -8,6 +9,7 @@ use crate::format::column::{
     SEGMENT_RECORD_LEN, SEGMENT_SHIFT, Segment, SegmentKind, Statistics, bitmap_index, next_present, present_offsets,
     sorted_index,
 };
+use crate::format::patch::{Extent, overlap};
 use crate::format::value::{self, TAG_TEXT};
 use crate::format::{Invalid, bytes};
 use crate::model::ValueRef;
@@ -48,6 +50,17 @@ pub(super) struct SegmentSummary {
     pub(super) null_count: u32,
 }
 
+impl SegmentSummary {
+    pub(super) const fn of(segment: &Segment) -> Self {
+        Self {
+            statistics: segment.statistics,
+            has_nan: segment.has_nan,
+            value_types: segment.value_types,
+            null_count: segment.null_count,
+        }
+    }
+}
+
 /// The removed slots of a delta column's segment, with the offset from the start of the file.
 #[derive(Clone, Copy, Debug)]
 struct RemovedView {
@@ -78,16 +91,45 @@ impl ColumnExtents {
             dictionary: file.section(SECTION_DICTIONARY),
         }
     }
+
+    /// The descriptor at a place among the segments, read again and checked.
+    pub(super) fn segment(&self, file: &BlockFile, place: usize) -> Result<Segment> {
+        let (bytes, slot_count) = (file.section_bytes(self.segments)?, file.header().slot_count);
+        let decoded = Segment::decode(bytes, place, self.kind, slot_count, self.cells.len, self.presence.len);
+        decoded.map_err(|invalid| file.corrupt(invalid.at(self.segments.offset)))
+    }
+}
+
+/// The bytes that segments of a delta column say are theirs, from the start of their part.
+#[derive(Default)]
+struct Extents {
+    cells: Vec<Extent>,
+    presence: Vec<Extent>,
+}
+
+impl Extents {
+    fn add(&mut self, segment: &Segment) {
+        self.cells.push((segment.cells_offset, segment.cells_len));
+        self.presence.push((segment.presence_offset, segment.presence_len));
+        self.presence.push((segment.removed.offset, segment.removed.len));
+    }
+
+    /// Whether any two share bytes.
+    fn overlap(&mut self) -> bool {
+        overlap(&mut self.cells) || overlap(&mut self.presence)
+    }
 }
 
 /// Segments and sections of a column, checked once.
 #[derive(Debug)]
 pub(super) struct Cells {
-    /// By segment number.
+    /// By place: in a base column that is their number.
     segments: Box<[SegmentView]>,
+    /// The places of a delta column's segments.
+    touched: Option<TouchedSegments>,
     /// Those of a base column; none in a delta column.
     summaries: Box<[SegmentSummary]>,
-    /// Those of a delta column; none in a base column.
+    /// Those of a delta column, by place; none in a base column.
     removed: Box<[RemovedView]>,
     /// Slots with a cell.
     present_count: u64,
@@ -112,15 +154,17 @@ impl Cells {
         }
         let (mut segments, mut summaries, mut removed) = (Vec::new(), Vec::new(), Vec::new());
         let (mut present_count, mut dictionaries, mut empty) = (0u64, 0u64, 0u64);
+        let (mut numbers, mut extents) = (Vec::new(), Extents::default());
         for index in 0..count as usize {
             let segment = Segment::decode(bytes, index, kind, slot_count, cells.len, presence.len).map_err(corrupt)?;
             if kind == SegmentKind::Delta {
-                let gap = (segment.number as usize).checked_sub(segments.len());
-                if gap.is_none() || u64::from(segment.number) >= all || segment.present_count == 0 {
-                    return Err(invalid("segments out of order, or empty"));
+                match u16::try_from(segment.number) {
+                    Ok(number) if segment.present_count > 0 && numbers.last().is_none_or(|&last| last < number) => {
+                        numbers.push(number);
+                    }
+                    _ => return Err(invalid("segments out of order, or empty")),
                 }
-                segments.resize(segment.number as usize, SegmentView::EMPTY);
-                removed.resize(segments.len(), RemovedView::NONE);
+                extents.add(&segment);
                 removed.push(RemovedView {
                     count: segment.removed.count,
                     presence: segment.removed.presence,
@@ -129,12 +173,7 @@ impl Cells {
                 });
                 empty += u64::from(segment.removed.count == segment.present_count);
             } else {
-                summaries.push(SegmentSummary {
-                    statistics: segment.statistics,
-                    has_nan: segment.has_nan,
-                    value_types: segment.value_types,
-                    null_count: segment.null_count,
-                });
+                summaries.push(SegmentSummary::of(&segment));
             }
             present_count += u64::from(segment.present_count);
             dictionaries += u64::from(segment.encoding.is_dictionary());
@@ -149,11 +188,15 @@ impl Cells {
                 presence_len: segment.presence_len,
             });
         }
+        if extents.overlap() {
+            return Err(invalid("segments share cells or presence"));
+        }
         if dictionaries != count && dictionaries > empty {
             return Err(invalid("some segments use a dictionary and some do not"));
         }
         Ok(Self {
             segments: segments.into_boxed_slice(),
+            touched: (kind == SegmentKind::Delta).then(|| TouchedSegments::new(numbers)),
             summaries: summaries.into_boxed_slice(),
             removed: removed.into_boxed_slice(),
             present_count,
@@ -180,9 +223,7 @@ impl Cells {
 
     /// Whether a slot has a value, and whether that is null. Reads the cell only where nulls occur.
     pub(super) fn state(&self, file: &BlockFile, slot: u32) -> Result<Option<Filled>> {
-        let number = (slot >> SEGMENT_SHIFT) as usize;
-        let Some(segment) = self.segments.get(number) else { return Ok(None) };
-        let Some(index) = segment.cell_index(file, slot & ((1 << SEGMENT_SHIFT) - 1))? else { return Ok(None) };
+        let Some((segment, index)) = self.locate(file, slot)? else { return Ok(None) };
         let is_null = segment.null_count > 0 && self.cell(file, segment, index)?.is_null();
         Ok(Some(if is_null { Filled::Null } else { Filled::Value }))
     }
@@ -199,11 +240,11 @@ impl Cells {
     /// What a delta column says of a slot: nothing, that it is removed, or its value.
     #[inline]
     pub(super) fn touched<'a>(&self, file: &'a BlockFile, slot: u32) -> Result<Option<Option<ValueRef<'a>>>> {
-        let number = (slot >> SEGMENT_SHIFT) as usize;
-        let Some(segment) = self.segments.get(number) else { return Ok(None) };
+        let Some(place) = self.place((slot >> SEGMENT_SHIFT) as usize) else { return Ok(None) };
+        let Some(segment) = self.segments.get(place) else { return Ok(None) };
         let offset = slot & ((1 << SEGMENT_SHIFT) - 1);
         let Some(index) = segment.cell_index(file, offset)? else { return Ok(None) };
-        if self.is_removed(file, number, offset)? {
+        if self.is_removed(file, place, offset)? {
             return Ok(Some(None));
         }
         self.cell(file, segment, index).map(|value| Some(Some(value)))
@@ -212,35 +253,53 @@ impl Cells {
     /// Whether a delta column says anything of a slot.
     #[inline]
     pub(super) fn touches(&self, file: &BlockFile, slot: u32) -> Result<bool> {
-        let Some(segment) = self.segments.get((slot >> SEGMENT_SHIFT) as usize) else { return Ok(false) };
-        Ok(segment.cell_index(file, slot & ((1 << SEGMENT_SHIFT) - 1))?.is_some())
+        Ok(self.locate(file, slot)?.is_some())
     }
 
     /// What a delta column says of a slot: nothing, or whether it is removed.
     #[inline]
     pub(super) fn removes(&self, file: &BlockFile, slot: u32) -> Result<Option<bool>> {
-        if self.touches(file, slot)? {
-            let offset = slot & ((1 << SEGMENT_SHIFT) - 1);
-            return self.is_removed(file, (slot >> SEGMENT_SHIFT) as usize, offset).map(Some);
+        let Some(place) = self.place((slot >> SEGMENT_SHIFT) as usize) else { return Ok(None) };
+        let Some(segment) = self.segments.get(place) else { return Ok(None) };
+        let offset = slot & ((1 << SEGMENT_SHIFT) - 1);
+        if segment.cell_index(file, offset)?.is_none() {
+            return Ok(None);
         }
-        Ok(None)
+        self.is_removed(file, place, offset).map(Some)
     }
 
-    /// Whether a touched slot, by segment and offset, is removed.
-    fn is_removed(&self, file: &BlockFile, number: usize, offset: u32) -> Result<bool> {
-        let (Some(segment), Some(removed)) = (self.segments.get(number), self.removed.get(number)) else {
+    /// Whether a touched slot, by place of its segment and offset, is removed.
+    fn is_removed(&self, file: &BlockFile, place: usize, offset: u32) -> Result<bool> {
+        let (Some(segment), Some(removed)) = (self.segments.get(place), self.removed.get(place)) else {
             return Ok(false);
         };
         if removed.count == 0 || removed.count == segment.present_count {
             return Ok(removed.count > 0);
         }
-        let Some(structure) = self.removed_slots(number) else { return Ok(false) };
+        let Some(structure) = self.removed_slots(place) else { return Ok(false) };
         Ok(structure.cell_index(file, offset)?.is_some())
     }
 
+    /// Where a segment is among `segments`.
+    #[inline]
+    fn place(&self, number: usize) -> Option<usize> {
+        match &self.touched {
+            Some(touched) => touched.place(number),
+            None => Some(number),
+        }
+    }
+
+    /// The segment of a slot, and the index of the slot's cell in it.
+    #[inline]
+    fn locate(&self, file: &BlockFile, slot: u32) -> Result<Option<(&SegmentView, u32)>> {
+        let Some(segment) = self.segment((slot >> SEGMENT_SHIFT) as usize) else { return Ok(None) };
+        Ok(segment.cell_index(file, slot & ((1 << SEGMENT_SHIFT) - 1))?.map(|index| (segment, index)))
+    }
+
     /// Where a segment is.
+    #[inline]
     pub(super) fn segment(&self, number: usize) -> Option<&SegmentView> {
-        self.segments.get(number)
+        self.segments.get(self.place(number)?)
     }
 
     /// What a base column states of a segment.
@@ -250,26 +309,40 @@ impl Cells {
 
     /// Whether a segment has a cell, be it of a removed slot.
     pub(super) fn has_cells_in(&self, number: usize) -> bool {
-        self.segments.get(number).is_some_and(|segment| segment.present_count > 0)
+        self.segment(number).is_some_and(|segment| segment.present_count > 0)
     }
 
-    /// Number of segments, untouched ones included.
+    /// Number of segments that have a descriptor.
     pub(super) fn segment_count(&self) -> usize {
         self.segments.len()
+    }
+
+    /// The segments that a delta column touches, from a number on, ascending.
+    pub(super) fn touched_segments(&self, from: usize) -> impl Iterator<Item = usize> {
+        self.touched.iter().flat_map(move |touched| touched.from(from)).map(|(number, _)| number)
     }
 
     /// The slots of a segment that have a cell, as offsets into it, ascending.
     pub(super) fn present_in(&self, file: &BlockFile, number: usize, out: &mut Vec<u16>) -> Result<()> {
         out.clear();
-        match self.segments.get(number) {
+        match self.segment(number) {
             Some(segment) => segment.present(file, out),
             None => Ok(()),
         }
     }
 
-    /// Which slots of a segment are removed, as a segment whose cells these are.
-    fn removed_slots(&self, number: usize) -> Option<SegmentView> {
-        let (segment, removed) = (self.segments.get(number)?, self.removed.get(number)?);
+    /// The removed slots of a delta column's segment, as offsets into it, ascending.
+    pub(super) fn removed_in(&self, file: &BlockFile, number: usize, out: &mut Vec<u16>) -> Result<()> {
+        out.clear();
+        match self.place(number).and_then(|place| self.removed_slots(place)) {
+            Some(removed) => removed.present(file, out),
+            None => Ok(()),
+        }
+    }
+
+    /// Which slots of a segment, by its place, are removed, as a segment whose cells these are.
+    fn removed_slots(&self, place: usize) -> Option<SegmentView> {
+        let (segment, removed) = (self.segments.get(place)?, self.removed.get(place)?);
         if removed.count == segment.present_count {
             return Some(*segment);
         }
@@ -284,10 +357,10 @@ impl Cells {
 
     /// The first removed slot at or after one.
     pub(super) fn next_removed(&self, file: &BlockFile, from: u32) -> Result<Option<u32>> {
-        let first = from >> SEGMENT_SHIFT;
-        for number in first..self.removed.len() as u32 {
-            let Some(removed) = self.removed_slots(number as usize) else { continue };
-            let start = number << SEGMENT_SHIFT;
+        let Some(touched) = &self.touched else { return Ok(None) };
+        for (number, place) in touched.from((from >> SEGMENT_SHIFT) as usize) {
+            let Some(removed) = self.removed_slots(place) else { continue };
+            let start = (number as u32) << SEGMENT_SHIFT;
             if let Some(offset) = removed.next_present(file, from.saturating_sub(start))? {
                 return Ok(Some(start + offset));
             }
@@ -295,7 +368,7 @@ impl Cells {
         Ok(None)
     }
 
-    /// The value of a slot.
+    /// The value of a slot of a base column.
     #[inline]
     pub(super) fn get<'a>(&self, file: &'a BlockFile, slot: u32) -> Result<Option<ValueRef<'a>>> {
         let Some(segment) = self.segments.get((slot >> SEGMENT_SHIFT) as usize) else { return Ok(None) };
@@ -340,9 +413,7 @@ impl Cells {
 
     /// The number of the dictionary entry that a slot refers to.
     pub(super) fn entry_number(&self, file: &BlockFile, slot: u32) -> Result<Option<u32>> {
-        let Some(segment) = self.segments.get((slot >> SEGMENT_SHIFT) as usize) else { return Ok(None) };
-        let offset = slot & ((1 << SEGMENT_SHIFT) - 1);
-        let Some(index) = segment.cell_index(file, offset)? else { return Ok(None) };
+        let Some((segment, index)) = self.locate(file, slot)? else { return Ok(None) };
         self.number(file, segment, index).map(|number| u32::try_from(number).ok())
     }
 
@@ -393,10 +464,6 @@ pub(super) fn entry_value(file: &BlockFile, dictionary: Section, number: usize) 
     }
 }
 
-impl RemovedView {
-    const NONE: Self = Self { count: 0, presence: Presence::None, offset: 0, len: 0 };
-}
-
 /// The value of a payload that is kept in a dictionary entry.
 fn inline_value(tag: u8, payload: u64) -> Result<ValueRef<'static>, Invalid> {
     let invalid = || Invalid::new(0, "dictionary", "an entry that is not valid");
@@ -411,17 +478,6 @@ fn inline_value(tag: u8, payload: u64) -> Result<ValueRef<'static>, Invalid> {
 }
 
 impl SegmentView {
-    const EMPTY: Self = Self {
-        encoding: Encoding::Constant,
-        presence: Presence::None,
-        slot_count: 0,
-        present_count: 0,
-        null_count: 0,
-        cells: 0,
-        presence_offset: 0,
-        presence_len: 0,
-    };
-
     /// Appends the slots that have a cell, as offsets into the segment, ascending.
     fn present(&self, file: &BlockFile, out: &mut Vec<u16>) -> Result<()> {
         match self.presence {

@@ -146,9 +146,11 @@ impl<'a> Delta<'a> {
             }
         }
         for column in self.columns() {
-            for (number, count) in counts.iter_mut().enumerate() {
-                *count += column.touched_count_in(number)?;
-            }
+            column.for_each_segment(|number, touched| {
+                if let Some(count) = counts.get_mut(number) {
+                    *count += touched;
+                }
+            })?;
         }
         let (mut ranges, mut start, mut sum) = (Vec::new(), 0, 0);
         for (number, count) in (0..).zip(counts) {

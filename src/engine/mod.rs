@@ -53,6 +53,7 @@ mod segment;
 mod segment_writer;
 mod spill;
 mod state;
+mod touched_segments;
 mod value_counts;
 mod verify;
 mod verify_patch;

@@ -113,6 +113,22 @@ impl DeltaColumn {
         Section { kind: 0, offset, len }
     }
 
+    /// Where the parts are that make it a column.
+    pub(super) fn extents(&self) -> ColumnExtents {
+        ColumnExtents {
+            kind: SegmentKind::Delta,
+            segments: self.part(Part::Segments),
+            cells: self.part(Part::Cells),
+            presence: self.part(Part::Presence),
+            dictionary: self.part(Part::Dictionary),
+        }
+    }
+
+    /// Where the column descriptor is, from the start of the file.
+    pub(super) fn descriptor_offset(&self) -> u64 {
+        self.part(Part::Column).offset
+    }
+
     /// The descriptors, read and checked at the first call.
     #[inline]
     pub(super) fn resolve(&self) -> Result<&(Column, Cells)> {
@@ -128,19 +144,13 @@ impl DeltaColumn {
         let section = self.part(Part::Column);
         let corrupt = |invalid: Invalid| file.corrupt(invalid.at(section.offset));
         let column = Column::decode(file.section_bytes(section)?).map_err(corrupt)?;
-        let dictionary = self.part(Part::Dictionary);
-        let cells = Cells::resolve(
-            file,
-            &ColumnExtents {
-                kind: SegmentKind::Delta,
-                segments: self.part(Part::Segments),
-                cells: self.part(Part::Cells),
-                presence: self.part(Part::Presence),
-                dictionary,
-            },
-        )?;
+        let extents = self.extents();
+        let cells = Cells::resolve(file, &extents)?;
+        if u64::from(column.segment_count) != cells.segment_count() as u64 {
+            return Err(corrupt(Invalid::new(36, "column descriptor", "the number of segments does not match")));
+        }
         let count = u64::from(column.dictionary_count);
-        let counts_fit = dictionary.len == count * ENTRY_LEN as u64 && self.part(Part::Counts).len == count * 4;
+        let counts_fit = extents.dictionary.len == count * ENTRY_LEN as u64 && self.part(Part::Counts).len == count * 4;
         if !counts_fit || column.dictionary_index_len != 0 {
             return Err(corrupt(Invalid::new(24, "column descriptor", "a dictionary of another length")));
         }
@@ -175,9 +185,13 @@ impl DeltaColumn {
         Ok(self.resolve()?.1.present_count())
     }
 
-    /// Number of touched slots of a segment.
-    pub(super) fn touched_count_in(&self, number: usize) -> Result<u64> {
-        Ok(self.resolve()?.1.segment(number).map_or(0, |segment| segment.present_count.into()))
+    /// Calls `each` for every segment that has touched slots, with the number of these.
+    pub(super) fn for_each_segment(&self, mut each: impl FnMut(usize, u64)) -> Result<()> {
+        let cells = &self.resolve()?.1;
+        for number in cells.touched_segments(0) {
+            each(number, cells.segment(number).map_or(0, |segment| segment.present_count.into()));
+        }
+        Ok(())
     }
 
     /// Calls `each` for every touched slot, ascending.
@@ -189,9 +203,9 @@ impl DeltaColumn {
     pub(super) fn for_each_touched_in(&self, range: &Range<u32>, mut each: impl FnMut(u32)) -> Result<()> {
         let cells = &self.resolve()?.1;
         let mut offsets = Vec::new();
-        for number in range.start..range.end.min(cells.segment_count() as u32) {
-            cells.present_in(&self.file, number as usize, &mut offsets)?;
-            let start = number << SEGMENT_SHIFT;
+        for number in cells.touched_segments(range.start as usize).take_while(|&number| number < range.end as usize) {
+            cells.present_in(&self.file, number, &mut offsets)?;
+            let start = (number as u32) << SEGMENT_SHIFT;
             offsets.iter().for_each(|&offset| each(start + u32::from(offset)));
         }
         Ok(())

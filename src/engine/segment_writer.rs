@@ -272,6 +272,14 @@ impl Gathered {
         }
     }
 
+    /// Whether a descriptor states what was gathered.
+    pub(super) fn is_stated_by(&self, summary: &super::cells::SegmentSummary) -> bool {
+        summary.statistics.is(self.statistics())
+            && summary.has_nan == self.has_nan
+            && summary.value_types == self.value_types
+            && summary.null_count == self.null_count
+    }
+
     pub(super) fn statistics(&self) -> Statistics {
         if self.has_big {
             return Statistics::None;

@@ -1,14 +1,16 @@
 //! Reading everything and checking all that can be checked, whatever was checked before.
 
+use super::base_axis::BaseAxis;
 use super::base_column::BaseColumn;
 use super::block_file::BlockFile;
+use super::cells::SegmentSummary;
 use super::database::State;
 use super::generation::Generation;
 use super::segment_writer::Gathered;
 use super::verify_patch;
 use crate::error::{Error, Result};
-use crate::format::Invalid;
-use crate::format::column::SEGMENT_LEN;
+use crate::format::column::{SECTION_SEGMENTS, SEGMENT_LEN, SEGMENT_RECORD_LEN};
+use crate::format::{Invalid, value};
 use crate::model::Slot;
 use crate::progress::{Progress, ProgressFn};
 use std::collections::HashSet;
@@ -107,6 +109,9 @@ impl State {
             let result = check_axis_count(generation);
             run.check(result);
         }
+        if let Some(axis) = generation.axis().base().filter(|_| sound_axis) {
+            check_key_summaries(axis, &mut run)?;
+        }
         let mut sound = HashSet::new();
         for dimension in generation.dimensions() {
             let is_sound = match dimension.column.base() {
@@ -175,7 +180,7 @@ fn check_column(generation: &Generation, column: &BaseColumn, run: &mut Run<'_, 
         }
     };
     let mut used = vec![0u32; descriptor.dictionary_count as usize];
-    let (mut values, mut nulls) = (0u64, 0u64);
+    let (mut values, mut nulls, mut value_types) = (0u64, 0u64, 0u16);
     let mut gathered = Gathered::default();
     let slot_count = u32::try_from(column.file().header().slot_count).unwrap_or(u32::MAX);
     for slot in 0..slot_count {
@@ -195,6 +200,7 @@ fn check_column(generation: &Generation, column: &BaseColumn, run: &mut Run<'_, 
         };
         values += 1;
         nulls += u64::from(value.is_null());
+        value_types |= 1 << value::tag(value);
         gathered.add(value);
         if let Err(error) = value.to_value() {
             run.check(Err(problem(format!("the value of slot {slot}: {error}"))));
@@ -216,6 +222,12 @@ fn check_column(generation: &Generation, column: &BaseColumn, run: &mut Run<'_, 
     if values != column.value_count() || nulls != descriptor.null_count {
         run.check(Err(problem("the number of values or of nulls does not match".to_owned())));
     }
+    if value_types != descriptor.value_types {
+        run.check(Err(problem("the types of values do not match".to_owned())));
+    }
+    if cells.has_dictionary() && descriptor.distinct_count != u64::from(descriptor.dictionary_count) {
+        run.check(Err(problem("the number of distinct values is not that of the dictionary's".to_owned())));
+    }
     for (number, counted) in (0..).zip(used) {
         let found = cells.entry(column.file(), number as usize).and_then(|value| column.find(value));
         match (column.count(number), found) {
@@ -235,15 +247,36 @@ fn check_column(generation: &Generation, column: &BaseColumn, run: &mut Run<'_, 
 /// What the descriptor of the segment of a slot states of its values is so.
 fn check_summary(column: &BaseColumn, slot: u32, gathered: &Gathered) -> Result<()> {
     let stated = column.resolve()?.1.summary((slot / SEGMENT_LEN) as usize);
-    let is_so = stated.is_some_and(|stated| {
-        stated.statistics.is(gathered.statistics())
-            && stated.has_nan == gathered.has_nan
-            && stated.value_types == gathered.value_types
-            && stated.null_count == gathered.null_count
-    });
-    if is_so {
+    compare_summary(column.file(), slot, stated, gathered)
+}
+
+fn compare_summary(file: &BlockFile, slot: u32, stated: Option<&SegmentSummary>, gathered: &Gathered) -> Result<()> {
+    if stated.is_some_and(|stated| gathered.is_stated_by(stated)) {
         return Ok(());
     }
+    let number = slot / SEGMENT_LEN;
+    let offset = file.section(SECTION_SEGMENTS).offset + u64::from(number) * SEGMENT_RECORD_LEN as u64;
     let reason = format!("the statistics of the segment of slot {slot} are not those of its values");
-    Err(column.file().corrupt(Invalid::with(0, "segment descriptor", reason)))
+    Err(file.corrupt(Invalid::with(offset, "segment descriptor", reason)))
+}
+
+/// The same for the keys of the axis file; a tombstone's cell means nothing.
+fn check_key_summaries(axis: &BaseAxis, run: &mut Run<'_, '_>) -> Result<()> {
+    let Ok(slot_count) = axis.slot_count() else { return Ok(()) };
+    let mut gathered = Gathered::default();
+    for slot in 0..slot_count {
+        // A key that cannot be read has been told.
+        if let Ok(Some(key)) = axis.key_at(slot) {
+            gathered.add(key.value());
+        }
+        if slot % SEGMENT_LEN == SEGMENT_LEN - 1 || slot == slot_count - 1 {
+            run.step("checking keys", slot.into(), slot_count.into(), "slots")?;
+            let gathered = std::mem::take(&mut gathered);
+            // A dense axis states nothing.
+            if let Ok(Some(stated)) = axis.summary((slot / SEGMENT_LEN) as usize) {
+                run.check(compare_summary(axis.file(), slot, Some(stated), &gathered));
+            }
+        }
+    }
+    Ok(())
 }

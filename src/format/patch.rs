@@ -172,7 +172,7 @@ impl DeltaEntry {
 /// Reads the directory: entries in order, their parts inside of the section "parts" (offset and length).
 pub(crate) fn decode_directory(bytes: &[u8], section: Extent) -> Result<Vec<DeltaEntry>, Invalid> {
     const SECTION: &str = "delta column";
-    let mut entries: Vec<DeltaEntry> = Vec::new();
+    let (mut entries, mut extents): (Vec<DeltaEntry>, Vec<Extent>) = (Vec::new(), Vec::new());
     for at in (0..bytes.len()).step_by(ENTRY_LEN) {
         let invalid = |reason| Err(Invalid::new(at as u64, SECTION, reason));
         let entry: &EntryRecord = record(bytes, at, SECTION)?;
@@ -194,6 +194,7 @@ pub(crate) fn decode_directory(bytes: &[u8], section: Extent) -> Result<Vec<Delt
         if !parts.iter().all(fits) {
             return invalid("a part outside of its section");
         }
+        extents.extend(parts);
         entries.push(DeltaEntry {
             dimension_id,
             has_counts: flags & FLAG_NO_COUNTS == 0,
@@ -202,7 +203,20 @@ pub(crate) fn decode_directory(bytes: &[u8], section: Extent) -> Result<Vec<Delt
             parts,
         });
     }
+    if overlap(&mut extents) {
+        return Err(Invalid::new(24, SECTION, "parts share bytes"));
+    }
     Ok(entries)
+}
+
+/// Whether any two of some extents share bytes. They are put in order; in order already, this costs O(extents).
+pub(crate) fn overlap(extents: &mut Vec<Extent>) -> bool {
+    extents.retain(|&(_, len)| len > 0);
+    extents.sort_unstable();
+    extents.windows(2).any(|pair| match *pair {
+        [(offset, len), (next, _)] => offset.saturating_add(len) > next,
+        _ => false,
+    })
 }
 
 #[cfg(test)]
@@ -212,8 +226,9 @@ mod tests {
     fn entry(dimension_id: u32) -> DeltaEntry {
         let mut entry =
             DeltaEntry { dimension_id, has_counts: dimension_id != 1, points_change: -3, ..DeltaEntry::default() };
-        entry.set_part(Part::Column, (512, 64));
-        entry.set_part(Part::Changes, (1016, 8));
+        let start = 512 + 72 * u64::from(dimension_id.min(2));
+        entry.set_part(Part::Column, (start, 64));
+        entry.set_part(Part::Changes, (start + 64, 8));
         entry
     }
 
@@ -242,6 +257,25 @@ mod tests {
             assert!(rejects(&[bad]), "{extent:?}");
         }
         assert!(decode_directory(&directory(&[entry(0)])[..ENTRY_LEN - 1], (512, 512)).is_err());
+    }
+
+    #[test]
+    fn parts_share_no_bytes() {
+        let rejects = |entries: &[DeltaEntry]| decode_directory(&directory(entries), (512, 512)).is_err();
+        let with = |id, part, extent| {
+            let mut entry = DeltaEntry { dimension_id: id, ..DeltaEntry::default() };
+            entry.set_part(part, extent);
+            entry
+        };
+        let first = with(0, Part::Cells, (512, 16));
+        assert!(!rejects(&[first, with(1, Part::Cells, (528, 8))]), "one behind the other");
+        assert!(!rejects(&[with(0, Part::Cells, (528, 8)), with(1, Part::Cells, (512, 16))]), "in any order");
+        for extent in [(512, 16), (520, 8), (520, 100), (512, 1)] {
+            assert!(rejects(&[first, with(1, Part::Segments, extent)]), "{extent:?}");
+        }
+        let mut same = first;
+        same.set_part(Part::Presence, (520, 16));
+        assert!(rejects(&[same]), "within one column");
     }
 
     #[test]

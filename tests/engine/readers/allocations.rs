@@ -11,28 +11,30 @@ static ALLOCATOR: Counting = Counting;
 thread_local! {
     // Constant and without a destructor, so that using it allocates nothing and is possible at any time.
     static COUNT: Cell<u64> = const { Cell::new(0) };
+    static BYTES: Cell<u64> = const { Cell::new(0) };
 }
 
-fn add_one() {
+fn add(len: usize) {
     COUNT.with(|count| count.set(count.get() + 1));
+    BYTES.with(|bytes| bytes.set(bytes.get() + len as u64));
 }
 
 // SAFETY: every call goes to the system's allocator with the arguments it came with.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        add_one();
+        add(layout.size());
         // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        add_one();
+        add(layout.size());
         // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_len: usize) -> *mut u8 {
-        add_one();
+        add(new_len);
         // SAFETY: the caller's promise is passed on.
         unsafe { System.realloc(pointer, layout, new_len) }
     }
@@ -50,10 +52,18 @@ pub(crate) fn count(work: impl FnOnce()) -> u64 {
     COUNT.get() - before
 }
 
+/// How many bytes this thread asked for while `work` ran, those it gave back included.
+pub(crate) fn bytes(work: impl FnOnce()) -> u64 {
+    let before = BYTES.get();
+    work();
+    BYTES.get() - before
+}
+
 #[test]
 fn allocations_of_this_thread_and_no_other_are_counted() {
     assert_eq!(count(|| drop(std::hint::black_box(Box::new(7)))), 1);
     assert_eq!(count(|| ()), 0);
+    assert_eq!(bytes(|| drop(std::hint::black_box(vec![0u8; 1000]))), 1000);
     let (start, started) = std::sync::mpsc::sync_channel::<()>(0);
     let other = std::thread::spawn(move || started.iter().for_each(|()| drop(std::hint::black_box(vec![1; 100]))));
     let seen = count(|| (0..10).for_each(|_| start.send(()).unwrap()));
