@@ -14,7 +14,8 @@ use std::sync::Arc;
 /// Builds a new database from records, without the log: the fast way in.
 ///
 /// Everything is made in a temporary directory beside the target and renamed when it is whole, so a load that fails, or is dropped,
-/// leaves nothing but the folders above it. Records of a key that came before are merged into its point (first slot, last value of each attribute).
+/// leaves nothing, nor the folders above it that it made. What a process that was killed leaves, `.NAME.*.loading`, is removed when the
+/// same database is made again. Records of a key that came before are merged into its point (first slot, last value of each attribute).
 /// Keys that are consecutive integers in order need no index.
 ///
 /// Memory is bounded by [`memory_budget`](Self::memory_budget), 256 MiB unless told otherwise, whatever the number of points, their order
@@ -62,10 +63,11 @@ impl BulkLoader {
     ///
     /// # Errors
     /// - [`Error::AlreadyExists`]: a database is there.
-    /// - [`Error::InvalidArgument`]: a file is there, or a directory that is not empty.
+    /// - [`Error::InvalidArgument`]: a file is there, or a directory that is not empty; or the path lies inside of a database.
     /// - [`Error::NoSpace`], [`Error::Io`]: the system refused.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let target = path.as_ref().to_owned();
+        StagedDirectory::remove_left_overs(&target);
         check_vacant(&target)?;
         let staged = StagedDirectory::create(&target)?;
         let storage: Arc<dyn Storage> = Arc::new(DiskStorage::open(staged.path(), MapMode::Mmap)?);
@@ -135,7 +137,7 @@ impl BulkLoader {
     /// When this returns, the database and its name survive a loss of power.
     ///
     /// # Errors
-    /// After any of them nothing is left but the folders above the database.
+    /// After any of them nothing is left.
     /// - [`Error::AlreadyExists`], [`Error::InvalidArgument`]: something has come to be at the path since.
     /// - [`Error::NoSpace`], [`Error::Io`]: the system refused.
     pub fn finish(self) -> Result<LoadReport> {

@@ -2,11 +2,10 @@
 
 use crate::engine::{self, Database, Handle, Outcome, SlotOrder, State, Step};
 use crate::engine::{OpenReport, VerifyReport};
-#[cfg(doc)]
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Key, KeyRef, Slot, Value};
 use crate::options::Options;
+use crate::place::check_outside;
 use crate::point::VectorPoint;
 use crate::progress::{self, ProgressFn};
 use crate::snapshot::Snapshot;
@@ -110,7 +109,7 @@ impl VectorDb {
         self.database.report()
     }
 
-    /// The directory.
+    /// The directory, called what it was when the database was opened.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.database.storage().path()
@@ -391,10 +390,11 @@ impl VectorDb {
         self.database.compact(order, progress)
     }
 
-    /// Whether a path, which need not exist, lies inside of the database's directory, where nothing else may be written.
+    /// Whether a path, which need not exist, lies inside of the database's directory, at any depth or by way of a link: nothing else may
+    /// be written there. [`enclosing_database`](crate::inspect::enclosing_database) asks so of every database.
     #[must_use]
     pub fn owns_path(&self, path: impl AsRef<Path>) -> bool {
-        self.database.check_export_path(path.as_ref()).is_err()
+        self.database.storage().encloses(path.as_ref())
     }
 
     /// Writes the canonical `.db` file of the last commit, which the Python package `vector_datalib` 1.4.0b0 opens. A file
@@ -405,7 +405,7 @@ impl VectorDb {
     ///
     /// # Errors
     /// What was at the path stays.
-    /// - [`Error::InvalidArgument`]: the path lies inside of the database.
+    /// - [`Error::InvalidArgument`]: the path lies inside of a database, this one or another.
     /// - [`Error::Corrupt`]: any byte of the database is damaged, since all are read.
     /// - [`Error::NoSpace`], [`Error::Io`]: the file could not be written.
     pub fn export(&self, path: impl AsRef<Path>) -> Result<()> {
@@ -418,7 +418,10 @@ impl VectorDb {
     /// Those of [`export`](Self::export), and [`Error::Cancelled`] when `progress` asks to stop.
     pub fn export_with(&self, path: impl AsRef<Path>, progress: &mut ProgressFn<'_>) -> Result<()> {
         let path = path.as_ref();
-        self.database.check_export_path(path)?;
+        if self.owns_path(path) {
+            return Err(Error::inside_database(path, self.path()));
+        }
+        check_outside(path)?;
         let mut file = StagedFile::create(path)?;
         self.state().export(&mut file, path, progress)?;
         Ok(file.commit()?)

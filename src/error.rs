@@ -79,8 +79,8 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
-    /// An argument that cannot be: a key of a type that keys cannot have, a value that is too large, a position past the end, a path
-    /// that leads to something other than a database. Of a batch, the reason names the record that is at fault, counted from 0.
+    /// An argument that cannot be: a key of a type that keys cannot have, a value that is too large, a position past the end, an option
+    /// that makes no sense, a path that leads to something other than a database. Of a batch, the reason names the record that is at fault, counted from 0.
     #[non_exhaustive]
     InvalidArgument {
         /// What is wrong with it.
@@ -123,6 +123,12 @@ impl Error {
         Self::invalid_argument(format!(
             "{path} is not empty (it holds {entry}); a database needs a directory of its own"
         ))
+    }
+
+    /// A new file or database that was to be made among the files of another one.
+    pub(crate) fn inside_database(path: &Path, database: &Path) -> Self {
+        let (path, database) = (path.display(), database.display());
+        Self::invalid_argument(format!("{path} is inside of the database {database}; choose a place outside of it"))
     }
 
     pub(crate) fn invalid_argument(reason: impl Into<String>) -> Self {

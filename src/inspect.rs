@@ -25,8 +25,9 @@ pub use crate::engine::Inspection;
 
 use crate::engine::Inspector;
 use crate::error::{Error, Result};
+use crate::place;
 use crate::storage::{DiskStorage, MapMode};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Shows one file: a `MANIFEST`, axis, column or patch file, or a log. What it is is told from its first bytes, or else from its
 /// name. Of segments, dictionary entries and log records, the first `list_max` are listed each, and those that are bad; all are read.
@@ -58,6 +59,23 @@ pub fn inspect_file(path: impl AsRef<Path>, list_max: usize) -> Result<Inspectio
 /// - [`Error::Io`]: the system refused.
 pub fn inspect_database(path: impl AsRef<Path>, list_max: usize) -> Result<Inspection> {
     Inspector::new(&directory(path.as_ref())?, list_max).database()
+}
+
+/// The database whose directory a path lies in, at any depth or by way of a link; `None` when there is none. The path need not
+/// exist. Nothing else may be written there: exports and new databases are refused.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # use vector_datalib::{VectorDb, inspect::enclosing_database};
+/// let path = dir.path().join("people.vdb");
+/// let db = VectorDb::create(&path)?;
+/// assert_eq!(enclosing_database(path.join("people.csv")), Some(path));
+/// assert_eq!(enclosing_database(dir.path().join("people.csv")), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn enclosing_database(path: impl AsRef<Path>) -> Option<PathBuf> {
+    place::enclosing_database(path.as_ref())
 }
 
 fn directory(path: &Path) -> Result<DiskStorage> {

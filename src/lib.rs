@@ -50,6 +50,7 @@ mod format;
 pub mod inspect;
 mod model;
 mod options;
+mod place;
 mod point;
 mod progress;
 mod record;
@@ -85,7 +86,7 @@ pub use stats::{DimensionStats, Stats};
 pub mod internals {
     pub use crate::storage::{
         DiskStorage, LOCK_NAME, MapMode, MemoryScratch, MemoryStorage, Region, ReplaceError, ScratchFile,
-        StagedDirectory, StagedFile, Storage, StorageError, StorageFile, StorageLock, is_inside,
+        StagedDirectory, StagedFile, Storage, StorageError, StorageFile, StorageLock,
     };
 }
 

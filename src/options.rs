@@ -3,7 +3,8 @@
 use crate::VectorDb;
 use crate::engine::{AutoCheckpoint, Database, Durability, EngineOptions};
 use crate::error::{Error, Result};
-use crate::storage::{DiskStorage, MapMode, Storage};
+use crate::place::check_outside;
+use crate::storage::{DiskStorage, MapMode, StagedDirectory, Storage};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
@@ -125,11 +126,12 @@ impl Options {
     ///
     /// # Errors
     /// - [`Error::AlreadyExists`]: a database is there.
-    /// - [`Error::InvalidArgument`]: a file is there, or a directory that holds other files.
+    /// - [`Error::InvalidArgument`]: a file is there, or a directory that holds other files; or the path lies inside of a database.
     /// - [`Error::Locked`]: it is just being made elsewhere.
     /// - [`Error::NoSpace`], [`Error::Io`]: the system refused.
     pub fn create(&self, path: impl AsRef<Path>) -> Result<VectorDb> {
         let path = path.as_ref();
+        StagedDirectory::remove_left_overs(path);
         check_new(path)?;
         let storage = DiskStorage::create(path, self.map_mode())?;
         self.create_in(Arc::new(storage))
@@ -210,11 +212,11 @@ fn check_no_file(path: &Path) -> Result<()> {
     if is_other { Err(Error::invalid_argument(reason())) } else { Ok(()) }
 }
 
-/// Refuses a path where no directory can be made.
+/// Refuses a path where no database can be made.
 pub(crate) fn check_new(path: &Path) -> Result<()> {
     check_no_file(path)?;
     let is_missing = path.metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
     let leads_nowhere = is_missing && path.is_symlink();
     let reason = || format!("{} is a link that leads nowhere", path.display());
-    if leads_nowhere { Err(Error::invalid_argument(reason())) } else { Ok(()) }
+    if leads_nowhere { Err(Error::invalid_argument(reason())) } else { check_outside(path) }
 }

@@ -20,7 +20,6 @@ use crate::storage::{ReplaceError, Storage, StorageLock};
 use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, Hasher};
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 
@@ -245,13 +244,6 @@ impl Database {
         let held = replaced.iter().filter_map(Weak::upgrade);
         let files: BTreeMap<String, u64> = held.flat_map(|generation| generation.files()).collect();
         files.into_iter().filter(|(name, _)| !current.contains(name)).map(|(_, len)| len).sum()
-    }
-
-    /// Refuses to put another file among those of the database.
-    pub(crate) fn check_export_path(&self, path: &Path) -> Result<()> {
-        let inside = crate::storage::is_inside(path, self.storage.path());
-        let reason = || format!("{} is inside of the database; export to another folder", path.display());
-        if inside { Err(Error::invalid_argument(reason())) } else { Ok(()) }
     }
 
     pub(crate) fn report(&self) -> OpenReport {

@@ -13,7 +13,7 @@ use std::collections::HashSet;
 pub(crate) const MANIFEST_NAME: &str = "MANIFEST";
 pub(crate) const MANIFEST_TEMPORARY: &str = "MANIFEST.tmp";
 
-const MAGIC: [u8; 8] = *b"VDBMANI\0";
+pub(crate) const MAGIC: [u8; 8] = *b"VDBMANI\0";
 const HEADER_LEN: usize = 256;
 const ENTRY_LEN: usize = 64;
 const CHECKSUM_LEN: usize = 8;

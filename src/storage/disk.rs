@@ -3,7 +3,8 @@
 //! Invariants:
 //!
 //! - The directory is resolved once, when opened, to an absolute path without symbolic links: neither
-//!   a later change of the current directory nor a redirected link leads elsewhere.
+//!   a later change of the current directory nor a redirected link leads elsewhere. Messages call it
+//!   what the caller called it.
 //! - [`DiskStorage::open`] and every method that reads write nothing.
 //! - Only regular files (or links to them) are read, so that a FIFO or a device under one of our
 //!   names is an error instead of an endless wait.
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use super::lock::DiskLock;
 use super::scratch::DiskScratch;
+use super::staged::is_inside;
 use super::{Region, ScratchFile, Storage, StorageError, StorageFile, StorageLock, file_path};
 
 /// How [`Storage::map`] makes a region of a file.
@@ -30,6 +32,9 @@ pub enum MapMode {
 /// A database directory on a disk.
 #[derive(Debug)]
 pub struct DiskStorage {
+    /// Where it is.
+    directory: PathBuf,
+    /// What it was called when it was opened.
     path: PathBuf,
     map_mode: MapMode,
 }
@@ -39,31 +44,37 @@ impl DiskStorage {
     pub fn open(path: impl AsRef<Path>, map_mode: MapMode) -> Result<Self, StorageError> {
         let path = path.as_ref();
         let failed = |cause| StorageError::new(path, "open the directory", cause);
-        let resolved = path.canonicalize().map_err(failed)?;
-        if !fs::metadata(&resolved).map_err(failed)?.is_dir() {
+        let directory = path.canonicalize().map_err(failed)?;
+        if !fs::metadata(&directory).map_err(failed)?.is_dir() {
             return Err(failed(ErrorKind::NotADirectory.into()));
         }
-        Ok(Self { path: resolved, map_mode })
+        Ok(Self { directory, path: path.to_owned(), map_mode })
     }
 
     /// The directory at `path`, created durably when it is missing, as are its parents.
     pub fn create(path: impl AsRef<Path>, map_mode: MapMode) -> Result<Self, StorageError> {
         let path = path.as_ref();
         let absolute = std::path::absolute(path).map_err(|cause| StorageError::new(path, "resolve the path", cause))?;
-        create_directories(&absolute)?;
-        Self::open(&absolute, map_mode)
+        create_directories(&absolute)?.keep();
+        Self::open(path, map_mode)
     }
 
-    /// Opens a file to read it; `None` when there is none.
+    /// Where a file is, and what messages call it.
+    fn locate(&self, name: &str, operation: &'static str) -> Result<(PathBuf, PathBuf), StorageError> {
+        let called = file_path(&self.path, name, operation)?;
+        Ok((self.directory.join(name), called))
+    }
+
+    /// Opens a file to read it, and says what messages call it; `None` when there is none.
     fn open_read(&self, name: &str, operation: &'static str) -> Result<Option<(File, PathBuf)>, StorageError> {
-        let path = file_path(&self.path, name, operation)?;
+        let (path, called) = self.locate(name, operation)?;
         // Asked before opening, because opening a FIFO waits for its other end.
         let opened = fs::metadata(&path)
             .and_then(|metadata| if metadata.is_file() { File::open(&path) } else { Err(not_regular()) });
         match opened {
-            Ok(file) => Ok(Some((file, path))),
+            Ok(file) => Ok(Some((file, called))),
             Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
-            Err(cause) => Err(StorageError::new(path, operation, cause)),
+            Err(cause) => Err(StorageError::new(called, operation, cause)),
         }
     }
 }
@@ -76,7 +87,7 @@ impl Storage for DiskStorage {
     fn list(&self) -> Result<Vec<String>, StorageError> {
         let failed = |cause| StorageError::new(&self.path, "list", cause);
         let mut names = Vec::new();
-        for entry in fs::read_dir(&self.path).map_err(failed)? {
+        for entry in fs::read_dir(&self.directory).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let Ok(name) = entry.file_name().into_string() else {
                 continue;
@@ -92,7 +103,7 @@ impl Storage for DiskStorage {
                 Ok(_) => {}
                 // Removed since it was listed.
                 Err(cause) if cause.kind() == ErrorKind::NotFound => {}
-                Err(cause) => return Err(StorageError::new(entry.path(), "list", cause)),
+                Err(cause) => return Err(StorageError::new(self.path.join(name), "list", cause)),
             }
         }
         names.sort_unstable();
@@ -100,21 +111,21 @@ impl Storage for DiskStorage {
     }
 
     fn create(&self, name: &str) -> Result<Box<dyn StorageFile>, StorageError> {
-        let path = file_path(&self.path, name, "create")?;
-        match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
-            Ok(file) => Ok(Box::new(DiskFile { file, path })),
-            Err(cause) => Err(StorageError::new(path, "create", cause)),
+        let (path, called) = self.locate(name, "create")?;
+        match OpenOptions::new().read(true).write(true).create_new(true).open(path) {
+            Ok(file) => Ok(Box::new(DiskFile { file, path: called })),
+            Err(cause) => Err(StorageError::new(called, "create", cause)),
         }
     }
 
     fn open_write(&self, name: &str) -> Result<Box<dyn StorageFile>, StorageError> {
-        let path = file_path(&self.path, name, "open to write")?;
+        let (path, called) = self.locate(name, "open to write")?;
         let opened = fs::metadata(&path).and_then(|metadata| {
             if metadata.is_file() { OpenOptions::new().read(true).write(true).open(&path) } else { Err(not_regular()) }
         });
         match opened {
-            Ok(file) => Ok(Box::new(DiskFile { file, path })),
-            Err(cause) => Err(StorageError::new(path, "open to write", cause)),
+            Ok(file) => Ok(Box::new(DiskFile { file, path: called })),
+            Err(cause) => Err(StorageError::new(called, "open to write", cause)),
         }
     }
 
@@ -133,7 +144,7 @@ impl Storage for DiskStorage {
     }
 
     fn scratch(&self) -> Result<Box<dyn ScratchFile>, StorageError> {
-        Ok(Box::new(DiskScratch::create(&self.path)?))
+        Ok(Box::new(DiskScratch::create(&self.directory, &self.path)?))
     }
 
     fn len(&self, name: &str) -> Result<Option<u64>, StorageError> {
@@ -161,26 +172,30 @@ impl Storage for DiskStorage {
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<(), StorageError> {
-        let from = file_path(&self.path, from, "rename")?;
-        let to = file_path(&self.path, to, "rename")?;
-        fs::rename(&from, to).map_err(|cause| StorageError::new(from, "rename", cause))
+        let (from, called) = self.locate(from, "rename")?;
+        let (to, _) = self.locate(to, "rename")?;
+        fs::rename(from, to).map_err(|cause| StorageError::new(called, "rename", cause))
     }
 
     fn remove(&self, name: &str) -> Result<(), StorageError> {
-        let path = file_path(&self.path, name, "remove")?;
-        match fs::remove_file(&path) {
-            Err(cause) if cause.kind() != ErrorKind::NotFound => Err(StorageError::new(path, "remove", cause)),
+        let (path, called) = self.locate(name, "remove")?;
+        match fs::remove_file(path) {
+            Err(cause) if cause.kind() != ErrorKind::NotFound => Err(StorageError::new(called, "remove", cause)),
             _ => Ok(()),
         }
     }
 
     fn sync_directory(&self) -> Result<(), StorageError> {
-        sync_directory(&self.path)
+        sync(&self.directory).map_err(|cause| StorageError::new(&self.path, "sync the directory", cause))
     }
 
     fn lock(&self) -> Result<Option<Box<dyn StorageLock>>, StorageError> {
-        let lock = DiskLock::acquire(&self.path)?;
+        let lock = DiskLock::acquire(&self.directory, &self.path)?;
         Ok(lock.map(|lock| Box::new(lock) as Box<dyn StorageLock>))
+    }
+
+    fn encloses(&self, path: &Path) -> bool {
+        is_inside(path, &self.directory)
     }
 }
 
@@ -188,7 +203,7 @@ impl Storage for DiskStorage {
 #[derive(Debug)]
 struct DiskFile {
     file: File,
-    // As it was opened; a rename since does not change what messages call it.
+    // What messages call it: its name when it was opened, whatever it was renamed to since.
     path: PathBuf,
 }
 
@@ -234,14 +249,40 @@ fn read_up_to(mut file: &File, offset: u64, len: u64) -> io::Result<Vec<u8>> {
 
 /// Makes the names in the directory at `path` durable.
 fn sync_directory(path: &Path) -> Result<(), StorageError> {
-    File::open(path)
-        .and_then(|directory| directory.sync_all())
-        .map_err(|cause| StorageError::new(path, "sync the directory", cause))
+    sync(path).map_err(|cause| StorageError::new(path, "sync the directory", cause))
+}
+
+fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// Directories that were made on the way to something else, from the top down. Those that are empty when this is dropped are
+/// removed, unless they are [kept](Self::keep).
+#[derive(Debug, Default)]
+pub(super) struct MadeDirectories(Vec<PathBuf>);
+
+impl MadeDirectories {
+    /// Leaves them where they are.
+    pub(super) fn keep(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for MadeDirectories {
+    fn drop(&mut self) {
+        for directory in self.0.iter().rev() {
+            // One that is in use by now stays, as do those above it.
+            if fs::remove_dir(directory).is_err() {
+                break;
+            }
+        }
+    }
 }
 
 /// Creates the directory at the absolute `path` and those above it that are missing, from the top
 /// down, each made durable before the next.
-pub(super) fn create_directories(path: &Path) -> Result<(), StorageError> {
+pub(super) fn create_directories(path: &Path) -> Result<MadeDirectories, StorageError> {
+    let mut made = MadeDirectories::default();
     let mut missing = Vec::new();
     let mut existing = None;
     for ancestor in path.ancestors() {
@@ -264,7 +305,7 @@ pub(super) fn create_directories(path: &Path) -> Result<(), StorageError> {
     }
     for directory in missing.into_iter().rev() {
         match fs::create_dir(directory) {
-            Ok(()) => {}
+            Ok(()) => made.0.push(directory.to_owned()),
             // Somebody else was quicker, which is as good; but they may not have synced yet.
             Err(cause) if cause.kind() == ErrorKind::AlreadyExists && directory.is_dir() => {}
             Err(cause) => {
@@ -275,7 +316,7 @@ pub(super) fn create_directories(path: &Path) -> Result<(), StorageError> {
             sync_directory(parent)?;
         }
     }
-    Ok(())
+    Ok(made)
 }
 
 #[cfg(test)]
@@ -334,10 +375,19 @@ mod tests {
     }
 
     #[test]
-    fn path_is_absolute_and_pinned_to_the_directory_behind_a_link() {
-        let here = DiskStorage::open(".", MapMode::Mmap).unwrap();
-        assert!(here.path().is_absolute());
+    fn messages_call_the_directory_what_the_caller_did() {
+        let (directory, _) = storage();
+        let name = directory.path().file_name().unwrap();
+        let called = directory.path().join("..").join(name);
+        let storage = DiskStorage::open(&called, MapMode::Mmap).unwrap();
+        assert_eq!(storage.path(), called);
+        assert_eq!(storage.open_write("f").unwrap_err().path(), called.join("f"));
+        assert_eq!(storage.create("a/b").unwrap_err().path(), called.join("a/b"));
+        assert_eq!(DiskStorage::create(".", MapMode::Mmap).unwrap().path(), Path::new("."));
+    }
 
+    #[test]
+    fn the_directory_is_pinned_to_what_a_link_led_to() {
         let parent = tempdir().unwrap();
         let link = parent.path().join("current");
         for name in ["one", "two"] {

@@ -57,15 +57,15 @@ impl Drop for DiskLock {
 }
 
 impl DiskLock {
-    /// Takes the lock of `directory`, or returns `None` when somebody has it.
-    pub(super) fn acquire(directory: &Path) -> Result<Option<Self>, StorageError> {
-        let failed = |cause| StorageError::new(directory, "lock", cause);
+    /// Takes the lock of `directory`, or returns `None` when somebody has it. `called` is what messages call it.
+    pub(super) fn acquire(directory: &Path, called: &Path) -> Result<Option<Self>, StorageError> {
+        let failed = |cause| StorageError::new(called, "lock", cause);
         let opened = File::open(directory).map_err(failed)?;
         if !try_lock(&opened).map_err(failed)? {
             return Ok(None);
         }
-        let path = directory.join(LOCK_NAME);
-        let lock_file = lock_path(&path, || ()).map_err(|cause| StorageError::new(&path, "lock", cause))?;
+        let lock_file = lock_path(&directory.join(LOCK_NAME), || ())
+            .map_err(|cause| StorageError::new(called.join(LOCK_NAME), "lock", cause))?;
         Ok(lock_file.map(|lock_file| Self { lock_file, directory: opened, process: std::process::id() }))
     }
 }
@@ -88,7 +88,7 @@ fn lock_path(path: &Path, mut opened: impl FnMut()) -> io::Result<Option<File>> 
 }
 
 /// Whether `file` is what `path` leads to now.
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+pub(super) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let ours = file.metadata()?;
     match fs::metadata(path) {
         Ok(found) => Ok(found.dev() == ours.dev() && found.ino() == ours.ino()),
@@ -98,7 +98,7 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 }
 
 /// Locks `file` if nobody has it locked.
-fn try_lock(file: &File) -> io::Result<bool> {
+pub(super) fn try_lock(file: &File) -> io::Result<bool> {
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(true),
@@ -118,7 +118,7 @@ mod tests {
     use tempfile::tempdir;
 
     fn acquire(directory: &Path) -> Option<DiskLock> {
-        DiskLock::acquire(directory).unwrap()
+        DiskLock::acquire(directory, directory).unwrap()
     }
 
     #[test]
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn a_missing_directory_is_an_error() {
         let parent = tempdir().unwrap();
-        let error = DiskLock::acquire(&parent.path().join("none")).unwrap_err();
+        let error = DiskLock::acquire(&parent.path().join("none"), Path::new("called")).unwrap_err();
         assert!(error.is_not_found());
     }
 }

@@ -32,7 +32,8 @@ pub use error::{ReplaceError, StorageError};
 pub use memory::MemoryStorage;
 pub use region::Region;
 pub use scratch::{MemoryScratch, ScratchFile};
-pub use staged::{StagedDirectory, StagedFile, is_inside};
+pub(crate) use staged::existing_above;
+pub use staged::{StagedDirectory, StagedFile};
 
 use std::fmt::Debug;
 use std::io::{self, ErrorKind};
@@ -87,6 +88,11 @@ pub trait Storage: Send + Sync + Debug + 'static {
 
     /// Takes the writer's lock, without waiting. `None`: somebody holds it, maybe this process.
     fn lock(&self) -> Result<Option<Box<dyn StorageLock>>, StorageError>;
+
+    /// Whether a path of the file system, which need not exist, lies in the directory, at any depth.
+    fn encloses(&self, _path: &Path) -> bool {
+        false
+    }
 
     /// Replaces the content of `name` atomically and durably, by way of the file `temporary`.
     ///

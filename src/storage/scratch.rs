@@ -21,25 +21,26 @@ pub trait ScratchFile: Send + Sync + Debug {
 #[derive(Debug)]
 pub(super) struct DiskScratch {
     file: File,
-    directory: PathBuf,
+    /// What messages call the directory.
+    called: PathBuf,
 }
 
 impl DiskScratch {
-    pub(super) fn create(directory: &Path) -> Result<Self, StorageError> {
+    pub(super) fn create(directory: &Path, called: &Path) -> Result<Self, StorageError> {
         let file = tempfile::tempfile_in(directory)
-            .map_err(|cause| StorageError::new(directory, "create a temporary file in", cause))?;
-        Ok(Self { file, directory: directory.to_owned() })
+            .map_err(|cause| StorageError::new(called, "create a temporary file in", cause))?;
+        Ok(Self { file, called: called.to_owned() })
     }
 }
 
 impl ScratchFile for DiskScratch {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
-        let failed = |cause| StorageError::new(&self.directory, "write a temporary file in", cause);
+        let failed = |cause| StorageError::new(&self.called, "write a temporary file in", cause);
         self.file.write_all_at(bytes, offset).map_err(failed)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), StorageError> {
-        let failed = |cause| StorageError::new(&self.directory, "read a temporary file in", cause);
+        let failed = |cause| StorageError::new(&self.called, "read a temporary file in", cause);
         self.file.read_exact_at(buffer, offset).map_err(failed)
     }
 }

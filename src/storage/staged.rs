@@ -1,14 +1,26 @@
 //! Files and directories that appear under their name only when they are whole.
 
 use super::StorageError;
-use std::fs::{File, Permissions};
-use std::io::{self, BufWriter, Write};
+use super::disk::{MadeDirectories, create_directories};
+use super::lock::{is_at, try_lock};
+use std::fs::{self, File, Permissions};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::{Builder, NamedTempFile, TempDir};
 
 /// Bytes gathered before they are written.
 const BUFFER_LEN: usize = 1 << 20;
+
+/// How the name of a directory ends that is not whole yet.
+const LOADING: &str = ".loading";
+
+/// Characters of a temporary name that are made up.
+const RANDOM_LEN: usize = 6;
+
+/// How often a directory is made again that was taken for a left-over between its making and its locking, or whose parent was:
+/// once is a rare race, this often is a program that does nothing else.
+const ATTEMPT_COUNT_MAX: usize = 16;
 
 /// The folder that a path lies in.
 fn parent(path: &Path) -> PathBuf {
@@ -27,12 +39,16 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Whether a path leads to a file directly inside of a directory, as far as can be told.
-pub fn is_inside(path: &Path, directory: &Path) -> bool {
-    match (parent(path).canonicalize(), directory.canonicalize()) {
-        (Ok(parent), Ok(directory)) => parent == directory,
-        _ => false,
-    }
+/// The nearest directory above a path that is there, without symbolic links.
+pub(crate) fn existing_above(path: &Path) -> Option<PathBuf> {
+    let absolute = std::path::absolute(path).ok()?;
+    absolute.ancestors().skip(1).find_map(|ancestor| ancestor.canonicalize().ok())
+}
+
+/// Whether a path, or what it is a link to, lies in a directory, at any depth, as far as can be told. The path need not exist.
+pub(super) fn is_inside(path: &Path, directory: &Path) -> bool {
+    let places = [path.canonicalize().ok(), existing_above(path)];
+    directory.canonicalize().is_ok_and(|directory| places.iter().flatten().any(|place| place.starts_with(&directory)))
 }
 
 /// A file being written beside the one that it will replace. Dropped before [`commit`](Self::commit), it leaves nothing.
@@ -79,25 +95,33 @@ impl Write for StagedFile {
 }
 
 /// A directory being filled beside the one that it will become. Dropped before [`commit`](Self::commit), it leaves nothing.
+///
+/// It is locked as long as this lives, so that what a killed process has left is told from what another one is at.
 #[derive(Debug)]
 pub struct StagedDirectory {
+    // Dropped in this order: removed while it is locked, and before those above it.
     directory: TempDir,
+    lock: File,
+    above: MadeDirectories,
     target: PathBuf,
 }
 
 impl StagedDirectory {
     /// Starts a directory that will be at `target`, making the folders above it.
     pub fn create(target: &Path) -> Result<Self, StorageError> {
-        let error = |source| StorageError::new(target, "create", source);
-        let above = std::path::absolute(parent(target)).map_err(error)?;
-        super::disk::create_directories(&above)?;
-        let directory = Builder::new()
-            .prefix(&prefix(target))
-            .suffix(".loading")
-            .permissions(Permissions::from_mode(0o777))
-            .tempdir_in(parent(target))
-            .map_err(error)?;
-        Ok(Self { directory, target: target.to_owned() })
+        let failed = |cause| StorageError::new(target, "create", cause);
+        let parent = std::path::absolute(parent(target)).map_err(failed)?;
+        for _ in 0..ATTEMPT_COUNT_MAX {
+            let above = create_directories(&parent)?;
+            match locked_directory(&parent, target) {
+                Ok(Some((directory, lock))) => return Ok(Self { directory, lock, above, target: target.to_owned() }),
+                Ok(None) => {}
+                // Whoever made the folders above has removed them since.
+                Err(cause) if cause.kind() == ErrorKind::NotFound => {}
+                Err(cause) => return Err(failed(cause)),
+            }
+        }
+        Err(failed(io::Error::other("the directory is removed again and again")))
     }
 
     /// Where the directory is until it is whole.
@@ -107,14 +131,59 @@ impl StagedDirectory {
 
     /// Puts the directory, whose contents are durable, in place. Fails if something other than an empty directory is there.
     pub fn commit(self) -> Result<(), StorageError> {
-        let Self { mut directory, target } = self;
-        let error = |operation| move |source| (operation, source);
-        let renamed = std::fs::rename(directory.path(), &target).map_err(error("create")).and_then(|()| {
-            directory.disable_cleanup(true);
-            sync_directory(&parent(&target)).map_err(error("sync the folder of"))
-        });
-        renamed.map_err(|(operation, source)| StorageError::new(&target, operation, source))
+        let Self { mut directory, lock, above, target } = self;
+        if let Err(source) = fs::rename(directory.path(), &target) {
+            drop(directory);
+            drop(above);
+            return Err(StorageError::new(target, "create", source));
+        }
+        directory.disable_cleanup(true);
+        above.keep();
+        // What is there now is not ours any more. Closing the file does the same, unless a child between fork and exec has a copy.
+        let _closed_anyway = lock.unlock();
+        sync_directory(&parent(&target)).map_err(|source| StorageError::new(target, "sync the folder of", source))
     }
+
+    /// Removes the directories that were to become `target` and whose process was killed. As far as it can: none of them is
+    /// in the way of anything but space.
+    pub fn remove_left_overs(target: &Path) {
+        let Ok(entries) = parent(target).read_dir() else { return };
+        let prefix = prefix(target);
+        let is_ours = |name: &str| {
+            let random = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(LOADING));
+            random.is_some_and(|random| random.len() == RANDOM_LEN && random.bytes().all(|b| b.is_ascii_alphanumeric()))
+        };
+        for entry in entries.flatten() {
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_directory && is_ours(&entry.file_name().to_string_lossy()) {
+                let _only_space = remove_if_abandoned(&entry.path());
+            }
+        }
+    }
+}
+
+/// A new directory beside `target`, and its lock; `None` where it was taken for a left-over before it was locked.
+fn locked_directory(parent: &Path, target: &Path) -> io::Result<Option<(TempDir, File)>> {
+    let directory = Builder::new()
+        .prefix(&prefix(target))
+        .suffix(LOADING)
+        .rand_bytes(RANDOM_LEN)
+        .permissions(Permissions::from_mode(0o777))
+        .tempdir_in(parent)?;
+    let lock = match File::open(directory.path()) {
+        Ok(lock) => lock,
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(cause) => return Err(cause),
+    };
+    let is_ours = try_lock(&lock)? && is_at(&lock, directory.path())?;
+    Ok(is_ours.then_some((directory, lock)))
+}
+
+/// Removes a directory that nobody has locked.
+fn remove_if_abandoned(directory: &Path) -> io::Result<()> {
+    let lock = File::open(directory)?;
+    // Between the two it may have become what it was to be.
+    if try_lock(&lock)? && is_at(&lock, directory)? { fs::remove_dir_all(directory) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -145,7 +214,7 @@ mod tests {
         let staged = StagedDirectory::create(&target).unwrap();
         std::fs::write(staged.path().join("x"), "x").unwrap();
         drop(staged);
-        assert_eq!(std::fs::read_dir(target.parent().unwrap()).unwrap().count(), 0);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "the folders above are gone too");
         let staged = StagedDirectory::create(&target).unwrap();
         std::fs::write(staged.path().join("x"), "x").unwrap();
         staged.commit().unwrap();
@@ -153,5 +222,72 @@ mod tests {
         let second = StagedDirectory::create(&target).unwrap();
         assert!(second.commit().is_err(), "a directory that is not empty is not replaced");
         assert_eq!(std::fs::read_dir(target.parent().unwrap()).unwrap().count(), 1);
+    }
+    fn names(dir: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(dir).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn only_left_overs_of_the_target_that_nobody_has_locked_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("a");
+        let alive = StagedDirectory::create(&target).unwrap();
+        for other in [".a.abcdef.loading", ".a.ghijkl.loading"] {
+            std::fs::create_dir(dir.path().join(other)).unwrap();
+            std::fs::write(dir.path().join(other).join("x"), "x").unwrap();
+        }
+        let kept = [".a.b.abcdef.loading", ".a.abcde.loading", ".a.abcdef", ".b.abcdef.loading"];
+        kept.iter().for_each(|name| std::fs::create_dir(dir.path().join(name)).unwrap());
+        std::fs::write(dir.path().join(".a.zzzzzz.loading"), "a file").unwrap();
+        StagedDirectory::remove_left_overs(&target);
+        assert!(alive.path().exists());
+        let mut expected = kept.map(str::to_owned).to_vec();
+        expected.push(".a.zzzzzz.loading".to_owned());
+        expected.push(alive.path().file_name().unwrap().to_str().unwrap().to_owned());
+        expected.sort();
+        assert_eq!(names(dir.path()), expected);
+        alive.commit().unwrap();
+        StagedDirectory::remove_left_overs(&target);
+        assert!(target.exists());
+    }
+
+    /// Makers and removers of the same name at the same time: nobody loses a directory that they were given.
+    #[test]
+    fn a_directory_that_is_in_use_is_never_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("deep/a");
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        StagedDirectory::remove_left_overs(&target);
+                        let staged = StagedDirectory::create(&target).unwrap();
+                        std::fs::write(staged.path().join("x"), "x").unwrap();
+                        StagedDirectory::remove_left_overs(&target);
+                        assert!(staged.path().join("x").exists());
+                    }
+                });
+            }
+        });
+        // The folder above stays where its maker was done before another user of it.
+        assert!(!target.parent().unwrap().exists() || names(target.parent().unwrap()).is_empty());
+    }
+
+    #[test]
+    fn a_path_is_inside_at_any_depth_and_through_links() {
+        let dir = tempfile::tempdir().unwrap();
+        let inside = dir.path().join("a");
+        std::fs::create_dir_all(inside.join("sub")).unwrap();
+        std::fs::write(inside.join("file"), "x").unwrap();
+        std::os::unix::fs::symlink(inside.join("file"), dir.path().join("link")).unwrap();
+        for path in ["a/x", "a/sub/x", "a/no/such/x", "a/sub/../x", "link"] {
+            assert!(is_inside(&dir.path().join(path), &inside), "{path}");
+        }
+        for path in ["x", "a/../x", "no/x", "ab"] {
+            assert!(!is_inside(&dir.path().join(path), &inside), "{path}");
+        }
     }
 }

@@ -21,7 +21,7 @@ use super::patch::Patch;
 use crate::error::{Error, Result};
 use crate::format::Invalid;
 use crate::format::block_file::{AXIS_MAGIC, COLUMN_MAGIC, PATCH_MAGIC};
-use crate::format::manifest::{MANIFEST_NAME, MANIFEST_TEMPORARY, Manifest, is_data_name};
+use crate::format::manifest::{MAGIC as MANIFEST_MAGIC, MANIFEST_NAME, MANIFEST_TEMPORARY, Manifest, is_data_name};
 use crate::format::wal::{Header, wal_name, wal_number};
 use crate::storage::{LOCK_NAME, Storage};
 use column::Parts;
@@ -63,7 +63,7 @@ impl Kind {
 
     const fn magic(self) -> &'static [u8; 8] {
         match self {
-            Self::Manifest => b"VDBMANI\0",
+            Self::Manifest => &MANIFEST_MAGIC,
             Self::Axis => &AXIS_MAGIC,
             Self::Column => &COLUMN_MAGIC,
             Self::Patch => &PATCH_MAGIC,
