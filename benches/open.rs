@@ -8,6 +8,8 @@
 //! cache. System calls are counted by strace, if there is one; page faults are the process's own count around the call.
 //! Ends with exit code 1 when opening the large one costs more than 10 system calls, 100 page faults, or twice the time.
 
+// Tests use more of it.
+#[allow(dead_code)]
 #[path = "../tests/engine/readers/allocations.rs"]
 mod allocations;
 mod points;
