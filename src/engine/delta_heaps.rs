@@ -4,7 +4,7 @@ use super::block_writer::BlockWriter;
 use super::heap_builder::write_entry;
 use super::spill::{Spill, StreamId, StreamReader};
 use crate::error::Result;
-use crate::format::block_file::BLOCK_LEN;
+use crate::format::block_file::{BLOCK_LEN, section_start};
 use crate::format::column::{Entry, SECTION_TEXT_HEAP, SECTION_VALUE_HEAP};
 use crate::format::heap::{self, ENTRY_ALIGNMENT};
 use crate::format::value;
@@ -84,7 +84,7 @@ impl<'a> DeltaHeaps<'a> {
         let mut tagged = Vec::new();
         value::encode(value, &mut tagged);
         let end = spill.len(self.value_heap);
-        // The heap will start with a block, so that what is placed by its start is placed by the start of the file.
+        // The heap will start a block, or lie within one, so that what is placed by its start is placed by the start of the file.
         let offset = heap::place(end, tagged.len());
         spill.append(self.value_heap, ZEROS.get(..(offset - end) as usize).unwrap_or_default())?;
         let mut prefix = Vec::new();
@@ -132,10 +132,15 @@ impl<'a> DeltaHeaps<'a> {
     /// Completes both heaps.
     pub(super) fn finish(self, writer: &mut BlockWriter<'_>, spill: &mut Spill) -> Result<()> {
         writer.end_section();
-        if spill.len(self.value_heap) == 0 {
+        let len = spill.len(self.value_heap);
+        if len == 0 {
             return Ok(());
         }
-        writer.pad_to(writer.position().next_multiple_of(BLOCK_LEN))?;
+        // Entries were placed as if the heap started a block. Within one block they may be anywhere.
+        let start = section_start(writer.position());
+        if start % BLOCK_LEN + len > BLOCK_LEN {
+            writer.pad_to(start.next_multiple_of(BLOCK_LEN))?;
+        }
         writer.begin_section(SECTION_VALUE_HEAP)?;
         copy(self.value_heap, spill, writer)?;
         writer.end_section();
@@ -154,4 +159,59 @@ pub(super) fn copy(stream: StreamId, spill: &mut Spill, writer: &mut BlockWriter
     }
     spill.clear(stream);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::block_writer::FileSpec;
+    use crate::format::block_file::{Identity, NO_DIMENSION, PATCH_MAGIC};
+    use crate::storage::{MemoryStorage, Storage};
+    use std::sync::Arc;
+
+    /// Whether bytes that take no more than a block lie in one.
+    fn lies_well(start: u64, len: u64) -> bool {
+        if len > BLOCK_LEN {
+            start.is_multiple_of(BLOCK_LEN)
+        } else {
+            start / BLOCK_LEN == (start + len - 1) / BLOCK_LEN
+        }
+    }
+
+    #[test]
+    fn no_value_crosses_a_block_wherever_the_heap_of_text_ends() {
+        for text_len in [0, 100, 30_000, 65_000, 65_533, 70_000] {
+            for (count, value_len) in [(1, 100), (10, 100), (3, 30_000), (100, 900), (2, 65_530), (2, 200_000)] {
+                let text = "t".repeat(text_len);
+                let contents: Vec<Vec<u8>> = (0..count).map(|n| vec![n; value_len]).collect();
+                let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+                let mut spill = Spill::new(Arc::clone(&storage), 10_000);
+                let mut writer = BlockWriter::create(FileSpec {
+                    storage: &*storage,
+                    name: "patch-1".to_owned(),
+                    magic: PATCH_MAGIC,
+                    identity: Identity { database_id: [1; 16], file_id: 1 },
+                    generation: 1,
+                    dimension_id: NO_DIMENSION,
+                })
+                .unwrap();
+                let mut heaps = DeltaHeaps::begin(&mut writer, &mut spill, 1 << 20).unwrap();
+                heaps.text(&text, &mut writer).unwrap();
+                let mut offsets = Vec::new();
+                for content in &contents {
+                    offsets.push(heaps.value(ValueRef::Bytes(content), &mut spill).unwrap());
+                    assert_eq!(offsets.last(), Some(&heaps.value(ValueRef::Bytes(content), &mut spill).unwrap()));
+                }
+                let len = spill.len(heaps.value_heap);
+                let text_end = writer.position();
+                heaps.finish(&mut writer, &mut spill).unwrap();
+                let start = writer.position() - len;
+                assert!(start < text_end + 64 || len + 64 > BLOCK_LEN - text_end % BLOCK_LEN, "{text_len} {value_len}");
+                for offset in offsets {
+                    let entry_len = (heap::prefix_len(value_len + 1) + value_len + 1) as u64;
+                    assert!(lies_well(start + offset, entry_len), "{text_len} {count} {value_len}");
+                }
+            }
+        }
+    }
 }

@@ -182,3 +182,38 @@ fn patches_too_large_for_the_memory_budget_are_merged_in_pieces() {
     }
     assert!(files[0] < files[1], "texts were remembered all the same: {files:?}");
 }
+
+/// The heap of nested values follows that of text; entries of either that do not fit into the rest of a block start the next one.
+#[test]
+fn patches_with_both_heaps_are_sound_and_small_ones_stay_small() {
+    for (texts, text_len, nested, nested_len) in [
+        (1, 10, 1, 1),
+        (1, 65_000, 1, 1),
+        (1, 65_400, 3, 30),
+        (40, 3000, 50, 900),
+        (3, 10, 2, 40_000),
+        (0, 0, 9, 9_000),
+    ] {
+        let db = Options::new().merge_fraction(1e9).create_in(Arc::new(MemoryStorage::new())).unwrap();
+        db.upsert(-1, attrs! { "text" => "", "nested" => Vec::<Value>::new() }).unwrap();
+        db.save().unwrap();
+        let text = |n: i64| format!("{n}{}", "t".repeat(text_len));
+        let value = |n: i64| Value::Array((0..nested_len).map(|i| (n + i).into()).collect());
+        db.batch_upsert((0..texts).map(|n| (n, attrs! { "text" => text(n) }))).unwrap();
+        db.batch_upsert((0..nested).map(|n| (n, attrs! { "nested" => value(n) }))).unwrap();
+        db.save().unwrap();
+        let case = format!("{texts} texts of {text_len}, {nested} arrays of {nested_len}");
+        let report = db.verify().unwrap();
+        assert!(report.is_sound(), "{case}: {report:?}");
+        for n in 0..texts {
+            assert_eq!(db.lookup(n, "text").unwrap(), Some(text(n).into()), "{case}");
+        }
+        for n in 0..nested {
+            assert_eq!(db.lookup(n, "nested").unwrap(), Some(value(n)), "{case}");
+        }
+        let stats = db.stats().unwrap();
+        assert_eq!(stats.patches, 1);
+        let content = (texts * text_len as i64 + nested * nested_len * 3) as u64;
+        assert!(stats.patch_bytes < content * 2 + 4096 + 65_536 * u64::from(content > 60_000), "{case}: {stats:?}");
+    }
+}
