@@ -17,6 +17,7 @@ use crate::model::{FreeSlots, Slot};
 use crate::progress::ProgressFn;
 use crate::storage::ReplaceError;
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 /// Which slots a compaction leaves.
@@ -48,6 +49,8 @@ impl Database {
     /// Folds the overlays into the base. Commits go on meanwhile.
     fn fold(&self, everything: bool, progress: &mut ProgressFn<'_>) -> Result<()> {
         loop {
+            // Without the writer's mutex, so that commits do not wait until a whole log is on the disk.
+            self.sync_through(self.appended.load(Ordering::Acquire))?;
             let mut writer = self.writer()?;
             let unfinished = self.view.load().frozen.is_some();
             if !unfinished && !self.freeze(&mut writer)? && !everything {
@@ -209,7 +212,7 @@ impl Database {
         manifest.wal_first = writer.active_wal_first;
         self.install(writer, manifest, true)?;
         writer.sequence = sequence;
-        self.appended.store(sequence, std::sync::atomic::Ordering::Release);
+        self.appended.store(sequence, Ordering::Release);
         self.sync_state().synced = sequence;
         self.publish(sequence);
         Ok(())

@@ -225,7 +225,7 @@ impl Database {
 
     /// Waits until a commit is durable. One of the threads that wait makes durable whatever has been logged by then, for all
     /// of them.
-    fn sync_through(&self, sequence: u64) -> Result<()> {
+    pub(super) fn sync_through(&self, sequence: u64) -> Result<()> {
         let led = self.sync_or_wait(sequence)?;
         if let Some(target) = led {
             // The mark lets recovery tell rot from a torn tail. Without it the commits are as durable.
