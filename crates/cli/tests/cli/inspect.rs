@@ -79,8 +79,9 @@ fn damage_is_told_in_its_place_and_by_the_exit_code() {
 fn what_is_no_database_and_no_file_of_one_is_refused() {
     let place = Place::new();
     place.write("other.csv", "a,b\n");
-    let path = |name: &str| fs::canonicalize(place.path(".")).unwrap().join(name).display().to_string();
-    let kinds = "manifest, axis, column, patch or log";
-    place.fails(&["inspect", "other.csv"], 2, &format!("{} is no {kinds} of a database", path("other.csv")));
-    place.fails(&["inspect", "no.vdb"], 5, &format!("there is no database at {}", path("no.vdb")));
+    fs::create_dir(place.path("empty.vdb")).unwrap();
+    place.fails(&["inspect", "other.csv"], 2, "other.csv is no manifest, axis, column, patch or log of a database");
+    for name in ["no.vdb", "./no.vdb", "empty.vdb", "empty.vdb/../empty.vdb"] {
+        place.fails(&["inspect", name], 5, &format!("there is no database at {name}"));
+    }
 }
