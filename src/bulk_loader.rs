@@ -70,7 +70,8 @@ impl BulkLoader {
         StagedDirectory::remove_left_overs(&target);
         check_vacant(&target)?;
         let staged = StagedDirectory::create(&target)?;
-        let storage: Arc<dyn Storage> = Arc::new(DiskStorage::open(staged.path(), MapMode::Mmap)?);
+        // Messages call its files what they will be called.
+        let storage: Arc<dyn Storage> = Arc::new(DiskStorage::open_at(staged.path(), &target, MapMode::Mmap)?);
         Ok(Self { loader: Loader::new(storage, MEMORY_BUDGET), staged, target, pushed: 0 })
     }
 

@@ -54,7 +54,8 @@ impl DiskStorage {
         }
     }
 
-    fn open_at(place: &Path, path: &Path, map_mode: MapMode) -> Result<Self, StorageError> {
+    /// The existing directory at `place`, which messages call `path`.
+    pub(crate) fn open_at(place: &Path, path: &Path, map_mode: MapMode) -> Result<Self, StorageError> {
         let failed = |cause| StorageError::new(path, "open the directory", cause);
         let directory = place.canonicalize().map_err(failed)?;
         if !fs::metadata(&directory).map_err(failed)?.is_dir() {

@@ -226,4 +226,12 @@ fn errors_and_handles_call_a_database_what_the_caller_did() {
     ] {
         assert!(error.to_string().contains(&path.display().to_string()), "{error}");
     }
+
+    let path = dir.path().join("a.vdb");
+    let mut loader = BulkLoader::create(&path).unwrap();
+    loader.push(1, [("n", 1)]).unwrap();
+    let left = tree(dir.path()).into_iter().find(|name| name.ends_with(".loading")).unwrap();
+    fs::remove_dir_all(left).unwrap();
+    let error = loader.finish().unwrap_err().to_string();
+    assert!(error.contains(&path.display().to_string()) && !error.contains(".loading"), "{error}");
 }
