@@ -15,7 +15,7 @@ use super::value_ref::{ValueBuf, ValueRef, ValueTooLarge};
 /// loader.push(101, [("tags", &tags)])?;
 /// loader.push(102, attrs! { "age" => 26, "tags" => tags })?;
 /// loader.push(103, [(String::from("name"), String::from("Carol"))])?;
-/// # Ok::<(), vector_datalib::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct AnyValue<'a>(Result<StoredValue<'a>, ValueTooLarge>);

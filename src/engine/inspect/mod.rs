@@ -248,7 +248,7 @@ impl<'s> Inspector<'s> {
                 } else if number == manifest.wal_first {
                     // A log is made with its first commit.
                     shown =
-                        shown.field("state", "not there: nothing was committed since the checkpoint, or it is lost");
+                        shown.field("state", "not there: no commit since the checkpoint, or it is lost");
                 } else {
                     return Ok(());
                 }
