@@ -3,8 +3,8 @@
 use crate::engine::Loader;
 use crate::error::{Error, Result};
 use crate::format::manifest::MANIFEST_NAME;
-use crate::model::{KeyRef, ValueRef};
-use crate::options::{MEMORY_BUDGET, check_new};
+use crate::model::{AnyValue, KeyRef, StoredValue, ValueTooLarge};
+use crate::options::{MEMORY_BUDGET, check_memory_budget, check_new};
 use crate::progress::{self, ProgressFn};
 use crate::storage::{DiskStorage, MapMode, StagedDirectory, Storage};
 use std::fmt;
@@ -70,12 +70,14 @@ impl BulkLoader {
         StagedDirectory::remove_left_overs(&target);
         check_vacant(&target)?;
         let staged = StagedDirectory::create(&target)?;
-        let storage: Arc<dyn Storage> = Arc::new(DiskStorage::open(staged.path(), MapMode::Mmap)?);
+        // Messages call its files what they will be called.
+        let storage: Arc<dyn Storage> = Arc::new(DiskStorage::open_at(staged.path(), &target, MapMode::Mmap)?);
         Ok(Self { loader: Loader::new(storage, MEMORY_BUDGET), staged, target, pushed: 0 })
     }
 
     /// The memory that loading may take, in bytes; the default is 256 MiB. Beside it there are some 8 MB of buffers, a few hundred bytes
-    /// for each dimension, and whatever the largest single value takes.
+    /// for each dimension, and whatever the largest single value takes. So less than a few megabytes saves nothing and costs time. It must
+    /// not be 0: [`push`](Self::push) and [`finish`](Self::finish) then fail with [`Error::InvalidArgument`].
     ///
     /// ```
     /// # let dir = tempfile::tempdir()?;
@@ -100,23 +102,34 @@ impl BulkLoader {
         self.loader.dimension(name)
     }
 
-    /// Adds a record. Values are scalars, or references to [`ValueBuf`](crate::ValueBuf)s, which hold arrays and maps encoded.
+    /// Adds a record: names, and values in any form, lent or owned (see [`AnyValue`]). Of a name that comes twice, the last
+    /// value counts. O(size of the record).
     ///
     /// # Errors
-    /// - [`Error::InvalidArgument`]: the key or a value is longer than [`VALUE_LEN_MAX`](crate::VALUE_LEN_MAX), or a name longer than
-    ///   [`NAME_LEN_MAX`](crate::NAME_LEN_MAX). The reason says which record it is, counted from 0 as [`len`](Self::len) does. The record
+    /// - [`Error::InvalidArgument`]: the key or a value is longer than [`VALUE_LEN_MAX`](crate::VALUE_LEN_MAX) or nests deeper than
+    ///   [`NESTING_MAX`](crate::NESTING_MAX), or a name is longer than [`NAME_LEN_MAX`](crate::NAME_LEN_MAX). The reason says which record it is, counted from 0 as [`len`](Self::len) does. The record
     ///   was not added, and loading can go on.
     /// - [`Error::TooManyPoints`]: there are as many records as there can be slots.
     /// - [`Error::NoSpace`], [`Error::Io`]: the system refused. The load cannot go on.
-    pub fn push<'k, 'v, V: Into<ValueRef<'v>>>(
+    pub fn push<'k, 'v, N: AsRef<str>, V: Into<AnyValue<'v>>>(
         &mut self,
         key: impl Into<KeyRef<'k>>,
-        attributes: impl IntoIterator<Item = (&'v str, V)>,
+        attributes: impl IntoIterator<Item = (N, V)>,
     ) -> Result<()> {
-        let attributes = attributes.into_iter().map(|(name, value)| (name, value.into()));
-        self.loader.push(key.into(), attributes).map_err(|error| error.in_record(self.pushed))?;
+        self.check_options()?;
+        let stored = |(name, value): (N, V)| Ok((name, value.into().stored()?));
+        let attributes: Result<Vec<(N, StoredValue<'_>)>, ValueTooLarge> = attributes.into_iter().map(stored).collect();
+        let pushed = attributes.map_err(Error::from).and_then(|attributes| {
+            let attributes = attributes.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
+            self.loader.push(key.into(), attributes)
+        });
+        pushed.map_err(|error| error.in_record(self.pushed))?;
         self.pushed += 1;
         Ok(())
+    }
+
+    fn check_options(&self) -> Result<()> {
+        check_memory_budget(self.loader.memory_budget())
     }
 
     /// Records added so far.
@@ -139,6 +152,7 @@ impl BulkLoader {
     /// # Errors
     /// After any of them nothing is left.
     /// - [`Error::AlreadyExists`], [`Error::InvalidArgument`]: something has come to be at the path since.
+    /// - [`Error::InvalidArgument`]: the [`memory_budget`](Self::memory_budget) is 0.
     /// - [`Error::NoSpace`], [`Error::Io`]: the system refused.
     pub fn finish(self) -> Result<LoadReport> {
         self.finish_with(&mut progress::ignore)
@@ -149,6 +163,7 @@ impl BulkLoader {
     /// # Errors
     /// Those of [`finish`](Self::finish), and [`Error::Cancelled`] when `progress` asks to stop.
     pub fn finish_with(self, progress: &mut ProgressFn<'_>) -> Result<LoadReport> {
+        self.check_options()?;
         let (points, merged) = self.loader.finish(progress)?;
         self.staged.commit().map_err(|error| {
             let kind = error.io_error().kind();

@@ -22,6 +22,13 @@ use std::sync::Arc;
 /// [`Options::durability`] says. Reads here are of the last commit and return owned values; [`snapshot`](Self::snapshot) gives a
 /// consistent view whose reads borrow.
 ///
+/// **Names** of dimensions are any text of up to [`NAME_LEN_MAX`](crate::NAME_LEN_MAX) bytes, the empty one and such with NUL or `/`
+/// included. Of a name that comes twice in the attributes of one record, the last value counts.
+///
+/// **Errors**, where several apply: attributes are checked before anything else, so that a name or value that cannot be stored is an
+/// [`Error::InvalidArgument`] on a handle that was opened read-only, too. After that comes the state of the handle
+/// ([`Error::ReadOnly`], [`Error::Poisoned`], [`Error::Closed`]), then what is wrong with keys and positions.
+///
 /// ```
 /// # let dir = tempfile::tempdir()?;
 /// use vector_datalib::{VectorDb, attrs};
@@ -66,6 +73,10 @@ impl CompactOptions {
     }
 
     /// Whether free slots are closed up: points keep their order and get the coordinates 0, 1, 2 and so on.
+    ///
+    /// This can make a database larger. Keys that are consecutive integers, each the first one plus its coordinate, take no room, also
+    /// where some of them were deleted ([`Stats::axis_encoding`] is `dense`). Where that leaves gaps between the keys, closing up the slots
+    /// ends it: then every key is stored and indexed, some 20 bytes each.
     #[must_use]
     pub const fn reassign_slots(mut self, reassign: bool) -> Self {
         self.reassign_slots = reassign;
@@ -139,8 +150,8 @@ impl VectorDb {
         self.one(upsert(key.into(), attributes, None)?).map(|slot| slot.unwrap_or(Slot::MAX))
     }
 
-    /// Puts a new key at a coordinate; every later point moves up by one with all its values. A key that is there already is
-    /// changed where it is, and the position is ignored.
+    /// Puts a new key at a coordinate, a [`Slot`] or `u32`; every later point moves up by one with all its values. A key that is there
+    /// already is changed where it is, and the position is ignored.
     ///
     /// Rewrites the whole database, O(points × dimensions), while other writes wait.
     ///
@@ -155,10 +166,10 @@ impl VectorDb {
     pub fn insert_at<N: AsRef<str>, V: Into<Value>>(
         &self,
         key: impl Into<Key>,
-        position: u32,
+        position: impl Into<Slot>,
         attributes: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Slot> {
-        self.one(upsert(key.into(), attributes, Some(position))?).map(|slot| slot.unwrap_or(Slot::MAX))
+        self.one(upsert(key.into(), attributes, Some(position.into()))?).map(|slot| slot.unwrap_or(Slot::MAX))
     }
 
     /// Upserts many points in one commit: all or nothing. Returns their coordinates, in order.
@@ -175,7 +186,7 @@ impl VectorDb {
         N: AsRef<str>,
         V: Into<Value>,
     {
-        let records = records.into_iter().map(|(key, attributes)| (key, None, attributes));
+        let records = records.into_iter().map(|(key, attributes)| (key, None::<Slot>, attributes));
         let outcomes = self.database.commit(upserts(records)?)?;
         Ok(outcomes.into_iter().filter_map(slot).collect())
     }
@@ -185,12 +196,13 @@ impl VectorDb {
     ///
     /// # Errors
     /// Those of [`insert_at`](Self::insert_at). Where a record is at fault, the reason names it, counted from 0.
-    pub fn batch_insert_at<K, A, N, V>(
+    pub fn batch_insert_at<K, P, A, N, V>(
         &self,
-        records: impl IntoIterator<Item = (K, Option<u32>, A)>,
+        records: impl IntoIterator<Item = (K, Option<P>, A)>,
     ) -> Result<Vec<Slot>>
     where
         K: Into<Key>,
+        P: Into<Slot>,
         A: IntoIterator<Item = (N, V)>,
         N: AsRef<str>,
         V: Into<Value>,
@@ -480,22 +492,23 @@ pub(crate) fn slot(outcome: Outcome) -> Option<Slot> {
 pub(crate) fn upsert<N: AsRef<str>, V: Into<Value>>(
     key: Key,
     attributes: impl IntoIterator<Item = (N, V)>,
-    position: Option<u32>,
+    position: Option<Slot>,
 ) -> Result<Step> {
     let pairs = attributes.into_iter().map(|(name, value)| (name, Some(value.into())));
-    Ok(Step::Upsert { key, attributes: engine::attributes(pairs)?, position })
+    Ok(Step::Upsert { key, attributes: engine::attributes(pairs)?, position: position.map(|slot| slot.0) })
 }
 
 /// A step for each record, with its position; an error says which record it was.
-pub(crate) fn upserts<K, A, N, V>(records: impl IntoIterator<Item = (K, Option<u32>, A)>) -> Result<Vec<Step>>
+pub(crate) fn upserts<K, P, A, N, V>(records: impl IntoIterator<Item = (K, Option<P>, A)>) -> Result<Vec<Step>>
 where
     K: Into<Key>,
+    P: Into<Slot>,
     A: IntoIterator<Item = (N, V)>,
     N: AsRef<str>,
     V: Into<Value>,
 {
-    let step = |(index, (key, position, attributes)): (u64, (K, Option<u32>, A))| {
-        upsert(key.into(), attributes, position).map_err(|error| error.in_record(index))
+    let step = |(index, (key, position, attributes)): (u64, (K, Option<P>, A))| {
+        upsert(key.into(), attributes, position.map(Into::into)).map_err(|error| error.in_record(index))
     };
     (0..).zip(records).map(step).collect()
 }

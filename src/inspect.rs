@@ -26,7 +26,7 @@ pub use crate::engine::Inspection;
 use crate::engine::Inspector;
 use crate::error::{Error, Result};
 use crate::place;
-use crate::storage::{DiskStorage, MapMode};
+use crate::storage::{DiskStorage, MapMode, StorageError};
 use std::path::{Path, PathBuf};
 
 /// Shows one file: a `MANIFEST`, axis, column or patch file, or a log. What it is is told from its first bytes, or else from its
@@ -44,8 +44,8 @@ pub fn inspect_file(path: impl AsRef<Path>, list_max: usize) -> Result<Inspectio
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
         return Err(Error::invalid_argument(format!("{} is no name of a file", path.display())));
     };
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Inspector::new(&directory(parent)?, list_max).file(name)
+    let directory = DiskStorage::containing(path, MapMode::Mmap).map_err(|error| not_found(path, error))?;
+    Inspector::new(&directory, list_max).file(name)
 }
 
 /// Shows a database: its manifest, then each file that it names, the logs, and what else is in the directory. Takes no lock and writes
@@ -58,7 +58,9 @@ pub fn inspect_file(path: impl AsRef<Path>, list_max: usize) -> Result<Inspectio
 /// - [`Error::NotFound`]: there is no such directory, or it has no file of a database.
 /// - [`Error::Io`]: the system refused.
 pub fn inspect_database(path: impl AsRef<Path>, list_max: usize) -> Result<Inspection> {
-    Inspector::new(&directory(path.as_ref())?, list_max).database()
+    let path = path.as_ref();
+    let directory = DiskStorage::open(path, MapMode::Mmap).map_err(|error| not_found(path, error))?;
+    Inspector::new(&directory, list_max).database()
 }
 
 /// The database whose directory a path lies in, at any depth or by way of a link; `None` when there is none. The path need not
@@ -78,7 +80,6 @@ pub fn enclosing_database(path: impl AsRef<Path>) -> Option<PathBuf> {
     place::enclosing_database(path.as_ref())
 }
 
-fn directory(path: &Path) -> Result<DiskStorage> {
-    DiskStorage::open(path, MapMode::Mmap)
-        .map_err(|error| if error.is_not_found() { Error::NotFound { path: path.to_owned() } } else { error.into() })
+fn not_found(path: &Path, error: StorageError) -> Error {
+    if error.is_not_found() { Error::NotFound { path: path.to_owned() } } else { error.into() }
 }

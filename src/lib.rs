@@ -71,8 +71,8 @@ pub use engine::{
 };
 pub use error::{Error, Result};
 pub use model::{
-    BigInt, BigIntRef, DimensionId, Ext, ExtRef, Key, KeyError, KeyRef, NAME_LEN_MAX, NESTING_MAX, Nested, NestedBuf,
-    NestedError, Slot, Timestamp, VALUE_LEN_MAX, Value, ValueBuf, ValueRef, ValueTooLarge,
+    AnyValue, BigInt, BigIntRef, DimensionId, Ext, ExtRef, Key, KeyError, KeyRef, NAME_LEN_MAX, NESTING_MAX, Nested,
+    NestedBuf, NestedError, Slot, Timestamp, VALUE_LEN_MAX, Value, ValueBuf, ValueRef, ValueTooLarge,
 };
 pub use options::Options;
 pub use point::VectorPoint;

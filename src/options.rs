@@ -71,7 +71,8 @@ impl Options {
 
     /// The length of the log, in bytes, at which a checkpoint starts by itself; `None` for never, so that only
     /// [`save`](VectorDb::save) and [`compact`](VectorDb::compact) make them. The default is 32 MiB. A longer log makes checkpoints
-    /// rarer, opening after a crash slower, and takes more memory: some three times its length.
+    /// rarer, opening after a crash slower, and takes more memory: some three times its length. Any number but 0 is valid; a small one
+    /// makes a checkpoint after each commit.
     #[must_use]
     pub const fn auto_checkpoint(mut self, log_len: Option<u64>) -> Self {
         self.auto_checkpoint.log_len = log_len;
@@ -91,7 +92,7 @@ impl Options {
     /// When a checkpoint merges what was changed into the axis and column files, instead of writing one more patch: when
     /// all patches together would hold more than this fraction of the cells of those files. The default is 0.5. Less makes reads of
     /// changed data faster and the database smaller, more makes writing cheaper; 0 merges at every checkpoint, and writes
-    /// again every dimension that changed.
+    /// again every dimension that changed. Any finite number from 0 on is valid; a large one, such as 1e9, merges almost never.
     #[must_use]
     pub const fn merge_fraction(mut self, fraction: f64) -> Self {
         self.merge_fraction = fraction;
@@ -100,7 +101,8 @@ impl Options {
 
     /// Bytes of memory for decoded arrays and maps that [`VectorDb::lookup_shared`] has read and shares; 0, the default, for
     /// none. [`Stats`](crate::Stats) counts hits and misses. A hit costs a small part of decoding; a miss, once the cache
-    /// is full, up to twice as much as without one, so make it as large as what is read often. Other reads do not use it: copying a decoded value takes as long as decoding it.
+    /// is full, up to twice as much as without one, so make it as large as what is read often. Other reads do not use it: copying a
+    /// decoded value takes as long as decoding it. Any number is valid.
     #[must_use]
     pub const fn value_cache(mut self, capacity: usize) -> Self {
         self.value_cache = capacity;
@@ -112,7 +114,7 @@ impl Options {
     /// the size of the largest file. The default is 256 MiB. Axis and column files do not depend on it; patches may hold a text more
     /// than once where it is small. Beside it there are some 8 MB of buffers, a bit for each slot up to
     /// the last one that is free or changed, 4 bytes for each slot where slots move, and whatever the largest single value takes; mapped
-    /// files are the page cache's.
+    /// files are the page cache's. Any number but 0 is valid; less than a few megabytes saves nothing and costs time.
     #[must_use]
     pub const fn memory_budget(mut self, bytes: usize) -> Self {
         self.memory_budget = bytes;
@@ -126,11 +128,13 @@ impl Options {
     ///
     /// # Errors
     /// - [`Error::AlreadyExists`]: a database is there.
-    /// - [`Error::InvalidArgument`]: a file is there, or a directory that holds other files; or the path lies inside of a database.
+    /// - [`Error::InvalidArgument`]: an option makes no sense; a file is there, or a directory that holds other files; or the path lies
+    ///   inside of a database.
     /// - [`Error::Locked`]: it is just being made elsewhere.
     /// - [`Error::NoSpace`], [`Error::Io`]: the system refused.
     pub fn create(&self, path: impl AsRef<Path>) -> Result<VectorDb> {
         let path = path.as_ref();
+        self.check()?;
         StagedDirectory::remove_left_overs(path);
         check_new(path)?;
         let storage = DiskStorage::create(path, self.map_mode())?;
@@ -141,7 +145,7 @@ impl Options {
     ///
     /// # Errors
     /// - [`Error::NotFound`]: there is none.
-    /// - [`Error::InvalidArgument`]: the path leads to a file.
+    /// - [`Error::InvalidArgument`]: an option makes no sense, or the path leads to a file.
     /// - [`Error::Locked`]: another writer has it, in this process or another one.
     /// - [`Error::Corrupt`]: the manifest, a header or the log is damaged, or a file is missing.
     /// - [`Error::Unsupported`]: a newer version of this library wrote it.
@@ -155,12 +159,25 @@ impl Options {
     ///
     /// # Errors
     /// - [`Error::NotFound`]: there is none.
-    /// - [`Error::InvalidArgument`]: the path leads to a file.
+    /// - [`Error::InvalidArgument`]: an option makes no sense, or the path leads to a file.
     /// - [`Error::Corrupt`]: the manifest, a header or the log is damaged, or a file is missing.
     /// - [`Error::Unsupported`]: a newer version of this library wrote it.
     /// - [`Error::Io`]: the system refused, or the writer replaced its files faster than they could be opened.
     pub fn open_read_only(&self, path: impl AsRef<Path>) -> Result<VectorDb> {
         self.open_read_only_in(Arc::new(self.existing(path.as_ref())?))
+    }
+
+    /// Refuses what makes no sense. Each option says what is valid.
+    fn check(&self) -> Result<()> {
+        let Self { merge_fraction, auto_checkpoint, memory_budget, .. } = self;
+        if !merge_fraction.is_finite() || *merge_fraction < 0.0 {
+            let reason = format!("merge_fraction is {merge_fraction}; it must be a finite number, 0 or more");
+            return Err(Error::invalid_argument(reason));
+        }
+        if auto_checkpoint.log_len == Some(0) {
+            return Err(Error::invalid_argument("auto_checkpoint is 0 bytes; `None` makes no checkpoints by itself"));
+        }
+        check_memory_budget(*memory_budget)
     }
 
     const fn map_mode(&self) -> MapMode {
@@ -174,32 +191,37 @@ impl Options {
         })
     }
 
-    const fn engine(&self) -> EngineOptions {
-        EngineOptions {
+    fn engine(&self) -> Result<EngineOptions> {
+        self.check()?;
+        Ok(EngineOptions {
             durability: self.durability,
             merge_fraction: self.merge_fraction,
             auto_checkpoint: self.auto_checkpoint,
             memory_budget: self.memory_budget,
-        }
+        })
     }
 
     /// [`create`](Self::create) in any storage.
     #[doc(hidden)]
     pub fn create_in(&self, storage: Arc<dyn Storage>) -> Result<VectorDb> {
-        Database::create(storage, self.engine()).map(|database| VectorDb::new(database, self.value_cache))
+        Database::create(storage, self.engine()?).map(|database| VectorDb::new(database, self.value_cache))
     }
 
     /// [`open`](Self::open) in any storage.
     #[doc(hidden)]
     pub fn open_in(&self, storage: Arc<dyn Storage>) -> Result<VectorDb> {
-        Database::open(storage, self.engine()).map(|database| VectorDb::new(database, self.value_cache))
+        Database::open(storage, self.engine()?).map(|database| VectorDb::new(database, self.value_cache))
     }
 
     /// [`open_read_only`](Self::open_read_only) in any storage.
     #[doc(hidden)]
     pub fn open_read_only_in(&self, storage: Arc<dyn Storage>) -> Result<VectorDb> {
-        Database::open_read_only(storage, self.engine()).map(|database| VectorDb::new(database, self.value_cache))
+        Database::open_read_only(storage, self.engine()?).map(|database| VectorDb::new(database, self.value_cache))
     }
+}
+
+pub(crate) fn check_memory_budget(bytes: usize) -> Result<()> {
+    if bytes == 0 { Err(Error::invalid_argument("memory_budget is 0 bytes; it must be more")) } else { Ok(()) }
 }
 
 /// Refuses a path that leads to something other than a directory, or nowhere at all.

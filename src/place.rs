@@ -2,13 +2,14 @@
 
 use crate::error::{Error, Result};
 use crate::format::manifest::{MAGIC, MANIFEST_NAME};
-use crate::storage::{DiskStorage, MapMode, Storage, existing_above};
+use crate::storage::{DiskStorage, MapMode, Storage, resolved_parent};
 use std::path::{Path, PathBuf};
 
 /// The database whose directory a path lies in, at any depth, as the path calls it where it does. The path need not exist.
 pub(crate) fn enclosing_database(path: &Path) -> Option<PathBuf> {
     // What a link leads to is where something would be written.
-    let places = [existing_above(path), path.canonicalize().ok().filter(|_| !path.is_dir())];
+    let linked = path.canonicalize().ok().and_then(|path| Some(path.parent()?.to_owned()));
+    let places = [resolved_parent(path), linked];
     let found = places.iter().flatten().flat_map(|place| place.ancestors()).find(|place| is_database(place))?;
     let called = path.ancestors().skip(1).find(|above| above.canonicalize().is_ok_and(|above| above == found));
     Some(called.unwrap_or(found).to_owned())

@@ -3,7 +3,7 @@
 use crate::dimension::Dimension;
 use crate::engine::{CrossCounts, Find, Segments, Sum, ValueCounts};
 use crate::error::Result;
-use crate::model::ValueRef;
+use crate::model::{AnyValue, ValueRef};
 
 /// # Counts and scans
 /// For a dimension that is stored with a dictionary, up to 65,536 distinct values, the number of points of each value
@@ -61,16 +61,18 @@ impl<'s> Dimension<'s> {
         self.view().top(n)
     }
 
-    /// The number of points that have a value. One probe and O(c) with counts, else a scan as of [`find`](Self::find).
+    /// The number of points that have a value, given in any form (see [`AnyValue`]). One probe and O(c) with counts, else a scan as of
+    /// [`find`](Self::find).
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.
-    pub fn count_of<'v>(self, value: impl Into<ValueRef<'v>>) -> Result<u64> {
-        self.view().count_of(value.into())
+    /// - [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.
+    /// - [`Error::InvalidArgument`](crate::Error::InvalidArgument): no value can be that large, or nest that deep.
+    pub fn count_of<'v>(self, value: impl Into<AnyValue<'v>>) -> Result<u64> {
+        self.view().count_of(value.into().stored()?.as_ref())
     }
 
-    /// The slots of the points that have a value, ascending: the inverse of the mapping from slot to value. An array or
-    /// a map is asked for by a [`ValueBuf`](crate::ValueBuf).
+    /// The slots of the points that have a value, ascending: the inverse of the mapping from slot to value. The value may be given in
+    /// any form (see [`AnyValue`]).
     ///
     /// Lazy, one segment of 65,536 slots at a time, with memory for the slots found in one. Reads no cells where the
     /// dictionary does not have the value, nor of segments whose types, or least and greatest numbers, rule it out;
@@ -90,18 +92,20 @@ impl<'s> Dimension<'s> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt): the dictionary is damaged. An item is one where a segment is damaged.
-    pub fn find<'v>(self, value: impl Into<ValueRef<'v>>) -> Result<Find<'s>> {
-        self.view().find(value.into())
+    /// - [`Error::Corrupt`](crate::Error::Corrupt): the dictionary is damaged. An item is one where a segment is damaged.
+    /// - [`Error::InvalidArgument`](crate::Error::InvalidArgument): no value can be that large, or nest that deep.
+    pub fn find<'v>(self, value: impl Into<AnyValue<'v>>) -> Result<Find<'s>> {
+        self.view().find(value.into().stored()?.as_ref())
     }
 
     /// The mapping from this dimensional space to another: over the points that have a value here, the values that they
-    /// have in `other`, with counts. Points without a value in `other` are not counted. A scan of `other` and of the
+    /// have in `other`, with counts. Points without a value in `other` are not counted. Both dimensions must be of the same
+    /// [`Snapshot`](crate::Snapshot), not of a clone of it: in another one, slots may be other points. A scan of `other` and of the
     /// presence of this one.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes of a value are damaged.
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument): `other` is of another snapshot.
+    /// - [`Error::Corrupt`](crate::Error::Corrupt): the bytes of a value are damaged.
+    /// - [`Error::InvalidArgument`](crate::Error::InvalidArgument): `other` is of another snapshot.
     pub fn map_to(self, other: Dimension<'s>) -> Result<ValueCounts<'s>> {
         self.view().map_to(other.view())
     }
@@ -110,8 +114,8 @@ impl<'s> Dimension<'s> {
     /// table. A value none of whose points has one is not in it. A scan of both, and memory for the pairs that occur.
     ///
     /// # Errors
-    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes of a value are damaged.
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument): `other` is of another snapshot.
+    /// - [`Error::Corrupt`](crate::Error::Corrupt): the bytes of a value are damaged.
+    /// - [`Error::InvalidArgument`](crate::Error::InvalidArgument): `other` is of another snapshot.
     pub fn cross_counts(self, other: Dimension<'s>) -> Result<Vec<CrossCounts<'s>>> {
         self.view().cross_counts(other.view())
     }

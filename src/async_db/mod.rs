@@ -40,7 +40,8 @@ use std::sync::Arc;
 /// those who write faster than the disk takes. They need no particular runtime.
 ///
 /// **Long work** (opening, checkpoints, compaction, export, verification, statistics) runs on threads where blocking is allowed, and
-/// stops when its future is dropped ([`PendingWork`]). It needs a tokio runtime of either kind.
+/// stops when its future is dropped ([`PendingWork`]). It needs a tokio runtime of either kind; awaited elsewhere, it fails with
+/// [`Error::InvalidArgument`], which says so, and does nothing. [`new`](Self::new), reads and writes need none.
 ///
 /// Await [`close`](Self::close) at the end. Without it, the writer's thread still makes the writes that wait when the last handle and
 /// the last write are dropped, and then closes the database, so that the lock is let go a little later; failures are not
@@ -125,10 +126,10 @@ impl AsyncVectorDb {
     pub fn insert_at<N: AsRef<str>, V: Into<Value>>(
         &self,
         key: impl Into<Key>,
-        position: u32,
+        position: impl Into<Slot>,
         attributes: impl IntoIterator<Item = (N, V)>,
     ) -> PendingWrite<Slot> {
-        let step = upsert(key.into(), attributes, Some(position));
+        let step = upsert(key.into(), attributes, Some(position.into()));
         self.write(step.map(|step| vec![step]), |found| one(found).unwrap_or(Slot::MAX))
     }
 
@@ -143,19 +144,20 @@ impl AsyncVectorDb {
         N: AsRef<str>,
         V: Into<Value>,
     {
-        self.batch_insert_at(records.into_iter().map(|(key, attributes)| (key, None, attributes)))
+        self.batch_insert_at(records.into_iter().map(|(key, attributes)| (key, None::<Slot>, attributes)))
     }
 
     /// [`VectorDb::batch_insert_at`]. Rewrites the whole database, while other writes wait, if there is any position.
     ///
     /// # Errors
     /// Those of [`VectorDb::batch_insert_at`].
-    pub fn batch_insert_at<K, A, N, V>(
+    pub fn batch_insert_at<K, P, A, N, V>(
         &self,
-        records: impl IntoIterator<Item = (K, Option<u32>, A)>,
+        records: impl IntoIterator<Item = (K, Option<P>, A)>,
     ) -> PendingWrite<Vec<Slot>>
     where
         K: Into<Key>,
+        P: Into<Slot>,
         A: IntoIterator<Item = (N, V)>,
         N: AsRef<str>,
         V: Into<Value>,

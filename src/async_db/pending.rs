@@ -100,7 +100,11 @@ where
     T: Send + 'static,
     F: FnOnce(Cancelled) -> Result<T> + Send + 'static,
 {
-    let runtime = Handle::try_current().map_err(|error| Error::invalid_argument(error.to_string()))?;
+    let runtime = Handle::try_current().map_err(|_| {
+        Error::invalid_argument(
+            "opening a database and other long work has to be awaited in a tokio runtime, and this is none",
+        )
+    })?;
     let started = runtime.spawn_blocking(move || {
         // It may have waited for a thread for long.
         if cancelled.0.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { work(cancelled) }

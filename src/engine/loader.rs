@@ -82,6 +82,10 @@ impl Loader {
         }
     }
 
+    pub(crate) const fn memory_budget(&self) -> usize {
+        self.memory_budget
+    }
+
     /// Changes how much memory may be used from here on.
     pub(crate) fn set_memory_budget(&mut self, memory_budget: usize) {
         self.memory_budget = memory_budget;
@@ -92,21 +96,21 @@ impl Loader {
     pub(crate) fn push<'a>(
         &mut self,
         key: KeyRef<'_>,
-        attributes: impl IntoIterator<Item = (&'a str, ValueRef<'a>)>,
+        attributes: impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone,
     ) -> Result<()> {
-        let attributes: Vec<_> = attributes.into_iter().map(|(name, value)| (name, value.canonical())).collect();
+        let attributes = attributes.map(|(name, value)| (name, value.canonical()));
         let too_long = |value: ValueRef<'_>| value::payload_len(value) > VALUE_LEN_MAX;
-        if too_long(key.value()) || attributes.iter().any(|&(_, value)| too_long(value)) {
+        if too_long(key.value()) || attributes.clone().any(|(_, value)| too_long(value)) {
             return Err(ValueTooLarge.into());
         }
         // All names before the first is defined: a record that is refused leaves nothing.
-        attributes.iter().try_for_each(|(name, _)| check_name(name))?;
+        attributes.clone().try_for_each(|(name, _)| check_name(name))?;
         self.check_whole()?;
         if self.row_count > Slot::MAX.0 {
             return Err(Error::TooManyPoints);
         }
         self.record += 1;
-        let mut values: Vec<(usize, ValueRef<'_>)> = Vec::with_capacity(attributes.len());
+        let mut values: Vec<(usize, ValueRef<'_>)> = Vec::with_capacity(attributes.size_hint().0);
         for (name, value) in attributes {
             let index = self.index_of(name)?;
             match self.dimensions.get_mut(index) {

@@ -151,7 +151,8 @@ impl<'s> DimensionView<'s> {
         if std::ptr::eq(self.state, other.state) {
             return Ok(());
         }
-        Err(Error::invalid_argument("the two dimensions are not of the same snapshot"))
+        let reason = "the two dimensions are not of the same snapshot; take both from one `Snapshot`, and not from a clone of it";
+        Err(Error::invalid_argument(reason))
     }
 
     pub(crate) fn map_to(self, other: Self) -> Result<ValueCounts<'s>> {

@@ -18,6 +18,12 @@ impl Slot {
     }
 }
 
+impl From<u32> for Slot {
+    fn from(position: u32) -> Self {
+        Self(position)
+    }
+}
+
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)

@@ -3,6 +3,7 @@
 //!
 //! Words: a *key* names a point on the central axis; its *slot* is its coordinate; a *dimension* maps slots to *values*.
 
+mod any_value;
 mod big_int;
 mod display;
 mod free_slots;
@@ -14,6 +15,8 @@ mod timestamp;
 mod value;
 mod value_ref;
 
+pub use any_value::AnyValue;
+pub(crate) use any_value::StoredValue;
 pub use big_int::{BigInt, BigIntRef};
 pub(crate) use free_slots::FreeSlots;
 pub use id::{DimensionId, Slot};

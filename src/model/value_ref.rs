@@ -340,6 +340,15 @@ impl Hash for ValueBuf {
 }
 
 impl ValueBuf {
+    /// Encodes a value without taking it. O(its size).
+    pub(super) fn encode(value: &Value) -> Result<Self, ValueTooLarge> {
+        match value {
+            Value::Array(_) => NestedBuf::encode(value).map(Self::Array),
+            Value::Map(_) => NestedBuf::encode(value).map(Self::Map),
+            scalar => Self::try_from(scalar.clone()),
+        }
+    }
+
     /// Borrows the value.
     #[inline]
     #[must_use]
@@ -390,8 +399,7 @@ impl TryFrom<Value> for ValueBuf {
                     None => Self::Ext(ext),
                 }
             }
-            Value::Array(_) => Self::Array(NestedBuf::encode(&value)?),
-            Value::Map(_) => Self::Map(NestedBuf::encode(&value)?),
+            Value::Array(_) | Value::Map(_) => Self::encode(&value)?,
         })
     }
 }

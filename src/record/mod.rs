@@ -15,7 +15,7 @@ mod value_serializer;
 use crate::bulk_loader::BulkLoader;
 use crate::db::VectorDb;
 use crate::error::Result;
-use crate::model::{KeyRef, Value, ValueBuf, ValueRef};
+use crate::model::{KeyRef, Value, ValueRef};
 pub(crate) use point::{Known, from_point};
 use serde_core::de::DeserializeOwned;
 use serde_core::{Deserialize, Serialize};
@@ -108,10 +108,7 @@ impl BulkLoader {
     /// Those of [`to_attributes`] and of [`push`](Self::push); also [`Error::InvalidArgument`](crate::Error::InvalidArgument) for a value
     /// that is too large. The record was not added, and loading can go on.
     pub fn push_record<'k, T: Serialize + ?Sized>(&mut self, key: impl Into<KeyRef<'k>>, record: &T) -> Result<()> {
-        let encode = |(name, value)| ValueBuf::try_from(value).map(|value| (name, value));
-        let attributes: Vec<(Cow<'_, str>, ValueBuf)> =
-            to_attributes(record)?.into_iter().map(encode).collect::<Result<_, _>>()?;
-        self.push(key, attributes.iter().map(|(name, value)| (&**name, value)))
+        self.push(key, to_attributes(record)?)
     }
 }
 

@@ -43,8 +43,21 @@ impl DiskStorage {
     /// The existing directory at `path`. Nothing is written.
     pub fn open(path: impl AsRef<Path>, map_mode: MapMode) -> Result<Self, StorageError> {
         let path = path.as_ref();
+        Self::open_at(path, path, map_mode)
+    }
+
+    /// The existing directory that a file lies in, so that messages call the file what the caller does.
+    pub(crate) fn containing(file: &Path, map_mode: MapMode) -> Result<Self, StorageError> {
+        match file.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => Self::open(parent, map_mode),
+            _ => Self::open_at(Path::new("."), Path::new(""), map_mode),
+        }
+    }
+
+    /// The existing directory at `place`, which messages call `path`.
+    pub(crate) fn open_at(place: &Path, path: &Path, map_mode: MapMode) -> Result<Self, StorageError> {
         let failed = |cause| StorageError::new(path, "open the directory", cause);
-        let directory = path.canonicalize().map_err(failed)?;
+        let directory = place.canonicalize().map_err(failed)?;
         if !fs::metadata(&directory).map_err(failed)?.is_dir() {
             return Err(failed(ErrorKind::NotADirectory.into()));
         }

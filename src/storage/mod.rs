@@ -32,7 +32,7 @@ pub use error::{ReplaceError, StorageError};
 pub use memory::MemoryStorage;
 pub use region::Region;
 pub use scratch::{MemoryScratch, ScratchFile};
-pub(crate) use staged::existing_above;
+pub(crate) use staged::resolved_parent;
 pub use staged::{StagedDirectory, StagedFile};
 
 use std::fmt::Debug;

@@ -6,7 +6,7 @@ use super::lock::{is_at, try_lock};
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use tempfile::{Builder, NamedTempFile, TempDir};
 
 /// Bytes gathered before they are written.
@@ -39,15 +39,25 @@ fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// The nearest directory above a path that is there, without symbolic links.
-pub(crate) fn existing_above(path: &Path) -> Option<PathBuf> {
+/// The directory that a path lies in, without symbolic links and `..`. It need not be there yet, nor those above it.
+pub(crate) fn resolved_parent(path: &Path) -> Option<PathBuf> {
     let absolute = std::path::absolute(path).ok()?;
-    absolute.ancestors().skip(1).find_map(|ancestor| ancestor.canonicalize().ok())
+    let mut resolved = PathBuf::new();
+    for component in absolute.parent()?.components() {
+        if component == Component::ParentDir {
+            resolved.pop();
+        } else {
+            resolved.push(component);
+            resolved = resolved.canonicalize().unwrap_or(resolved);
+        }
+    }
+    Some(resolved)
 }
 
 /// Whether a path, or what it is a link to, lies in a directory, at any depth, as far as can be told. The path need not exist.
 pub(super) fn is_inside(path: &Path, directory: &Path) -> bool {
-    let places = [path.canonicalize().ok(), existing_above(path)];
+    let linked = path.canonicalize().ok().and_then(|path| Some(path.parent()?.to_owned()));
+    let places = [resolved_parent(path), linked];
     directory.canonicalize().is_ok_and(|directory| places.iter().flatten().any(|place| place.starts_with(&directory)))
 }
 
@@ -283,10 +293,10 @@ mod tests {
         std::fs::create_dir_all(inside.join("sub")).unwrap();
         std::fs::write(inside.join("file"), "x").unwrap();
         std::os::unix::fs::symlink(inside.join("file"), dir.path().join("link")).unwrap();
-        for path in ["a/x", "a/sub/x", "a/no/such/x", "a/sub/../x", "link"] {
+        for path in ["a/x", "a/sub/x", "a/no/such/x", "a/sub/../x", "no/../a/x", "a/no/../x", "link"] {
             assert!(is_inside(&dir.path().join(path), &inside), "{path}");
         }
-        for path in ["x", "a/../x", "no/x", "ab"] {
+        for path in ["a", "x", "a/../x", "no/x", "ab", "a/no/../../x"] {
             assert!(!is_inside(&dir.path().join(path), &inside), "{path}");
         }
     }

@@ -12,7 +12,7 @@ use vector_datalib::internals::MemoryStorage;
 use vector_datalib::{BulkLoader, CompactOptions, Error, Key, Options, Slot, Value, ValueBuf, ValueRef, VectorDb};
 
 /// From one that nothing fits in to one that everything does.
-const BUDGETS: [usize; 3] = [0, 400_000, 256 << 20];
+const BUDGETS: [usize; 3] = [1, 400_000, 256 << 20];
 
 type Record = (Value, Vec<(String, Value)>);
 type Points = BTreeMap<Ordered<Arc<Value>>, (u32, BTreeMap<String, Value>)>;
@@ -130,7 +130,7 @@ fn every_key_of_a_small_index_is_found() {
     for count in (1..130).chain([500, 1000, 3000]) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.vdb");
-        let mut loader = BulkLoader::create(&path).unwrap().memory_budget(count % 3 * 1000);
+        let mut loader = BulkLoader::create(&path).unwrap().memory_budget(count % 3 * 1000 + 1);
         for n in 0..count as u64 {
             loader.push(n.wrapping_mul(0x9E37_79B9_7F4A_7C15), [("n", n as i64)]).unwrap();
         }
@@ -206,7 +206,7 @@ fn compaction_writes_the_same_files_whatever_the_budget() {
     db.close().unwrap();
     let whole = compacted(&storage, 256 << 20);
     assert!(whole.len() > 9, "{:?}", whole.keys());
-    for budget in [0, 400_000] {
+    for budget in [1, 400_000] {
         let bounded = compacted(&storage, budget);
         assert!(bounded.keys().eq(whole.keys()), "{budget}: {:?}", bounded.keys());
         for (name, bytes) in &bounded {
@@ -219,7 +219,7 @@ fn compaction_writes_the_same_files_whatever_the_budget() {
 #[test]
 fn compaction_without_space_for_what_it_spills_leaves_everything_as_it_was() {
     let disk = Disk::default();
-    let options = Options::new().memory_budget(0);
+    let options = Options::new().memory_budget(1);
     let db = options.create_in(Arc::new(disk.clone())).unwrap();
     let records: Vec<Record> = (0..10_000u64)
         .map(|n| (Value::from(n * n), vec![("text".to_owned(), Value::from(format!("{n} and so on")))]))
@@ -252,7 +252,7 @@ fn a_load_that_spilled_and_was_cancelled_at_any_report_leaves_nothing() {
     for limit in 0.. {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.vdb");
-        let mut loader = BulkLoader::create(&path).unwrap().memory_budget(0);
+        let mut loader = BulkLoader::create(&path).unwrap().memory_budget(1);
         for n in 0..300u64 {
             let text = n.to_string();
             loader.push(n * n % 257, [("x", ValueRef::Int(n.into())), ("y", ValueRef::Text(&text))]).unwrap();

@@ -199,3 +199,91 @@ fn files_that_are_missing_or_left_over_are_told() {
     let problems = part(&tree, &[column_name.as_str(), "header"]).problems.iter();
     assert!(problems.map(ToString::to_string).any(|problem| problem.contains("not the file that the manifest names")));
 }
+
+/// A bad block was once told again for each part that lies in it, and for each of thousands of dictionary entries.
+#[test]
+fn a_bad_block_is_told_once_and_every_part_in_it_refers_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.vdb");
+    let db = VectorDb::create(&path).unwrap();
+    let colour = |n: i64| attrs! { "colour" => format!("colour {}", n % 8) };
+    db.batch_upsert((0..2000).map(|n| (format!("key {n}"), colour(n)))).unwrap();
+    db.compact(&Default::default()).unwrap();
+    db.close().unwrap();
+    let name = column(&inspect_database(&path, ALL).unwrap(), "colour").name.clone();
+    let mut bytes = fs::read(path.join(&name)).unwrap();
+    let offset = part(&inspect_file(path.join(&name), ALL).unwrap(), &["sections", "cells"]).get("offset").cloned();
+    let offset = offset.and_then(|offset| offset.as_u64()).unwrap() as usize;
+    bytes[offset] ^= 1;
+    fs::write(path.join(&name), bytes).unwrap();
+
+    for limit in [2, ALL] {
+        let tree = inspect_database(&path, limit).unwrap();
+        let problems = tree.all_problems();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].to_string().contains("the checksum does not match"), "{problems:?}");
+        let file = column(&tree, "colour");
+        assert_eq!(file.child("checksums").unwrap().problems.len(), 1, "where it comes first");
+        for part in ["column", "segments", "dictionary"] {
+            let part = part_of(file, part);
+            assert!(!part.is_sound() && part.all_problems().is_empty(), "{part:?}");
+        }
+        let entries = &part_of(file, "dictionary").children;
+        assert_eq!(entries.len(), if limit == ALL { 8 } else { 2 });
+        assert!(entries.iter().all(|entry| entry.repeats.len() == 1), "{entries:?}");
+    }
+}
+
+fn part_of<'t>(node: &'t Inspection, name: &str) -> &'t Inspection {
+    node.child(name).unwrap_or_else(|| panic!("no {name} in {node:?}"))
+}
+
+#[test]
+fn a_log_that_the_manifest_names_and_that_is_not_there_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.vdb");
+    drop(VectorDb::create(&path).unwrap());
+    let tree = inspect_database(&path, ALL).unwrap();
+    let log = file(&tree, "wal-");
+    assert!(tree.is_sound(), "a log is made with its first commit");
+    assert!(log.get("state").and_then(Value::as_str).is_some_and(|state| state.starts_with("not there: ")), "{log:?}");
+    for n in 0..3 {
+        VectorDb::open(&path).unwrap().upsert("k", attrs! { "n" => n }).unwrap();
+    }
+    let logs: Vec<String> = fs::read_dir(&path)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("wal-"))
+        .collect();
+    assert_eq!(logs.len(), 3);
+    for name in &logs {
+        let aside = dir.path().join("aside");
+        fs::rename(path.join(name), &aside).unwrap();
+        let tree = inspect_database(&path, ALL).unwrap();
+        let problems = file(&tree, name).all_problems();
+        assert_eq!(problems.len(), 1, "{name}: {tree:?}");
+        assert!(problems[0].to_string().contains("it is missing, and the manifest names it"), "{problems:?}");
+        fs::rename(&aside, path.join(name)).unwrap();
+    }
+}
+
+#[test]
+fn a_log_that_is_not_there_though_later_ones_are_is_told_also_where_no_log_was_sealed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.vdb");
+    let db = VectorDb::create(&path).unwrap();
+    db.upsert(1, attrs! {}).unwrap();
+    // As after a kill.
+    let unsealed = fs::read(path.join("MANIFEST")).unwrap();
+    db.close().unwrap();
+    VectorDb::open(&path).unwrap().upsert(2, attrs! {}).unwrap();
+    fs::write(path.join("MANIFEST"), unsealed).unwrap();
+    assert!(inspect_database(&path, ALL).unwrap().is_sound());
+    fs::remove_file(path.join("wal-1.log")).unwrap();
+    let tree = inspect_database(&path, ALL).unwrap();
+    let problems = tree.all_problems();
+    assert!(
+        problems.len() == 1 && problems[0].to_string().contains("it is missing, and later logs are there"),
+        "{tree:?}"
+    );
+}

@@ -1,5 +1,6 @@
 //! Tests of the engine as a whole, through the public face and the storage seam. One program, so that they are linked once.
 
+mod arguments;
 #[cfg(feature = "tokio")]
 mod async_db;
 mod bulk;

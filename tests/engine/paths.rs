@@ -133,3 +133,105 @@ fn a_load_that_finds_its_place_taken_says_by_what() {
         assert_eq!(kind(loader.finish()), expected);
     }
 }
+
+/// Names in a folder, and in those below it.
+fn tree(dir: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        names.push(entry.path().display().to_string());
+        if entry.path().is_dir() {
+            names.extend(tree(&entry.path()));
+        }
+    }
+    names.sort();
+    names
+}
+
+#[test]
+fn nothing_is_put_inside_of_a_database_by_whatever_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let inside = dir.path().join(database(dir.path()));
+    symlink(&inside, dir.path().join("link")).unwrap();
+    let other = VectorDb::create(dir.path().join("other.vdb")).unwrap();
+    let before = tree(dir.path());
+    for name in ["there.vdb/inner", "there.vdb/deep/er/inner", "link/inner", "no/../there.vdb/inner"] {
+        let path = dir.path().join(name);
+        for error in
+            [VectorDb::create(&path).map(drop).unwrap_err(), load(&path).unwrap_err(), other.export(&path).unwrap_err()]
+        {
+            assert!(error.is_invalid_argument(), "{name}: {error}");
+            let text = error.to_string();
+            assert!(text.starts_with(&format!("{} is inside of the database ", path.display())), "{text}");
+            assert!(text.ends_with("; choose a place outside of it"), "{text}");
+        }
+    }
+    assert!(other.export(dir.path().join("other.vdb/deep/x.db")).unwrap_err().is_invalid_argument());
+    assert_eq!(tree(dir.path()), before);
+    assert!(other.owns_path(dir.path().join("other.vdb/deep/x")) && !other.owns_path(inside.join("x")));
+    // A folder with a file of that name is not a database yet.
+    fs::write(dir.path().join("MANIFEST"), "include *.py").unwrap();
+    assert_eq!(kind(load(&dir.path().join("a.vdb"))), Kind::Done);
+}
+
+#[test]
+fn a_load_that_fails_leaves_no_folders_and_one_that_succeeds_keeps_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x/y/a.vdb");
+    let mut loader = BulkLoader::create(&path).unwrap();
+    loader.push(1, [("n", 1)]).unwrap();
+    drop(loader);
+    assert!(tree(dir.path()).is_empty());
+    fs::create_dir(dir.path().join("x")).unwrap();
+    let mut loader = BulkLoader::create(&path).unwrap();
+    loader.push(1, [("n", 1)]).unwrap();
+    assert!(loader.finish_with(&mut |_| std::ops::ControlFlow::Break(())).unwrap_err().is_cancelled());
+    assert_eq!(tree(dir.path()), [dir.path().join("x").display().to_string()], "what was there before stays");
+    load(&path).unwrap();
+    assert_eq!(VectorDb::open(&path).unwrap().len(), 1);
+}
+
+#[test]
+fn what_a_killed_load_left_is_removed_when_the_database_is_made_again() {
+    let create = |path: &Path| VectorDb::create(path).map(drop);
+    for make in [create, load] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.vdb");
+        let alive = BulkLoader::create(&path).unwrap();
+        let left_over = dir.path().join(".a.vdb.AbC123.loading");
+        fs::create_dir(&left_over).unwrap();
+        fs::write(left_over.join("axis-1"), "half").unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+        make(&path).unwrap();
+        assert!(!left_over.exists());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "the load that is going on, and the database");
+        assert_eq!(kind(alive.finish()), Kind::AlreadyExists);
+    }
+}
+
+#[test]
+fn errors_and_handles_call_a_database_what_the_caller_did() {
+    let dir = tempfile::tempdir().unwrap();
+    database(dir.path());
+    let called = dir.path().join("there.vdb/../there.vdb");
+    let held = VectorDb::open(&called).unwrap();
+    assert_eq!(held.path(), called);
+    let folder = dir.path().join("there.vdb/../empty");
+    fs::create_dir(&folder).unwrap();
+    for (error, path) in [
+        (VectorDb::open(&called).map(drop).unwrap_err(), &called),
+        (VectorDb::create(&called).map(drop).unwrap_err(), &called),
+        (load(&called).unwrap_err(), &called),
+        (VectorDb::open(&folder).map(drop).unwrap_err(), &folder),
+        (vector_datalib::inspect::inspect_database(&folder, 1).map(drop).unwrap_err(), &folder),
+    ] {
+        assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+    }
+
+    let path = dir.path().join("a.vdb");
+    let mut loader = BulkLoader::create(&path).unwrap();
+    loader.push(1, [("n", 1)]).unwrap();
+    let left = tree(dir.path()).into_iter().find(|name| name.ends_with(".loading")).unwrap();
+    fs::remove_dir_all(left).unwrap();
+    let error = loader.finish().unwrap_err().to_string();
+    assert!(error.contains(&path.display().to_string()) && !error.contains(".loading"), "{error}");
+}

@@ -159,7 +159,7 @@ order of the lines, and it is said how many lines had another one, as behind a g
 
 Points with the same key are merged: the first has the place, the last the say. The file is read twice and never held in memory. \
 Nothing is left behind when it is rejected. An import that is killed leaves a directory .NAME.*.loading beside DB, \
-which may be removed.";
+which the next import to DB removes.";
 
 /// Arguments of `import`.
 #[derive(Args, Debug)]
@@ -234,13 +234,13 @@ pub(crate) struct Export {
     #[arg(long, value_enum)]
     pub(crate) format: Option<ExportFormat>,
 
-    /// csv: what to write where a point has no value
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, allow_hyphen_values = true)]
-    pub(crate) null: String,
+    /// csv: what to write where a point has no value [default: nothing]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) null: Option<String>,
 
-    /// csv: the name of the column of keys
-    #[arg(long, value_name = "COLUMN", default_value = "key")]
-    pub(crate) key: String,
+    /// csv: the name of the column of keys [default: key]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) key: Option<String>,
 }
 
 /// What an export can be.
@@ -324,7 +324,7 @@ pub(crate) struct Find {
     pub(crate) value: String,
 
     /// Stop after so many points
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) limit: Option<u64>,
 }
 
@@ -338,7 +338,7 @@ pub(crate) struct Count {
     pub(crate) dimension: String,
 
     /// Print only so many values, the most frequent ones
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) top: Option<u64>,
 
     /// Draw bars in ASCII, as is done without --ascii where the locale is not one of UTF-8
@@ -391,7 +391,7 @@ pub(crate) struct Inspect {
     pub(crate) path: PathBuf,
 
     /// List so many segments, dictionary entries and log records of each file, and those that are bad; all are counted
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = count)]
     pub(crate) limit: u64,
 
     /// Draw the tree in ASCII, as is done without --ascii where the locale is not one of UTF-8
@@ -410,8 +410,20 @@ pub(crate) struct Compact {
     pub(crate) export: Option<PathBuf>,
 
     /// Close the gaps that deleted points left: coordinates change
+    ///
+    /// This can make a database larger: consecutive integers as keys take no room as long as each is the first one plus its
+    /// coordinate. Where some of them were deleted, that ends, and all keys are stored and indexed. The sizes before and after are reported.
     #[arg(long)]
     pub(crate) reassign_slots: bool,
+}
+
+/// A number of things, as options take it.
+fn count(text: &str) -> Result<u64, String> {
+    let too_large = text.len() > 1 && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().map_err(|_| match too_large {
+        true => format!("the largest number is {}", u64::MAX),
+        false => "a whole number is expected, 0 or more".to_owned(),
+    })
 }
 
 #[cfg(test)]

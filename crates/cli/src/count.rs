@@ -25,7 +25,12 @@ pub(crate) fn run(arguments: &Count, output: &Output) -> Outcome {
     let (distinct, points) = (counts.len() as u64, counts.iter().map(|(_, count)| count).sum::<u64>());
     counts.truncate(arguments.top.map_or(usize::MAX, |top| usize::try_from(top).unwrap_or(usize::MAX)));
     let (of, values) = (count_of(snapshot.len(), "point"), count_of(distinct, "distinct value"));
-    output.note(&format!("{} of {of} with {:?}, {values}", HumanCount(points), arguments.dimension));
+    output.note(&format!(
+        "{} of {of} with {:?}, {values}{}",
+        HumanCount(points),
+        arguments.dimension,
+        left_out(distinct, points, &counts)
+    ));
     if distinct == 0 {
         return Ok(Exit::NotFound);
     }
@@ -35,6 +40,16 @@ pub(crate) fn run(arguments: &Count, output: &Output) -> Outcome {
         output.print(&table(&counts, &Glyphs::choose(arguments.ascii), glyphs::terminal_width()))?;
     }
     Ok(Exit::Done)
+}
+
+/// How much of `points` is not in `counts`.
+fn left_out(distinct: u64, points: u64, counts: &[(ValueRef<'_>, u64)]) -> String {
+    let values = distinct - counts.len() as u64;
+    if values == 0 {
+        return String::new();
+    }
+    let points = points - counts.iter().map(|(_, points)| points).sum::<u64>();
+    format!("; {} with {} left out by --top", count_of(values, "more value"), count_of(points, "point"))
 }
 
 fn print_lines(counts: &[(ValueRef<'_>, u64)]) -> Outcome<()> {

@@ -12,6 +12,7 @@ use indicatif::HumanBytes;
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
+use vector_datalib::inspect::enclosing_database;
 use vector_datalib::{Snapshot, VectorDb};
 
 /// After how many points progress is looked at.
@@ -21,10 +22,19 @@ const POINTS_PER_LOOK: u64 = 1024;
 pub(crate) fn run(arguments: &Export, output: &Output) -> Outcome {
     let format = match arguments.format {
         Some(format) => format,
+        None if sink::is_stdout(&arguments.out) => {
+            let reason =
+                "-: that is stdout, which has no name to tell what to write; say --format jsonl or --format csv";
+            return Err(Failure::usage(reason));
+        }
         None => format_of(&arguments.out).map_err(|failure| failure.with_hint("or say --format"))?,
     };
+    check_options(arguments, format)?;
+    check_place(&arguments.out)?;
     let db = VectorDb::open_read_only(&arguments.db)?;
-    let options = CsvOptions { null: &arguments.null, key: &arguments.key };
+    let mut options = CsvOptions::default();
+    options.null = arguments.null.as_deref().unwrap_or(options.null);
+    options.key = arguments.key.as_deref().unwrap_or(options.key);
     let summary = export(&db, &arguments.out, format, options, output)?;
     if output.is_json() && !sink::is_stdout(&arguments.out) {
         output.print(&summary.to_json())?;
@@ -49,13 +59,26 @@ pub(crate) fn format_of(out: &Path) -> Outcome<ExportFormat> {
     }
 }
 
-/// Refuses to write over the files of the database, or beside them.
-pub(crate) fn check_place(db: &VectorDb, out: &Path) -> Outcome<()> {
-    if !sink::is_stdout(out) && db.owns_path(out) {
-        let reason = format!("{} is inside of the database; export to another folder", out.display());
-        return Err(Failure::usage(reason));
+/// Refuses options that mean nothing in a format.
+fn check_options(arguments: &Export, format: ExportFormat) -> Outcome<()> {
+    let name = match format {
+        ExportFormat::Csv => return Ok(()),
+        ExportFormat::Jsonl => "jsonl",
+        ExportFormat::Db => "db",
+    };
+    let of_csv = [("--null", arguments.null.is_some()), ("--key", arguments.key.is_some())];
+    match of_csv.iter().find(|(_, is_given)| *is_given) {
+        Some((flag, _)) => Err(Failure::usage(format!("{flag} does not apply to {name}, only to csv; leave it out"))),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Refuses to write over the files of a database, or beside them.
+pub(crate) fn check_place(out: &Path) -> Outcome<()> {
+    let database = if sink::is_stdout(out) { None } else { enclosing_database(out) };
+    let Some(database) = database else { return Ok(()) };
+    let (out, database) = (out.display(), database.display());
+    Err(Failure::usage(format!("{out} is inside of the database {database}; choose a place outside of it")))
 }
 
 /// Writes all points to a file and says so.
@@ -66,7 +89,6 @@ pub(crate) fn export(
     csv: CsvOptions<'_>,
     output: &Output,
 ) -> Outcome<Report> {
-    check_place(db, out)?;
     let started = Instant::now();
     let (points, len) = match format {
         ExportFormat::Db => {

@@ -38,6 +38,7 @@ pub(crate) fn run(arguments: &Import, output: &Output) -> Outcome {
         ImportFormat::Parquet => return Err(unsupported(&arguments.source, "Parquet")),
         ImportFormat::Arrow => return Err(unsupported(&arguments.source, "Arrow")),
     };
+    check_options(arguments, format)?;
     let ending = if format == ImportFormat::Jsonl { "jsonl" } else { "csv" };
     let source = Source::open(&arguments.source, ending, output)?;
     let mut loader = BulkLoader::create(&arguments.db).map_err(refused)?;
@@ -89,13 +90,6 @@ fn import_csv(arguments: &Import, source: &Source, loader: &mut BulkLoader, outp
 }
 
 fn import_jsonl(arguments: &Import, source: &Source, loader: &mut BulkLoader, output: &Output) -> Outcome<Imported> {
-    let of_cells = [("--null", &arguments.null), ("--text", &arguments.text), ("--float", &arguments.float)];
-    if let Some((flag, _)) = of_cells.iter().find(|(_, given)| !given.is_empty()) {
-        return Err(Failure::usage(format!(
-            "{}: {flag} is about the cells of CSV; JSON lines say of each value what it is",
-            source.name()
-        )));
-    }
     let Loaded { rows, dimensions, renumbered } =
         jsonl_import::import(source, arguments.key.as_deref(), loader, output)?;
     let remarks = match (rows, renumbered) {
@@ -104,6 +98,17 @@ fn import_jsonl(arguments: &Import, source: &Source, loader: &mut BulkLoader, ou
         (_, lines) => format!("; coordinates are not kept: {} had another one", count_of(lines, "row")),
     };
     Ok(Imported { rows, dimensions, remarks, summary: Report::new().field("renumbered", renumbered) })
+}
+
+/// Refuses options that mean nothing in a format.
+fn check_options(arguments: &Import, format: ImportFormat) -> Outcome<()> {
+    let of_cells = [("--null", &arguments.null), ("--text", &arguments.text), ("--float", &arguments.float)];
+    match of_cells.iter().find(|(_, given)| !given.is_empty()) {
+        Some((flag, _)) if format == ImportFormat::Jsonl => Err(Failure::usage(format!(
+            "{flag} does not apply to jsonl, only to csv; JSON lines say of each value what it is"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn unsupported(source: &Path, what: &str) -> Failure {

@@ -38,6 +38,10 @@ fn report(node: &Inspection) -> Report {
         let problems: Vec<Value> = node.problems.iter().map(|problem| problem.to_string().into()).collect();
         report = report.field("problems", problems);
     }
+    if !node.repeats.is_empty() {
+        let repeats: Vec<Value> = node.repeats.iter().map(|problem| place(problem).into()).collect();
+        report = report.field("problems_told_above", repeats);
+    }
     if !node.children.is_empty() {
         let children: Vec<Value> = node.children.iter().map(|child| self::report(child).into()).collect();
         report = report.field("children", children);
@@ -74,6 +78,9 @@ fn append(node: &Inspection, first: &str, rest: &str, glyphs: &Glyphs, width: us
     for problem in &node.problems {
         lines.push(format!("{rest}{below}{} {}", glyphs.bad, printable(&reason(problem))));
     }
+    for problem in &node.repeats {
+        lines.push(format!("{rest}{below}{} {}, see above", glyphs.bad, printable(&place(problem))));
+    }
     for (index, child) in node.children.iter().enumerate() {
         let (branch, pass) =
             if index + 1 < node.children.len() { (glyphs.branch, glyphs.pass) } else { (glyphs.last, "   ") };
@@ -85,6 +92,14 @@ fn append(node: &Inspection, first: &str, rest: &str, glyphs: &Glyphs, width: us
 fn reason(problem: &Error) -> String {
     match problem {
         Error::Corrupt { offset, section, reason, .. } => format!("{section} at byte {offset}: {reason}"),
+        other => other.to_string(),
+    }
+}
+
+/// Where the problem is, for when what it is was said.
+fn place(problem: &Error) -> String {
+    match problem {
+        Error::Corrupt { offset, section, .. } => format!("{section} at byte {offset}"),
         other => other.to_string(),
     }
 }

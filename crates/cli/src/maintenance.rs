@@ -9,7 +9,7 @@ use crate::progress::Observer;
 use crate::report::Report;
 use indicatif::HumanBytes;
 use std::time::Instant;
-use vector_datalib::{CompactOptions, VectorDb};
+use vector_datalib::{CompactOptions, Stats, VectorDb};
 
 /// Says so if the log ends in something that is no commit.
 pub(crate) fn note_unclean(db: &VectorDb, output: &Output) {
@@ -49,15 +49,21 @@ pub(crate) fn checkpoint(arguments: &Database, output: &Output) -> Outcome {
     Ok(Exit::Done)
 }
 
+/// Whether closing up the slots has made a database larger: keys that took no room are stored now.
+fn is_no_longer_dense(before: &Stats, after: &Stats) -> bool {
+    let is_larger = after.file_size_bytes > before.file_size_bytes;
+    is_larger && before.axis_encoding == "dense" && after.axis_encoding != "dense"
+}
+
 /// Runs `compact`.
 pub(crate) fn compact(arguments: &Compact, output: &Output) -> Outcome {
     let started = Instant::now();
     // Before hours of work, not after.
     let format = arguments.export.as_deref().map(export::format_of).transpose()?;
-    let db = VectorDb::open(&arguments.db)?;
     if let Some(out) = &arguments.export {
-        export::check_place(&db, out)?;
+        export::check_place(out)?;
     }
+    let db = VectorDb::open(&arguments.db)?;
     note_unclean(&db, output);
     let before = db.stats()?;
     let mut observer = Observer::new(output);
@@ -73,12 +79,20 @@ pub(crate) fn compact(arguments: &Compact, output: &Output) -> Outcome {
         HumanBytes(before.file_size_bytes),
         HumanBytes(after.file_size_bytes)
     ));
+    if is_no_longer_dense(&before, &after) {
+        output.note(
+            "the database is larger than before: each key was the first one plus its coordinate, and took no room; \
+             now that coordinates have changed, keys are stored and indexed",
+        );
+    }
     let mut report = Report::new()
         .field("generation", after.generation)
         .field("points", after.vector_points)
         .field("slots", after.slots)
         .field("file_size_bytes_before", before.file_size_bytes)
         .field("file_size_bytes", after.file_size_bytes)
+        .field("axis_encoding_before", before.axis_encoding)
+        .field("axis_encoding", after.axis_encoding)
         .seconds(elapsed);
     if let (Some(out), Some(format)) = (&arguments.export, format) {
         report = report.field("export", export::export(&db, out, format, CsvOptions::default(), output)?);

@@ -52,6 +52,9 @@ fn stats_json(stats: &Stats) -> String {
         .field("wal_bytes", stats.wal_bytes)
         .field("patches", stats.patches)
         .field("patch_bytes", stats.patch_bytes)
+        .field("live_bytes", stats.live_bytes)
+        .field("garbage_bytes", stats.garbage_bytes)
+        .field("pinned_bytes", stats.pinned_bytes)
         .field("checkpoint_failure", stats.checkpoint_failure.clone())
         .field("axis_bytes", stats.axis_bytes)
         .field("axis_encoding", stats.axis_encoding)
@@ -68,6 +71,9 @@ pub(crate) fn stats_tables(stats: &Stats, glyphs: &Glyphs, width: usize) -> Stri
         ("slots", format!("{} ({} free)", count(stats.slots), count(stats.free_slots))),
         ("dimensions", count(stats.dimensions)),
         ("size", bytes(stats.file_size_bytes)),
+        ("live", format!("{} (about what a compaction writes)", bytes(stats.live_bytes))),
+        ("garbage", format!("{} (about what a compaction frees)", bytes(stats.garbage_bytes))),
+        ("pinned", format!("{} (of replaced files that this process reads)", bytes(stats.pinned_bytes))),
         ("keys", format!("{} ({})", bytes(stats.axis_bytes), stats.axis_encoding)),
         ("patches", format!("{} ({})", bytes(stats.patch_bytes), count_of(stats.patches, "file"))),
         ("log", bytes(stats.wal_bytes)),
@@ -129,6 +135,9 @@ mod tests {
         let db = VectorDb::open(&path).unwrap();
         let tables = stats_tables(&db.stats().unwrap(), &Glyphs::ASCII, 80);
         assert!(tables.contains(" (of a .db export)\n"), "{tables}");
+        for line in ["live ", "garbage     0 B (about what a compaction frees)", "pinned      0 B (of replaced files"] {
+            assert!(tables.contains(&format!("\n{line}")), "{line}: {tables}");
+        }
         assert!(tables.contains("  100,000  ") && !tables.contains('~'), "{tables}");
         db.upsert(5, attrs! { "n" => -1 }).unwrap();
         let tables = stats_tables(&db.stats().unwrap(), &Glyphs::ASCII, 80);
@@ -161,8 +170,8 @@ mod tests {
         assert!(stats.patches > 0 && tables.contains(&format!("({})", count_of(stats.patches, "file"))), "{tables}");
         assert!(!tables.contains("failed"), "{tables}");
         assert!(stats_json(&stats).contains(&format!(
-            "\"patches\":{},\"patch_bytes\":{},\"checkpoint_failure\":null",
-            stats.patches, stats.patch_bytes
+            "\"patches\":{},\"patch_bytes\":{},\"live_bytes\":{},\"garbage_bytes\":{},\"pinned_bytes\":0,\"checkpoint_failure\":null",
+            stats.patches, stats.patch_bytes, stats.live_bytes, stats.garbage_bytes
         )));
         stats.checkpoint_failure = Some("no space".to_owned());
         assert!(stats_tables(&stats, &Glyphs::ASCII, 80).contains("the last one failed: no space"));

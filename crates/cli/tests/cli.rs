@@ -182,6 +182,17 @@ fn a_wrong_command_line_is_one_sentence_and_code_2() {
         2,
         "unexpected argument '--nul' found; a similar argument exists: '--null'; try 'vdb import --help'",
     );
+    for (arguments, option) in [
+        (["find", "a", "b", "c", "--limit=x"], "--limit"),
+        (["inspect", "a", "--limit=-1", "--ascii", "--json"], "--limit"),
+        (["count", "a", "b", "--top=1.5", "--json"], "--top"),
+    ] {
+        let run = place.run(&arguments);
+        let expected = format!("for '{option} <N>': a whole number is expected, 0 or more; try 'vdb --help'\n");
+        assert!(run.code == 2 && run.stderr.contains(&expected), "{run:?}");
+    }
+    let run = place.run(&["find", "a", "b", "c", "--limit", "99999999999999999999"]);
+    assert!(run.stderr.contains(": the largest number is 18446744073709551615; try"), "{run:?}");
     let nothing = place.run(&[]);
     assert_eq!((nothing.code, nothing.stdout.as_str()), (2, ""));
     assert!(nothing.stderr.contains("Usage: vdb"));

@@ -27,7 +27,13 @@ use crate::storage::{LOCK_NAME, Storage};
 use column::Parts;
 use frame::Expected;
 use manifest::{NamedFile, named_files};
+use std::collections::HashSet;
 use std::sync::Arc;
+
+fn each_told_once(mut node: Inspection) -> Inspection {
+    node.tell_once(&mut HashSet::new());
+    node
+}
 
 /// How often a database that is being written to is looked at again before problems are believed.
 const LIVE_TRIES: u32 = 5;
@@ -94,9 +100,12 @@ impl<'s> Inspector<'s> {
         Self { storage, list_max }
     }
 
-    /// Adds one of many parts: the first ones, and those that are bad.
+    /// Adds one of many parts: the first ones, and those that are bad in another way than the one before.
     fn list(&self, node: &mut Inspection, index: usize, part: Inspection) {
-        if index < self.list_max || !part.is_sound() {
+        let told =
+            |part: &Inspection| part.all_problems().iter().map(|problem| problem.to_string()).collect::<Vec<_>>();
+        let is_new = || node.children.last().is_none_or(|last| told(last) != told(&part));
+        if index < self.list_max || (!part.is_sound() && is_new()) {
             node.children.push(part);
         }
     }
@@ -109,7 +118,7 @@ impl<'s> Inspector<'s> {
             let kinds = "manifest, axis, column, patch or log";
             return Err(Error::invalid_argument(format!("{} is no {kinds} of a database", path.display())));
         };
-        self.part(name, kind, None, None)
+        self.part(name, kind, None, None).map(each_told_once)
     }
 
     fn part(&self, name: &str, kind: Kind, expected: Option<&Expected>, known_end: Option<u64>) -> Result<Inspection> {
@@ -160,7 +169,7 @@ impl<'s> Inspector<'s> {
         let mut tries = 0;
         loop {
             let before = self.storage.read(MANIFEST_NAME)?;
-            let node = self.directory()?;
+            let node = each_told_once(self.directory()?);
             tries += 1;
             // A writer may have replaced the files meanwhile.
             if node.is_sound() || tries == LIVE_TRIES || self.storage.read(MANIFEST_NAME)? == before {
@@ -229,11 +238,21 @@ impl<'s> Inspector<'s> {
             let name = wal_name(number);
             let sealed = seal.filter(|seal| seal.number == number).map(|seal| seal.len);
             if !names.contains(&name) {
-                if sealed.is_some() {
-                    let mut shown = Inspection::new(name.as_str()).field("kind", Kind::Log.name());
+                let is_sealed = seal.is_some_and(|seal| seal.number >= number);
+                let has_later = names.iter().filter_map(|name| wal_number(name)).any(|later| later > number);
+                let mut shown = Inspection::new(name.as_str()).field("kind", Kind::Log.name());
+                if is_sealed {
                     shown.problem(self.missing(&name, "it is missing, and the manifest names it"));
-                    node.children.push(shown);
+                } else if has_later {
+                    shown.problem(self.missing(&name, "it is missing, and later logs are there"));
+                } else if number == manifest.wal_first {
+                    // A log is made with its first commit.
+                    shown =
+                        shown.field("state", "not there: no commit since the checkpoint, or it is lost");
+                } else {
+                    return Ok(());
                 }
+                node.children.push(shown);
                 return Ok(());
             }
             let next = self.storage.read_range(&wal_name(number + 1), 0, crate::format::wal::HEADER_LEN)?;

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::model::Value;
+use std::collections::HashSet;
 
 /// A file or a part of one: its fields, what is wrong with it, and its parts.
 ///
@@ -16,6 +17,8 @@ pub struct Inspection {
     pub fields: Vec<(&'static str, Value)>,
     /// What is wrong with it, its parts not included.
     pub problems: Vec<Error>,
+    /// What is wrong with it and is a problem of an earlier part already, such as the bad block that both lie in.
+    pub repeats: Vec<Error>,
     /// Its parts.
     pub children: Vec<Inspection>,
 }
@@ -39,6 +42,15 @@ impl Inspection {
         result.map_err(|error| self.problem(error)).ok()
     }
 
+    /// Keeps each problem where it comes first; elsewhere it is a repeat.
+    pub(super) fn tell_once(&mut self, told: &mut HashSet<String>) {
+        let (problems, repeats) =
+            std::mem::take(&mut self.problems).into_iter().partition(|problem| told.insert(problem.to_string()));
+        self.problems = problems;
+        self.repeats.extend::<Vec<Error>>(repeats);
+        self.children.iter_mut().for_each(|child| child.tell_once(told));
+    }
+
     /// The value of a field.
     #[must_use]
     pub fn get(&self, field: &str) -> Option<&Value> {
@@ -51,7 +63,7 @@ impl Inspection {
         self.children.iter().find(|child| child.name == name)
     }
 
-    /// Every problem of it and of its parts, in order. O(parts).
+    /// Every problem of it and of its parts, in order, each once. O(parts).
     #[must_use]
     pub fn all_problems(&self) -> Vec<&Error> {
         let below = self.children.iter().flat_map(Self::all_problems);
@@ -61,6 +73,6 @@ impl Inspection {
     /// Whether nothing is wrong with it or with any of its parts.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.problems.is_empty() && self.children.iter().all(Self::is_sound)
+        self.problems.is_empty() && self.repeats.is_empty() && self.children.iter().all(Self::is_sound)
     }
 }

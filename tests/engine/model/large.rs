@@ -70,7 +70,7 @@ fn value_as_key(random: &mut Random) -> Value {
 pub(crate) fn load(random: &mut Random, place: &Place, keys: Keys, count: usize) -> (VectorDb, Plain, Profile) {
     let path = place.path().expect("a bulk load is on disk");
     let dimensions = dimensions();
-    let budget = *random.pick(&[0, 1 << 20, 256 << 20]);
+    let budget = *random.pick(&[1, 1 << 20, 256 << 20]);
     let mut loader = BulkLoader::create(&path).unwrap().memory_budget(budget);
     let mut plain = Plain::default();
     let mut pool: Vec<PlainKey> = Vec::new();

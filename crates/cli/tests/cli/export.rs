@@ -2,7 +2,7 @@
 
 use crate::Place;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 #[test]
 fn csv_comes_back_as_it_was() {
@@ -54,6 +54,24 @@ fn csv_has_options_for_the_names_it_needs() {
             "vdb: 1 value written as \"NA\", like what is missing; choose another text for that with --null\n"
         ),
         "{run:?}"
+    );
+}
+
+#[test]
+fn options_of_csv_are_refused_where_they_mean_nothing() {
+    let place = Place::new();
+    let db = place.people();
+    for (out, format) in [("out.jsonl", "jsonl"), ("out.db", "db")] {
+        for (flag, value) in [("--null", "NA"), ("--null", ""), ("--key", "key")] {
+            let sentence = format!("{flag} does not apply to {format}, only to csv; leave it out");
+            place.fails(&["export", db, out, flag, value], 2, &sentence);
+        }
+    }
+    assert_eq!(place.names(), ["people.csv", "people.vdb"]);
+    place.fails(
+        &["export", db, "-"],
+        2,
+        "-: that is stdout, which has no name to tell what to write; say --format jsonl or --format csv",
     );
 }
 
@@ -145,6 +163,16 @@ fn an_export_over_the_files_of_the_database_is_refused_in_every_form() {
         let run = place.run(&["export", db, &manifest, "--format", format]);
         assert_eq!(run.code, 2, "{run:?}");
         assert!(run.stderr.contains("inside of the database"), "{run:?}");
+    }
+    symlink("people.vdb/MANIFEST", place.path("link.jsonl")).unwrap();
+    fs::create_dir(place.path("people.vdb/deep")).unwrap();
+    place.line(&["put", "other.vdb", "1", "{}", "--create"]);
+    for from in [db, "other.vdb"] {
+        let out = "people.vdb/deep/x.jsonl";
+        let sentence = format!("{out} is inside of the database people.vdb; choose a place outside of it");
+        place.fails(&["export", from, out], 2, &sentence);
+        let run = place.run(&["export", from, "link.jsonl"]);
+        assert!(run.code == 2 && run.stderr.starts_with("vdb: link.jsonl is inside of the database "), "{run:?}");
     }
     let run = place.run(&["compact", db, "--export", &format!("{db}/x.jsonl")]);
     assert_eq!(run.code, 2, "{run:?}");

@@ -82,7 +82,11 @@ fn count_prints_the_most_frequent_values_first() {
             r#"{"value":{"$bytes":"AA=="},"points":1}"#,
         ]
     );
-    assert_eq!(place.line(&["count", db, "v", "--top", "1"]), r#"{"value":1,"points":2}"#);
+    let run = place.run(&["count", db, "v", "--top", "1"]);
+    assert_eq!(run.stdout, "{\"value\":1,\"points\":2}\n");
+    let left_out = "4 more values with 4 points left out by --top";
+    assert_eq!(run.stderr, format!("vdb: 6 of 7 points with \"v\", 5 distinct values; {left_out}\n"));
+    assert!(!place.run(&["count", db, "v", "--top", "5"]).stderr.contains("left out"));
     // The same in every run.
     assert_eq!(place.line(&["count", db, "v"]), place.line(&["count", db, "v"]));
 }

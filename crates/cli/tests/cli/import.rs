@@ -1,6 +1,6 @@
 //! import: packings, types, missing cells, keys, refusals.
 
-use crate::Place;
+use crate::{Place, names_in};
 use std::io::{Cursor, Write as _};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -232,6 +232,57 @@ fn what_is_rejected_is_rejected_in_one_sentence_and_leaves_nothing() {
     place.fails(&["import", "no.csv", "s.vdb"], 5, "no.csv: No such file or directory");
     place.fails(&["import", ".", "s.vdb"], 5, ".: this is a directory, not a file of records");
     assert_eq!(place.names(), ["s.csv"]);
+}
+
+#[test]
+fn a_rejected_import_leaves_no_folders_and_none_goes_into_a_database() {
+    let place = Place::new();
+    let db = place.people();
+    place.write("bad.csv", "a,b\n1,2\n1\n");
+    let before = place.names();
+    for (source, target) in [("bad.csv", "x/y/z.vdb"), ("no.csv", "x/y/z.vdb"), (".", "x/z.vdb")] {
+        assert_eq!(place.run(&["import", source, target]).code, 5);
+        assert_eq!(place.names(), before, "{source}");
+    }
+    let inside = names_in(&place.path(db));
+    for target in ["people.vdb/inner", "people.vdb/deep/inner"] {
+        let sentence = format!("{target} is inside of the database people.vdb; choose a place outside of it");
+        place.fails(&["import", "people.csv", target], 2, &sentence);
+        place.fails(&["put", target, "1", "{}", "--create"], 2, &sentence);
+    }
+    assert_eq!(names_in(&place.path(db)), inside);
+    place.line(&["import", "people.csv", "x/y/z.vdb"]);
+    assert_eq!(place.line(&["get", "x/y/z.vdb", "0", "name"]), "\"Alice\"");
+}
+
+#[test]
+fn what_a_killed_import_leaves_is_removed_by_the_next_and_not_while_it_is_alive() {
+    let place = Place::new();
+    let rows: String = (0..400_000).map(|row| format!("{row},text of row {row}\n")).collect();
+    place.write("large.csv", format!("id,text\n{rows}"));
+    place.write("small.csv", "id\n1\n");
+    let mut child = place.command(&["import", "large.csv", "a.vdb"]).spawn().unwrap();
+    let loading = || place.names().into_iter().find(|name| name.starts_with(".a.vdb.") && name.ends_with(".loading"));
+    while loading().is_none() {
+        assert!(child.try_wait().unwrap().is_none(), "it was done before it was seen");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let signal = |name: &str| {
+        let status = std::process::Command::new("kill").args([name, &child.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    };
+    signal("-STOP");
+    let left = loading().unwrap();
+    place.line(&["import", "small.csv", "b.vdb"]);
+    place.line(&["import", "small.csv", "a.vdb"]);
+    assert_eq!(loading().as_ref(), Some(&left), "it is alive");
+    signal("-KILL");
+    child.wait().unwrap();
+    std::fs::remove_dir_all(place.path("a.vdb")).unwrap();
+    place.line(&["import", "small.csv", "b2.vdb"]);
+    assert_eq!(loading(), Some(left), "it is not that of another database");
+    place.line(&["import", "small.csv", "a.vdb"]);
+    assert_eq!(place.names(), ["a.vdb", "b.vdb", "b2.vdb", "large.csv", "small.csv"]);
 }
 
 #[test]

@@ -194,7 +194,7 @@ fn a_refusal_names_the_place_and_the_flag_that_helps_and_leaves_nothing() {
             point.to_owned(),
             &["--null", "NA"],
             2,
-            "s.jsonl: --null is about the cells of CSV; JSON lines say of each value what it is".to_owned(),
+            "--null does not apply to jsonl, only to csv; JSON lines say of each value what it is".to_owned(),
         ),
     ] {
         place.write("s.jsonl", content);

@@ -15,6 +15,9 @@ fn stats_have_the_names_of_the_library() {
     assert!(stats["file_size_bytes"].as_u64().unwrap() > 0);
     assert_eq!((&stats["patches"], &stats["patch_bytes"]), (&0.into(), &0.into()));
     assert_eq!(stats["checkpoint_failure"], serde_json::Value::Null);
+    let bytes = |name: &str| stats[name].as_u64().unwrap_or_else(|| panic!("{name}: {stats}"));
+    assert!(bytes("live_bytes") > bytes("garbage_bytes") && bytes("garbage_bytes") > 0, "a third was deleted: {stats}");
+    assert_eq!(stats["pinned_bytes"], 0);
     let names: Vec<_> =
         stats["dimension_details"].as_array().unwrap().iter().map(|dimension| dimension["name"].clone()).collect();
     assert_eq!(names, ["name", "age", "height"]);
@@ -59,6 +62,27 @@ fn compact_can_close_the_gaps() {
 }
 
 #[test]
+fn compact_says_when_and_why_it_has_made_a_database_larger() {
+    let place = Place::new();
+    let rows: String = (0..5000).map(|row| format!("{row},{}\n", row % 7)).collect();
+    place.write("rows.csv", format!("id,n\n{rows}"));
+    place.line(&["import", "rows.csv", "rows.vdb", "--key", "id", "-q"]);
+    place.line(&["delete", "rows.vdb", "2500", "-q"]);
+    let run = place.run(&["compact", "rows.vdb"]);
+    assert!(!run.stderr.contains("larger"), "{run:?}");
+    let run = place.run(&["compact", "rows.vdb", "--reassign-slots"]);
+    let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert!(report["file_size_bytes"].as_u64() > report["file_size_bytes_before"].as_u64(), "{report}");
+    assert_eq!(report["axis_encoding_before"], "dense");
+    assert_ne!(report["axis_encoding"], "dense");
+    let lines: Vec<&str> = run.stderr.lines().collect();
+    assert!(lines[0].starts_with("vdb: rows.vdb: compacted in ") && lines[0].contains(" -> "), "{run:?}");
+    assert!(lines[1].starts_with("vdb: the database is larger than before: each key was the first"), "{run:?}");
+    let help = place.line(&["compact", "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(help.contains("This can make a database larger"), "{help}");
+}
+
+#[test]
 fn a_sound_database_is_called_sound() {
     let place = Place::new();
     let db = place.people();
@@ -95,11 +119,7 @@ fn what_keeps_a_database_from_being_opened_is_a_finding() {
     }
     // What is no damage: no database.
     fs::create_dir(place.path("empty.vdb")).unwrap();
-    place.fails(
-        &["verify", "empty.vdb"],
-        5,
-        &format!("there is no database at {}", place.path("empty.vdb").canonicalize().unwrap().display()),
-    );
+    place.fails(&["verify", "empty.vdb"], 5, "there is no database at empty.vdb");
 }
 
 #[test]
