@@ -38,6 +38,8 @@ pub(super) struct Delta<'a> {
     ranges: Vec<Range<u32>>,
     /// Who is at each slot that may change, ascending: worked out once for all columns where there is one range only.
     occupants: Option<Vec<SlotOccupants>>,
+    /// The slots whose occupant in the files is not there any more, ascending.
+    left: Vec<u32>,
 }
 
 /// All segments.
@@ -77,6 +79,10 @@ impl<'d, T> Cursor<'d, T> {
     }
 }
 
+fn slot_cursor(slots: &[u32]) -> Cursor<'_, u32> {
+    Cursor { rest: slots, slot_of: |&slot| slot }
+}
+
 fn cursor(occupants: &[SlotOccupants]) -> Cursor<'_, SlotOccupants> {
     Cursor { rest: occupants, slot_of: |occupants| occupants.slot }
 }
@@ -87,7 +93,8 @@ impl<'a> Delta<'a> {
     pub(super) fn new(view: &'a View, merged: usize, memory: usize) -> Result<Self> {
         let patches = view.generation.patches();
         let merged = patches.get(..merged).unwrap_or(patches);
-        let mut delta = Self { view, changes: view.changes(), merged, ranges: ALL.to_vec(), occupants: None };
+        let mut delta =
+            Self { view, changes: view.changes(), merged, ranges: ALL.to_vec(), occupants: None, left: Vec::new() };
         let touched_max = memory as u64 / SLOT_MEMORY;
         if delta.touched_count()? > touched_max {
             delta.ranges = delta.ranges(touched_max)?;
@@ -101,6 +108,7 @@ impl<'a> Delta<'a> {
             ascending(&mut slots);
             delta.occupants = Some(delta.occupants_of(&slots)?);
         }
+        delta.left = delta.left()?;
         Ok(delta)
     }
 
@@ -135,6 +143,14 @@ impl<'a> Delta<'a> {
         let changed = self.changes.cells.values().map(last).fold(last(&self.changes.slots), u32::max);
         let merged = self.merged.iter().map(|patch| patch.file().header().slot_count).max().unwrap_or(0);
         changed.max(u32::try_from(merged).unwrap_or(u32::MAX))
+    }
+
+    fn left(&self) -> Result<Vec<u32>> {
+        let slots = &self.changes.slots;
+        let occupants = self.occupants_at(slots)?;
+        let mut occupants = cursor(&occupants);
+        let has_left = |slot: &&u32| occupants.seek(**slot).is_some_and(|occupants| occupants.before.is_some());
+        Ok(slots.iter().filter(has_left).copied().collect())
     }
 
     /// Cuts the segments into ranges of at most so many touched slots, where those of one segment are no more.
@@ -318,15 +334,17 @@ impl<'a> Delta<'a> {
     /// How the overlay changes the counts of a dimension that no merged patch has.
     fn overlay_counts(&self, id: DimensionId, cells: &DeltaCells<'a>, by_value: bool) -> Result<CountChanges<'a>> {
         let column = self.view.generation.column(id).filter(|column| !column.is_empty());
+        let left = if column.is_some() { &*self.left } else { &[] };
         let mut changes = CountChanges::default();
-        let of: Vec<u32> = self.changes.of(id, column.is_some()).collect();
-        // First those whose occupant changed, then the others: each part ascends.
-        let (changed_slots, others) = of.split_at(if column.is_some() { self.changes.slots.len() } else { 0 });
-        for slots in [changed_slots, others] {
+        // First those whose occupant has left, then the others: each part ascends.
+        for (slots, skipped) in [(left, &[][..]), (&*cells.slots, left)] {
             let occupants = self.occupants_at(slots)?;
             let mut occupants = cursor(&occupants);
-            let mut values = Cursor { rest: &cells.slots, slot_of: |&slot| slot };
+            let (mut values, mut skipped) = (slot_cursor(&cells.slots), slot_cursor(skipped));
             for &slot in slots {
+                if skipped.seek(slot).is_some() {
+                    continue;
+                }
                 let before = occupants.seek(slot).and_then(|occupants| occupants.before);
                 let at = values.seek(slot).map(|_| cells.slots.len() - values.rest.len());
                 let new = at.and_then(|at| cells.values.get(at).copied().flatten());
