@@ -293,7 +293,7 @@ impl<'a> Delta<'a> {
 
     /// Whether these tiers may change a dimension: its cells, or its counts by what became of points.
     pub(super) fn concerns(&self, id: DimensionId) -> bool {
-        !self.changes.slots.is_empty() || self.changes.touches(id) || self.is_merged(id)
+        !self.left.is_empty() || self.changes.touches(id) || self.is_merged(id)
     }
 
     /// Whether a merged patch has the dimension.
