@@ -247,8 +247,7 @@ impl<'s> Inspector<'s> {
                     shown.problem(self.missing(&name, "it is missing, and later logs are there"));
                 } else if number == manifest.wal_first {
                     // A log is made with its first commit.
-                    shown =
-                        shown.field("state", "not there: no commit since the checkpoint, or it is lost");
+                    shown = shown.field("state", "not there: no commit since the checkpoint, or it is lost");
                 } else {
                     return Ok(());
                 }
