@@ -107,8 +107,8 @@ impl BulkLoader {
     ///
     /// # Errors
     /// - [`Error::InvalidArgument`]: the key or a value is longer than [`VALUE_LEN_MAX`](crate::VALUE_LEN_MAX) or nests deeper than
-    ///   [`NESTING_MAX`](crate::NESTING_MAX), or a name is longer than [`NAME_LEN_MAX`](crate::NAME_LEN_MAX). The reason says which record it is, counted from 0 as [`len`](Self::len) does. The record
-    ///   was not added, and loading can go on.
+    ///   [`NESTING_MAX`](crate::NESTING_MAX), or a name is longer than [`NAME_LEN_MAX`](crate::NAME_LEN_MAX). The reason says
+    ///   which record it is, counted from 0 as [`len`](Self::len) does. The record was not added, and loading can go on.
     /// - [`Error::TooManyPoints`]: there are as many records as there can be slots.
     /// - [`Error::NoSpace`], [`Error::Io`]: the system refused. The load cannot go on.
     pub fn push<'k, 'v, N: AsRef<str>, V: Into<AnyValue<'v>>>(

@@ -80,7 +80,8 @@ pub enum Error {
         source: io::Error,
     },
     /// An argument that cannot be: a key of a type that keys cannot have, a value that is too large, a position past the end, an option
-    /// that makes no sense, a path that leads to something other than a database. Of a batch, the reason names the record that is at fault, counted from 0.
+    /// that makes no sense, a path that leads to something other than a database. Of a batch, the reason names the record that is
+    /// at fault, counted from 0.
     #[non_exhaustive]
     InvalidArgument {
         /// What is wrong with it.

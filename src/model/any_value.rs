@@ -29,12 +29,14 @@ pub(crate) enum StoredValue<'a> {
 
 impl<'a> AnyValue<'a> {
     /// The value as it is stored.
+    #[inline]
     pub(crate) fn stored(self) -> Result<StoredValue<'a>, ValueTooLarge> {
         self.0
     }
 }
 
 impl StoredValue<'_> {
+    #[inline]
     pub(crate) fn as_ref(&self) -> ValueRef<'_> {
         match self {
             Self::Lent(value) => *value,

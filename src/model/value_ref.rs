@@ -87,6 +87,7 @@ impl std::error::Error for ValueTooLarge {}
 
 impl<'a> ValueRef<'a> {
     /// The same value in its one form: an ext value that is a timestamp becomes one.
+    #[inline]
     pub(crate) fn canonical(self) -> Self {
         match self {
             Self::Ext(ext) => nested::timestamp_of(ext.code, ext.data).map_or(self, Self::Timestamp),

@@ -412,7 +412,8 @@ pub(crate) struct Compact {
     /// Close the gaps that deleted points left: coordinates change
     ///
     /// This can make a database larger: consecutive integers as keys take no room as long as each is the first one plus its
-    /// coordinate. Where some of them were deleted, that ends, and all keys are stored and indexed. The sizes before and after are reported.
+    /// coordinate. Where some of them were deleted, that ends, and all keys are stored and indexed. The sizes before and
+    /// after are reported.
     #[arg(long)]
     pub(crate) reassign_slots: bool,
 }

@@ -268,7 +268,7 @@ fn what_a_killed_import_leaves_is_removed_by_the_next_and_not_while_it_is_alive(
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
     let signal = |name: &str| {
-        let status = std::process::Command::new("kill").args([name, &child.id().to_string()]).status();
+        let status = std::process::Command::new("sh").args(["-c", &format!("kill {name} {}", child.id())]).status();
         assert!(status.unwrap().success());
     };
     signal("-STOP");
