@@ -2,11 +2,13 @@
 
 use super::batch::{Outcome, Step};
 use super::database::Database;
-use crate::error::Result;
+use super::writer::Logged;
+use crate::error::{Error, Result};
 use std::ops::{ControlFlow, Deref};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// When checkpoints start by themselves, and where they run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,6 +20,9 @@ pub(crate) struct AutoCheckpoint {
 
 /// Commits wait for a checkpoint once the log has so many times the length at which that started.
 const WAIT_FACTOR: u64 = 2;
+
+/// While checkpoints fail, commits are refused once there is so many times the log that starts one.
+const REFUSE_FACTOR: u64 = 4;
 
 /// A database, and the thread that checkpoints it while there is something to do.
 #[derive(Debug)]
@@ -31,8 +36,25 @@ pub(crate) struct Handle {
 struct Shared {
     /// The worker is to stop.
     closing: AtomicBool,
-    /// Why the last checkpoint that started by itself failed.
-    failure: Mutex<Option<String>>,
+    /// How the last checkpoint that started by itself failed, if it did.
+    failure: Mutex<Option<Failure>>,
+    /// Held by the commit that tries a checkpoint again, while others wait for what comes of it.
+    retry: Mutex<()>,
+}
+
+/// A checkpoint that failed.
+#[derive(Debug)]
+struct Failure {
+    error: Error,
+    ended: Instant,
+    took: Duration,
+}
+
+impl Failure {
+    /// Whether another one need not be tried yet: so that no more than half of the time is spent on what fails.
+    fn is_recent(&self) -> bool {
+        self.ended.elapsed() < self.took
+    }
 }
 
 impl Deref for Handle {
@@ -50,9 +72,22 @@ impl Handle {
 
     /// Commits a batch, and starts a checkpoint when the log has grown.
     pub(crate) fn commit(&self, steps: Vec<Step>) -> Result<Vec<Outcome>> {
-        let outcomes = self.database.commit(steps)?;
+        let logged = self.log(steps)?;
+        let outcomes = self.database.finish(logged)?;
         self.checkpoint_if_due();
         Ok(outcomes)
+    }
+
+    /// The first half of a commit; refused while checkpoints fail and much is logged that is not written down.
+    pub(crate) fn log(&self, steps: Vec<Step>) -> Result<Logged> {
+        self.check_backlog()?;
+        self.database.log(steps)
+    }
+
+    fn check_backlog(&self) -> Result<()> {
+        let Some(limit) = self.database.options.auto_checkpoint.log_len else { return Ok(()) };
+        let is_long = self.database.backlog.len() >= limit.saturating_mul(REFUSE_FACTOR);
+        if !is_long || self.database.maintenance.is_mine() { Ok(()) } else { self.shared.try_again(&self.database) }
     }
 
     /// Starts a checkpoint when the log has grown.
@@ -60,12 +95,14 @@ impl Handle {
         let AutoCheckpoint { log_len: Some(limit), in_background } = self.database.options.auto_checkpoint else {
             return;
         };
-        if self.database.log_len() >= limit {
-            if in_background {
-                self.start(limit);
-            } else {
-                self.shared.checkpoint(&self.database);
-            }
+        // Nor in the progress callback of one.
+        if self.database.log_len() < limit || self.database.maintenance.is_mine() {
+            return;
+        }
+        if in_background {
+            self.start(limit);
+        } else {
+            self.shared.checkpoint(&self.database);
         }
     }
 
@@ -75,13 +112,13 @@ impl Handle {
         if worker.as_ref().is_some_and(|worker| !worker.is_finished()) {
             drop(worker);
             if self.database.log_len() >= limit.saturating_mul(WAIT_FACTOR) {
-                self.database.wait_for_maintenance();
+                // Only to wait for it.
+                drop(self.database.maintenance.enter());
             }
             return;
         }
         if worker.take().is_some_and(|worker| worker.join().is_err()) {
-            self.shared.set_failure(Some("it panicked".to_owned()));
-            self.database.restart_log_len();
+            self.shared.panicked(&self.database);
             return;
         }
         let (database, shared) = (Arc::clone(&self.database), Arc::clone(&self.shared));
@@ -97,7 +134,7 @@ impl Handle {
 
     /// Why the last checkpoint that started by itself failed, if it did.
     pub(crate) fn checkpoint_failure(&self) -> Option<String> {
-        self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.failure().as_ref().map(|failure| failure.error.to_string())
     }
 
     /// Stops the worker and closes the database.
@@ -109,7 +146,7 @@ impl Handle {
     fn stop(&self) {
         self.shared.closing.store(true, Ordering::Relaxed);
         // A forked child has none of its parent's threads, and may have locks that these held.
-        if !self.database.is_of_this_process() {
+        if !self.database.maintenance.is_of_this_process() {
             return;
         }
         let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -128,22 +165,49 @@ impl Drop for Handle {
 }
 
 impl Shared {
+    fn failure(&self) -> MutexGuard<'_, Option<Failure>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A failure here is no failure of a commit: it is kept for `stats`, and the next commits try again.
     fn checkpoint(&self, database: &Database) {
-        let result = database.checkpoint(&mut |_| {
-            if self.closing.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        let mut start = Instant::now();
+        let result = database.maintenance.enter().and_then(|entered| {
+            // What it waited for is not its own time.
+            start = Instant::now();
+            database.checkpoint_entered(&entered, &mut |_| {
+                let is_closing = self.closing.load(Ordering::Relaxed);
+                if is_closing { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })
         });
         if self.closing.load(Ordering::Relaxed) {
             return;
         }
         // One that succeeded counts from where it started; one that failed is tried again once as much more is logged.
-        if result.is_err() {
-            database.restart_log_len();
-        }
-        self.set_failure(result.err().map(|error| error.to_string()));
+        *self.failure() = result.err().map(|error| {
+            database.backlog.tried();
+            Failure { error, ended: Instant::now(), took: start.elapsed() }
+        });
     }
 
-    fn set_failure(&self, failure: Option<String>) {
-        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+    /// The worker did not return.
+    fn panicked(&self, database: &Database) {
+        database.backlog.tried();
+        let path = database.storage().path().to_owned();
+        let source = std::io::Error::other("it panicked");
+        let error = Error::Io { path, operation: "make a checkpoint of", source };
+        *self.failure() = Some(Failure { error, ended: Instant::now(), took: Duration::ZERO });
+    }
+
+    /// If the last checkpoint failed, tries another one, at once or when the time has come, and returns why that fails.
+    fn try_again(&self, database: &Database) -> Result<()> {
+        let _retry = self.retry.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*self.failure() {
+            None => return Ok(()),
+            Some(failure) if failure.is_recent() => return Err(failure.error.again()),
+            Some(_) => {}
+        }
+        self.checkpoint(database);
+        self.failure().as_ref().map_or(Ok(()), |failure| Err(failure.error.again()))
     }
 }
