@@ -2,6 +2,7 @@
 
 use super::setting::alone;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 use vector_datalib::{Durability, Options, Result, VectorDb, attrs};
@@ -18,6 +19,11 @@ unsafe extern "C" {
 const WNOHANG: i32 = 1;
 const SIGKILL: i32 = 9;
 
+/// The status of a child that panicked.
+const PANICKED: u8 = 101;
+/// Of one that found all as it should be; not that of a process whose last thread just ends.
+const DONE: u8 = 42;
+
 /// Runs `work` in a forked child; returns its status, or `None` when it did not end in time and was killed.
 fn in_child(work: impl FnOnce() -> u8) -> Option<i32> {
     // SAFETY: the child runs this thread alone, in memory of its own, and ends in `_exit`, so that nothing of the test program runs twice.
@@ -26,7 +32,7 @@ fn in_child(work: impl FnOnce() -> u8) -> Option<i32> {
     let child = unsafe { fork() };
     assert!(child >= 0, "the system refused");
     if child == 0 {
-        let status = work();
+        let status = catch_unwind(AssertUnwindSafe(work)).unwrap_or(PANICKED);
         // SAFETY: ends the process.
         unsafe { _exit(status.into()) }
     }
@@ -75,7 +81,6 @@ fn a_forked_child_closes_and_is_refused_at_once_while_its_parent_makes_a_checkpo
         db.upsert(n, attrs! { "n" => n }).unwrap();
     }
 
-    let refused = |result: Result<()>| u8::from(!result.is_err_and(|error| error.is_closed()));
     let calls: [(&str, Call); 3] = [
         ("close", VectorDb::close),
         ("save", |db| db.save()),
@@ -84,11 +89,17 @@ fn a_forked_child_closes_and_is_refused_at_once_while_its_parent_makes_a_checkpo
     for (what, call) in calls {
         let clone = db.clone();
         let status = in_child(|| {
-            let status = refused(call(clone));
             // What the child reads is of when it was forked.
-            status | u8::from(!matches!(db.lookup(99, "n"), Ok(Some(_)))) << 1
+            match (call(clone), db.lookup(99, "n")) {
+                (Err(error), Ok(Some(_))) if error.is_closed() => DONE,
+                (Err(_), Ok(Some(_))) => 1,
+                (Ok(()), Ok(Some(_))) => 2,
+                _ => 3,
+            }
         });
-        assert_eq!(status, Some(0), "{what}: None for waiting for ever, 1 for not refused, 2 for a read that failed");
+        let meaning =
+            "waited for ever (None), panicked (101), another error (1), not refused (2), a read that failed (3)";
+        assert_eq!(status, Some(DONE.into()), "{what}: {meaning}");
     }
 
     drop(go_on);
