@@ -374,7 +374,8 @@ impl VectorDb {
         self.save_with(&mut progress::ignore)
     }
 
-    /// [`save`](Self::save), telling how far it is.
+    /// [`save`](Self::save), telling how far it is. `progress` may read and write; in it another `save` or `compact`, which would wait for
+    /// this one, is an [`Error::InvalidArgument`].
     ///
     /// # Errors
     /// Those of [`save`](Self::save), and [`Error::Cancelled`] when `progress` asks to stop.
@@ -393,7 +394,8 @@ impl VectorDb {
         self.compact_with(options, &mut progress::ignore)
     }
 
-    /// [`compact`](Self::compact), telling how far it is.
+    /// [`compact`](Self::compact), telling how far it is. What `progress` may do is as with [`save_with`](Self::save_with), but that writes
+    /// are an [`Error::InvalidArgument`], too, where slots are reassigned.
     ///
     /// # Errors
     /// Those of [`compact`](Self::compact), and [`Error::Cancelled`] when `progress` asks to stop.

@@ -136,6 +136,28 @@ impl Error {
         Self::InvalidArgument { reason: reason.into() }
     }
 
+    /// The same once more, for another caller that it concerns.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Corrupt { path, offset, section, reason } => {
+                Self::Corrupt { path: path.clone(), offset: *offset, section, reason: reason.clone() }
+            }
+            Self::Unsupported { path, reason } => Self::Unsupported { path: path.clone(), reason: reason.clone() },
+            Self::NoSpace { path } => Self::NoSpace { path: path.clone() },
+            Self::Poisoned { reason } => Self::Poisoned { reason: reason.clone() },
+            Self::Io { path, operation, source } => {
+                let source = match source.raw_os_error() {
+                    Some(code) => io::Error::from_raw_os_error(code),
+                    None => io::Error::new(source.kind(), source.to_string()),
+                };
+                Self::Io { path: path.clone(), operation, source }
+            }
+            Self::Closed => Self::Closed,
+            Self::ReadOnly => Self::ReadOnly,
+            other => Self::invalid_argument(other.to_string()),
+        }
+    }
+
     /// The same, saying which record of a batch is at fault, if one is.
     pub(crate) fn in_record(self, index: u64) -> Self {
         match self {

@@ -73,6 +73,12 @@ impl Options {
     /// [`save`](VectorDb::save) and [`compact`](VectorDb::compact) make them. The default is 32 MiB. A longer log makes checkpoints
     /// rarer, opening after a crash slower, and takes more memory: some three times its length. Any number but 0 is valid; a small one
     /// makes a checkpoint after each commit.
+    ///
+    /// While such checkpoints fail (the disk is full, say), commits go on until four times this length of log waits to be written
+    /// down. From there on each one tries a checkpoint first, and is refused with that one's error where it fails: with
+    /// [`Error::NoSpace`] on a full disk. Nothing of a refused commit is kept, reads go on, and commits are taken again once a
+    /// checkpoint succeeds, be it by [`save`](VectorDb::save). At most half of the time goes to trying: in between, commits are
+    /// refused at once. Without a limit nothing is refused, and the log grows for as long as nothing is saved.
     #[must_use]
     pub const fn auto_checkpoint(mut self, log_len: Option<u64>) -> Self {
         self.auto_checkpoint.log_len = log_len;
@@ -80,8 +86,9 @@ impl Options {
     }
 
     /// Whether checkpoints that start by themselves, and merges of patches, run on threads of their own (the default), or in the call
-    /// that makes them due, a commit or [`save`](VectorDb::save), which then takes as long. On a thread of its own one that fails is told by
-    /// [`Stats::checkpoint_failure`](crate::Stats::checkpoint_failure); commits wait for it only when they fill the log twice
+    /// that makes them due, a commit or [`save`](VectorDb::save), which then takes as long. One that fails is told by
+    /// [`Stats::checkpoint_failure`](crate::Stats::checkpoint_failure), and in time by commits: see
+    /// [`auto_checkpoint`](Self::auto_checkpoint). Commits wait for one on a thread of its own only when they fill the log twice
     /// over meanwhile.
     #[must_use]
     pub const fn background(mut self, in_background: bool) -> Self {
@@ -110,9 +117,10 @@ impl Options {
     }
 
     /// The memory that compaction, a checkpoint and a merge of patches may take to build files, in bytes, each; a merge may run beside a
-    /// checkpoint. What does not fit is put aside in temporary files without a name in the database's directory, of up to a few times
-    /// the size of the largest file. The default is 256 MiB. Axis and column files do not depend on it; patches may hold a text more
-    /// than once where it is small. Beside it there are some 8 MB of buffers, a bit for each slot up to
+    /// checkpoint. What does not fit is put aside in temporary files without a name (or one that they lose at once, where the file
+    /// system needs it) in the database's directory, of up to a few times the size of the largest file. The default is 256 MiB. Axis
+    /// and column files do not depend on it; patches may hold a text more than once where it is small. Beside it there are some 8 MB
+    /// of buffers, a bit for each slot up to
     /// the last one that is free or changed, 4 bytes for each slot where slots move, and whatever the largest single value takes; mapped
     /// files are the page cache's. Any number but 0 is valid; less than a few megabytes saves nothing and costs time.
     #[must_use]

@@ -2,6 +2,7 @@
 //!
 //! All of it is safe code: items are written once into `OnceLock`s, and become reachable through atomics afterwards.
 
+use super::mix::Mix;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
@@ -75,6 +76,7 @@ pub(super) struct Heads {
     current: AtomicUsize,
     /// Entries of the current table.
     count: AtomicUsize,
+    mix: Mix,
 }
 
 #[derive(Debug)]
@@ -86,8 +88,6 @@ struct Head {
 
 const TABLE_COUNT: usize = 34;
 const FIRST_TABLE_SHIFT: usize = 5;
-/// Spreads keys over a table: 2^64 divided by the golden ratio.
-const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 
 impl Heads {
     pub(super) fn new() -> Self {
@@ -95,6 +95,7 @@ impl Heads {
             tables: [const { OnceLock::new() }; TABLE_COUNT],
             current: AtomicUsize::new(0),
             count: AtomicUsize::new(0),
+            mix: Mix::new(),
         }
     }
 
@@ -109,9 +110,9 @@ impl Heads {
 
     /// The place of a key, or the empty place where it belongs. `key` is the key plus one.
     #[inline]
-    fn find(table: &[Head], key: u64) -> Option<&Head> {
+    fn find<'t>(&self, table: &'t [Head], key: u64) -> Option<&'t Head> {
         let mask = table.len().wrapping_sub(1);
-        let mut at = (key.wrapping_mul(SPREAD) >> 32) as usize & mask;
+        let mut at = (self.mix.of(key) >> 16) as usize & mask;
         for _ in 0..table.len() {
             let head = table.get(at)?;
             let found = head.key.load(Ordering::Acquire);
@@ -133,7 +134,7 @@ impl Heads {
     pub(super) fn get(&self, key: u64) -> Option<u32> {
         let table = self.tables.get(self.current.load(Ordering::Acquire))?.get()?;
         let key = key.wrapping_add(1);
-        let head = Self::find(table, key)?;
+        let head = self.find(table, key)?;
         if head.key.load(Ordering::Acquire) != key {
             return None;
         }
@@ -145,7 +146,7 @@ impl Heads {
         let number = self.current.load(Ordering::Relaxed);
         let table = self.table(number);
         let key = key.wrapping_add(1);
-        let Some(head) = Self::find(table, key) else { return };
+        let Some(head) = self.find(table, key) else { return };
         if head.key.load(Ordering::Relaxed) == key {
             head.item.store(item, Ordering::Release);
             return;
@@ -164,7 +165,7 @@ impl Heads {
         for head in table {
             let key = head.key.load(Ordering::Relaxed);
             if key != 0
-                && let Some(place) = Self::find(next, key)
+                && let Some(place) = self.find(next, key)
             {
                 place.item.store(head.item.load(Ordering::Relaxed), Ordering::Release);
                 place.key.store(key, Ordering::Release);
@@ -234,5 +235,21 @@ mod tests {
         readers.into_iter().for_each(|reader| reader.join().unwrap());
         assert_eq!(heads.get(50_000), None);
         assert_eq!(heads.keys().count(), 50_000);
+    }
+
+    /// Slots are chosen by whoever chooses which points to change. With a fixed factor, those whose product with it is small shared one
+    /// end of every table, and each change walked past all others.
+    #[test]
+    fn keys_that_were_close_under_a_fixed_factor_are_found_in_a_few_steps() {
+        const FIXED: u64 = 0x9E37_79B9_7F4A_7C15;
+        let close = |key: &u64| ((key + 1).wrapping_mul(FIXED) >> 32) & 0xFFFF < 0x400;
+        let keys: Vec<u64> = (0..).filter(close).take(10_000).collect();
+        let heads = Heads::new();
+        keys.iter().for_each(|&key| heads.set(key, 1));
+        let table = heads.table(heads.current.load(Ordering::Relaxed));
+        let used = |head: &Head| head.key.load(Ordering::Relaxed) != 0;
+        let longest =
+            table.chunk_by(|a, b| used(a) == used(b)).filter(|run| run.iter().all(used)).map(<[_]>::len).max();
+        assert!(longest < Some(400), "{longest:?} places in a row are taken");
     }
 }

@@ -3,12 +3,14 @@
 
 use super::batch::{Outcome, Step};
 use super::database::Database;
-use crate::error::Result;
+use super::writer::Logged;
+use crate::error::{Error, Result};
 use crate::progress::{Progress, ProgressFn};
 use std::ops::{ControlFlow, Deref};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// When checkpoints start by themselves, and where they run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +22,9 @@ pub(crate) struct AutoCheckpoint {
 
 /// Commits wait for a checkpoint once the log has so many times the length at which that started.
 const WAIT_FACTOR: u64 = 2;
+
+/// While checkpoints fail, commits are refused once there is so many times the log that starts one.
+const REFUSE_FACTOR: u64 = 4;
 
 /// A database, and the threads that checkpoint it and merge its patches while there is something to do.
 #[derive(Debug)]
@@ -34,8 +39,27 @@ struct Shared {
     merges: Worker,
     /// The workers are to stop.
     closing: AtomicBool,
-    /// Why the last checkpoint or merge that started by itself failed.
-    failure: Mutex<Option<String>>,
+    /// How the last checkpoint that started by itself failed, if it did.
+    failure: Mutex<Option<Failure>>,
+    /// Why the last merge that started by itself failed, if it did.
+    merge_failure: Mutex<Option<String>>,
+    /// Held by the commit that tries a checkpoint again, while others wait for what comes of it.
+    retry: Mutex<()>,
+}
+
+/// A checkpoint that failed.
+#[derive(Debug)]
+struct Failure {
+    error: Error,
+    ended: Instant,
+    took: Duration,
+}
+
+impl Failure {
+    /// Whether another one need not be tried yet: so that no more than half of the time is spent on what fails.
+    fn is_recent(&self) -> bool {
+        self.ended.elapsed() < self.took
+    }
 }
 
 /// A thread that runs while there is something to do.
@@ -95,9 +119,22 @@ impl Handle {
 
     /// Commits a batch, and starts a checkpoint when the log has grown.
     pub(crate) fn commit(&self, steps: Vec<Step>) -> Result<Vec<Outcome>> {
-        let outcomes = self.database.commit(steps)?;
+        let logged = self.log(steps)?;
+        let outcomes = self.database.finish(logged)?;
         self.checkpoint_if_due();
         Ok(outcomes)
+    }
+
+    /// The first half of a commit; refused while checkpoints fail and much is logged that is not written down.
+    pub(crate) fn log(&self, steps: Vec<Step>) -> Result<Logged> {
+        self.check_backlog()?;
+        self.database.log(steps)
+    }
+
+    fn check_backlog(&self) -> Result<()> {
+        let Some(limit) = self.database.options.auto_checkpoint.log_len else { return Ok(()) };
+        let is_long = self.database.backlog.len() >= limit.saturating_mul(REFUSE_FACTOR);
+        if !is_long || self.database.is_in_callback() { Ok(()) } else { self.shared.try_again(&self.database) }
     }
 
     /// Starts a checkpoint when the log has grown.
@@ -105,12 +142,14 @@ impl Handle {
         let AutoCheckpoint { log_len: Some(limit), in_background } = self.database.options.auto_checkpoint else {
             return;
         };
-        if self.database.log_len() >= limit {
-            if in_background {
-                self.start(limit);
-            } else {
-                self.shared.checkpoint(&self.database);
-            }
+        // Nor in the progress callback of one.
+        if self.database.log_len() < limit || self.database.is_in_callback() {
+            return;
+        }
+        if in_background {
+            self.start(limit);
+        } else {
+            self.shared.checkpoint(&self.database);
         }
     }
 
@@ -123,10 +162,7 @@ impl Handle {
                 self.database.wait_for_maintenance();
             }
             Started::Busy => {}
-            Started::Panicked => {
-                self.shared.set_failure(Some("it panicked".to_owned()));
-                self.database.restart_log_len();
-            }
+            Started::Panicked => self.shared.panicked(&self.database),
             Started::No => self.shared.checkpoint(&self.database),
         }
     }
@@ -134,7 +170,7 @@ impl Handle {
     /// Writes down what was committed since the last checkpoint, and merges patches, or starts to, if there are too many.
     pub(crate) fn checkpoint(&self, progress: &mut ProgressFn<'_>) -> Result<()> {
         self.database.checkpoint(progress)?;
-        if !self.database.merge_is_due() {
+        if !self.database.merge_is_due() || self.database.is_in_callback() {
             return Ok(());
         }
         if self.database.options.auto_checkpoint.in_background {
@@ -146,7 +182,8 @@ impl Handle {
 
     /// Why the last checkpoint or merge that started by itself failed, if it did.
     pub(crate) fn checkpoint_failure(&self) -> Option<String> {
-        self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let failure = self.shared.failure().as_ref().map(|failure| failure.error.to_string());
+        failure.or_else(|| self.shared.merge_failure().clone())
     }
 
     /// Stops the workers and closes the database.
@@ -158,7 +195,7 @@ impl Handle {
     fn stop(&self) {
         self.shared.closing.store(true, Ordering::Relaxed);
         // A forked child has none of its parent's threads, and may have locks that these held.
-        if !self.database.is_of_this_process() {
+        if !self.database.maintenance.is_of_this_process() {
             return;
         }
         self.checkpoints.join();
@@ -174,17 +211,31 @@ impl Drop for Handle {
 }
 
 impl Shared {
+    fn failure(&self) -> MutexGuard<'_, Option<Failure>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn merge_failure(&self) -> MutexGuard<'_, Option<String>> {
+        self.merge_failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A failure here is no failure of a commit: it is kept for `stats`, and the next commits try again.
     fn checkpoint(self: &Arc<Self>, database: &Arc<Database>) {
-        let result = database.checkpoint(&mut self.until_closing());
+        let mut start = Instant::now();
+        let progress = &mut self.until_closing();
+        let result = database.catch_up(progress).and_then(|()| database.maintenance.enter()).and_then(|entered| {
+            // What it waited for is not its own time.
+            start = Instant::now();
+            database.checkpoint_entered(&entered, progress)
+        });
         if self.is_closing() {
             return;
         }
         // One that succeeded counts from where it started; one that failed is tried again once as much more is logged.
-        if result.is_err() {
-            database.restart_log_len();
-        }
-        self.set_failure(result.err().map(|error| error.to_string()));
+        *self.failure() = result.err().map(|error| {
+            database.backlog.tried();
+            Failure { error, ended: Instant::now(), took: start.elapsed() }
+        });
         if database.merge_is_due() {
             if database.options.auto_checkpoint.in_background {
                 self.start_merge(database);
@@ -198,17 +249,16 @@ impl Shared {
         let (shared, in_thread) = (Arc::clone(self), Arc::clone(database));
         match self.merges.start("vector merge", move || shared.merge(&in_thread)) {
             Started::Yes | Started::Busy => {}
-            Started::Panicked => self.set_failure(Some("a merge panicked".to_owned())),
+            Started::Panicked => *self.merge_failure() = Some("a merge panicked".to_owned()),
             Started::No => self.merge(database),
         }
     }
 
+    /// A failure here is kept for `stats`; the next checkpoint tries again.
     fn merge(&self, database: &Database) {
         let result = database.merge(&mut self.until_closing());
-        if let Err(error) = result
-            && !self.is_closing()
-        {
-            self.set_failure(Some(format!("merging patches: {error}")));
+        if !self.is_closing() {
+            *self.merge_failure() = result.err().map(|error| format!("merging patches: {error}"));
         }
     }
 
@@ -221,7 +271,24 @@ impl Shared {
         |_| if self.is_closing() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    fn set_failure(&self, failure: Option<String>) {
-        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+    /// The worker did not return.
+    fn panicked(&self, database: &Database) {
+        database.backlog.tried();
+        let path = database.storage().path().to_owned();
+        let source = std::io::Error::other("it panicked");
+        let error = Error::Io { path, operation: "make a checkpoint of", source };
+        *self.failure() = Some(Failure { error, ended: Instant::now(), took: Duration::ZERO });
+    }
+
+    /// If the last checkpoint failed, tries another one, at once or when the time has come, and returns why that fails.
+    fn try_again(self: &Arc<Self>, database: &Arc<Database>) -> Result<()> {
+        let _retry = self.retry.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*self.failure() {
+            None => return Ok(()),
+            Some(failure) if failure.is_recent() => return Err(failure.error.again()),
+            Some(_) => {}
+        }
+        self.checkpoint(database);
+        self.failure().as_ref().map_or(Ok(()), |failure| Err(failure.error.again()))
     }
 }

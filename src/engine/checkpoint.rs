@@ -1,9 +1,9 @@
 //! Checkpoints, compaction and position inserts: a new generation takes the place of the old one.
 
 use super::batch::{Outcome, Step};
-use super::block_file::OpenError;
 use super::database::{Database, replace_manifest};
-use super::generation::Generation;
+use super::generation::{Generation, files};
+use super::maintenance::Entered;
 use super::overlay::Overlay;
 use super::patching::{Patching, files_are_due};
 use super::plan::{Allocation, Planner};
@@ -17,8 +17,8 @@ use crate::model::{FreeSlots, Slot};
 use crate::progress::ProgressFn;
 use crate::storage::ReplaceError;
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 
 /// Which slots a compaction leaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,20 +29,36 @@ pub(crate) enum SlotOrder {
     Pack,
 }
 
+/// How much a checkpoint writes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Scope {
+    /// A patch if that is possible at all: all files are written anew after it.
+    Least,
+    /// What changed, as [`EngineOptions::merge_fraction`](super::database::EngineOptions) says.
+    Changes,
+    /// All files.
+    Everything,
+}
+
 impl Database {
     /// Writes down what was committed since the last checkpoint.
     pub(crate) fn checkpoint(&self, progress: &mut ProgressFn<'_>) -> Result<()> {
         self.catch_up(progress)?;
-        let _maintenance = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
+        let entered = self.maintenance.enter()?;
+        self.checkpoint_entered(&entered, progress)
+    }
+
+    /// The same for the holder of the lock.
+    pub(super) fn checkpoint_entered(&self, _maintenance: &Entered<'_>, progress: &mut ProgressFn<'_>) -> Result<()> {
         self.fold(false, progress)
     }
 
     /// Rewrites everything into its smallest form.
     pub(crate) fn compact(&self, slots: SlotOrder, progress: &mut ProgressFn<'_>) -> Result<()> {
-        let _maintenance = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
+        let entered = self.maintenance.enter()?;
         match slots {
             SlotOrder::Keep => self.fold(true, progress),
-            SlotOrder::Pack => self.pack(progress),
+            SlotOrder::Pack => self.pack(&entered, progress),
         }
     }
 
@@ -59,7 +75,13 @@ impl Database {
             let view = self.view.load_full();
             let wal_first = writer.active_wal_first;
             drop(writer);
-            let mut manifest = self.write_down(&frozen_part(&view), everything, progress)?;
+            let scope = match (everything, unfinished) {
+                (false, _) => Scope::Changes,
+                // All is written anew in the round after this one.
+                (true, true) => Scope::Least,
+                (true, false) => Scope::Everything,
+            };
+            let mut manifest = self.write_down(&frozen_part(&view), scope, progress)?;
             manifest.wal_first = wal_first;
             let mut writer = self.writer()?;
             self.install(&mut writer, manifest, false)?;
@@ -71,11 +93,13 @@ impl Database {
     }
 
     /// Writes the files of the next generation, and returns the manifest that names them.
-    fn write_down(&self, source: &View, everything: bool, progress: &mut ProgressFn<'_>) -> Result<Manifest> {
+    fn write_down(&self, source: &View, scope: Scope, progress: &mut ProgressFn<'_>) -> Result<Manifest> {
         let (storage, moment, memory_budget) = (&self.storage, source.moment(u64::MAX), self.options.memory_budget);
+        let everything = scope == Scope::Everything;
+        let merge_fraction = if scope == Scope::Least { f64::INFINITY } else { self.options.merge_fraction };
         let mut manifest = source.generation.manifest.clone();
         self.merging.skip_taken(&mut manifest);
-        if everything || files_are_due(source, self.options.merge_fraction) {
+        if everything || files_are_due(source, merge_fraction) {
             let rebuild = Rebuild { storage, memory_budget, view: source, moment, everything, order: None };
             return rebuild.write(manifest, progress);
         }
@@ -111,7 +135,7 @@ impl Database {
             self.sync_state().file = None;
         }
         writer.active_wal_first = writer.log_end.number + 1;
-        self.restart_log_len();
+        self.backlog.freeze();
         Ok(())
     }
 
@@ -132,6 +156,7 @@ impl Database {
             Err(error) => return Err(self.poison(writer, &error)),
         };
         self.switch(&old.generation, view);
+        self.backlog.written();
         Ok(())
     }
 
@@ -144,11 +169,17 @@ impl Database {
     }
 
     fn put_in_place(&self, writer: &mut Writer, old: &Generation, manifest: Manifest) -> Result<Arc<Generation>> {
-        let generation = Generation::open(&*self.storage, manifest, Some(old)).map_err(OpenError::into_error)?;
-        match replace_manifest(&*self.storage, &generation.manifest) {
-            Ok(()) => Ok(Arc::new(generation)),
+        let generation = match Generation::open(&*self.storage, manifest.clone(), Some(old)) {
+            Ok(generation) => Arc::new(generation),
+            Err(error) => {
+                remove_files(self, &manifest, &old.manifest);
+                return Err(error.into_error());
+            }
+        };
+        match replace_manifest(&*self.storage, &manifest) {
+            Ok(()) => Ok(generation),
             Err(ReplaceError::Before(error)) => {
-                remove_files(self, &generation, old);
+                remove_files(self, &manifest, &old.manifest);
                 Err(error.into())
             }
             Err(ReplaceError::Unknown(error)) => Err(self.poison(writer, &error.into())),
@@ -160,14 +191,15 @@ impl Database {
         let generation = Arc::clone(&view.generation);
         self.replace(old);
         self.view.store(Arc::new(view));
-        remove_files(self, old, &generation);
+        remove_files(self, &old.manifest, &generation.manifest);
         remove_logs(self, generation.manifest.wal_first);
     }
 
     /// Folds everything and closes the gaps between slots. Commits wait.
-    fn pack(&self, progress: &mut ProgressFn<'_>) -> Result<()> {
+    fn pack(&self, maintenance: &Entered<'_>, progress: &mut ProgressFn<'_>) -> Result<()> {
         self.fold(false, progress)?;
         let mut writer = self.writer()?;
+        maintenance.stop_writes();
         self.fold_locked(&mut writer, progress)?;
         let view = self.view.load_full();
         let mut order = slots_vec(view.generation.manifest.point_count)?;
@@ -182,7 +214,7 @@ impl Database {
     /// Folds what is left, holding the writer's mutex.
     fn fold_locked(&self, writer: &mut Writer, progress: &mut ProgressFn<'_>) -> Result<()> {
         while self.view.load().frozen.is_some() || self.freeze(writer)? {
-            let mut manifest = self.write_down(&frozen_part(&self.view.load_full()), false, progress)?;
+            let mut manifest = self.write_down(&frozen_part(&self.view.load_full()), Scope::Changes, progress)?;
             manifest.wal_first = writer.active_wal_first;
             self.install(writer, manifest, false)?;
         }
@@ -222,7 +254,7 @@ impl Database {
     /// batch. Commits wait; snapshots keep what they have.
     pub(super) fn commit_positions(&self, steps: Vec<Step>) -> Result<Vec<Outcome>> {
         let progress: &mut ProgressFn<'_> = &mut crate::progress::ignore;
-        let _maintenance = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
+        let _maintenance = self.maintenance.enter()?;
         let mut writer = self.writer()?;
         self.fold_locked(&mut writer, progress)?;
         let base = self.view.load_full();
@@ -381,11 +413,11 @@ fn allocation(view: &View, writer: &Writer) -> Result<Allocation> {
     Ok(Allocation::new(free, point_count, writer.allocation.next_dimension.max(next_dimension)))
 }
 
-/// Removes the files of one generation that another one does not use. What cannot be removed now is removed when the
+/// Removes the files that one manifest names and another one does not. What cannot be removed now is removed when the
 /// database is next opened.
-fn remove_files(database: &Database, of: &Generation, keep: &Generation) {
-    let keep: HashSet<String> = keep.files().into_iter().map(|(name, _)| name).collect();
-    for (name, _) in of.files() {
+fn remove_files(database: &Database, of: &Manifest, keep: &Manifest) {
+    let keep: HashSet<String> = files(keep).into_iter().map(|(name, _)| name).collect();
+    for (name, _) in files(of) {
         if !keep.contains(&name) {
             let _left_over = database.storage.remove(&name);
         }

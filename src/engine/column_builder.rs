@@ -7,6 +7,7 @@
 use super::block_writer::BlockWriter;
 use super::dictionary_builder::DictionaryBuilder;
 use super::heap_builder::write_heap;
+use super::mix::Mix;
 use super::numbering::{Build, Contents};
 use super::segment_writer::SegmentSurvey;
 use super::spill::{Spill, StreamId, StreamReader};
@@ -273,19 +274,19 @@ const PARTS_MAX: u64 = 4096;
 /// Cells to be counted, dealt out so that those of one part fit in memory.
 struct DistinctCells {
     parts: Vec<StreamId>,
+    mix: Mix,
 }
 
 impl DistinctCells {
     fn new(build: &mut Build<'_, '_>, count: u64) -> Self {
         // Twice what an even share takes, as shares are not quite even.
         let parts = (count * 16).div_ceil(build.limit as u64 + 1).clamp(1, PARTS_MAX);
-        Self { parts: (0..parts).map(|_| build.spill.stream()).collect() }
+        Self { parts: (0..parts).map(|_| build.spill.stream()).collect(), mix: Mix::new() }
     }
 
     #[inline]
     fn add(&mut self, cell: u64, spill: &mut Spill) -> Result<()> {
-        let hash = (cell ^ (cell >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let part = (u128::from(hash) * self.parts.len() as u128) >> 64;
+        let part = (u128::from(self.mix.of(cell)) * self.parts.len() as u128) >> 64;
         match self.parts.get(part as usize) {
             Some(&part) => spill.append(part, &cell.to_le_bytes()),
             None => Ok(()),
@@ -317,4 +318,31 @@ impl DistinctCells {
 fn keep_distinct(cells: &mut Vec<u64>) {
     cells.sort_unstable();
     cells.dedup();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::meter::Meter;
+    use crate::storage::MemoryStorage;
+    use std::sync::Arc;
+
+    /// Whoever chooses the values once could choose the part too, and one part then took memory for all of them.
+    #[test]
+    fn cells_that_a_fixed_hash_would_put_in_one_part_are_dealt_out_evenly() {
+        let mut ignore = crate::progress::ignore;
+        let mut meter = Meter::new(&mut ignore, "", 0);
+        let mut build = Build::new(Arc::new(MemoryStorage::new()), 1 << 20, 5, &mut meter);
+        build.limit = 4096;
+        let fixed = |cell: u64| (cell ^ (cell >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let cells: Vec<u64> = (0u64..).filter(|&cell| fixed(cell) < 1 << 56).take(20_000).collect();
+        let mut distinct = DistinctCells::new(&mut build, cells.len() as u64);
+        for &cell in cells.iter().chain(&cells) {
+            distinct.add(cell, &mut build.spill).unwrap();
+        }
+        let parts = distinct.parts.len() as u64;
+        let longest = distinct.parts.iter().map(|&part| build.spill.len(part) / 8).max().unwrap();
+        assert!(parts > 50 && longest < 4 * 40_000 / parts, "{longest} of 40,000 cells in one of {parts} parts");
+        assert_eq!(distinct.count(&mut build).unwrap(), 20_000);
+    }
 }

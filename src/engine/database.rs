@@ -1,10 +1,12 @@
 //! An open database: its tiers, its writer, and how it is opened, refreshed and closed.
 
 use super::background::AutoCheckpoint;
+use super::backlog::Backlog;
 use super::block_file::OpenError;
 use super::generation::Generation;
 use super::log_reader::{LogReader, LogReport};
 use super::log_writer::LogEnd;
+use super::maintenance::Maintenance;
 use super::merging::Merging;
 use super::overlay::Overlay;
 use super::plan::Allocation;
@@ -16,7 +18,7 @@ use crate::format::Invalid;
 use crate::format::manifest::{MANIFEST_NAME, MANIFEST_TEMPORARY, Manifest, NO_COMMIT_TIME, Seal, is_data_name};
 use crate::format::wal::{wal_name, wal_number};
 use crate::model::FreeSlots;
-use crate::storage::{ReplaceError, Storage, StorageLock};
+use crate::storage::{ReplaceError, Storage, StorageLock, is_scratch_name};
 use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, Hasher};
@@ -65,8 +67,6 @@ pub(crate) struct Database {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) options: EngineOptions,
     pub(super) view: ArcSwap<View>,
-    /// The process that opened it.
-    process: u32,
     /// The last commit that snapshots see.
     pub(super) published: AtomicU64,
     /// The last commit that was logged.
@@ -74,10 +74,8 @@ pub(crate) struct Database {
     pub(super) writer: Option<Mutex<Writer>>,
     pub(super) sync: Mutex<SyncState>,
     pub(super) synced: Condvar,
-    /// Bytes of log since the last checkpoint started, or was last tried.
-    pub(super) log_len: AtomicU64,
-    /// Held by what replaces the generation.
-    pub(super) maintenance: Mutex<()>,
+    pub(super) backlog: Backlog,
+    pub(super) maintenance: Maintenance,
     pub(super) merging: Merging,
     /// Generations that were replaced, and that snapshots may still hold.
     replaced: Mutex<Vec<Weak<Generation>>>,
@@ -166,7 +164,6 @@ impl Database {
 
     fn new(storage: Arc<dyn Storage>, options: EngineOptions, opened: Opened, writer: Option<Writer>) -> Self {
         let sequence = opened.log.sequence();
-        let log_len = opened.log.end().len;
         let report = OpenReport {
             records_replayed: opened.report.records,
             bytes_dropped: opened.report.bytes_dropped,
@@ -178,34 +175,23 @@ impl Database {
             storage,
             options,
             view: ArcSwap::from_pointee(opened.view),
-            process: std::process::id(),
             published: AtomicU64::new(sequence),
             appended: AtomicU64::new(sequence),
             writer: writer.map(Mutex::new),
             sync: Mutex::new(SyncState { synced: sequence, ..SyncState::default() }),
             synced: Condvar::new(),
-            log_len: AtomicU64::new(log_len),
-            maintenance: Mutex::new(()),
-            merging: Merging::default(),
+            backlog: Backlog::new(opened.report.records_len),
+            maintenance: Maintenance::new(),
+            merging: Merging::new(),
             replaced: Mutex::default(),
             reader: Mutex::new(reader),
             report,
         }
     }
 
-    /// Whether this process opened the database, and is not a forked child of the one that did.
-    pub(super) fn is_of_this_process(&self) -> bool {
-        self.process == std::process::id()
-    }
-
     /// Bytes of log since the last checkpoint started, or was last tried.
     pub(crate) fn log_len(&self) -> u64 {
-        self.log_len.load(Ordering::Relaxed)
-    }
-
-    /// Counts the log from here on.
-    pub(super) fn restart_log_len(&self) {
-        self.log_len.store(0, Ordering::Relaxed);
+        self.backlog.since_try()
     }
 
     /// Whether it was opened for reading only.
@@ -305,10 +291,7 @@ impl Database {
 
     /// Makes everything durable, records where the log ends, and lets go of the lock. Later calls do nothing.
     pub(crate) fn close(&self) -> Result<()> {
-        if !self.is_of_this_process() {
-            return Err(Error::Closed);
-        }
-        let _maintenance = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
+        let _maintenance = self.maintenance.enter()?;
         let Some(writer) = &self.writer else { return Ok(()) };
         let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
         match self.check(&mut writer) {
@@ -491,6 +474,7 @@ fn remove_left_overs(storage: &dyn Storage, generation: &Generation, log: &LogRe
     let first = generation.manifest.wal_first;
     let stray = |name: &&String| {
         *name == MANIFEST_TEMPORARY
+            || is_scratch_name(name)
             || (is_data_name(name) && !files.contains(*name))
             || wal_number(name).is_some_and(|number| number < first)
     };

@@ -143,13 +143,18 @@ impl Generation {
 
     /// Names and lengths of all files.
     pub(super) fn files(&self) -> Vec<(String, u64)> {
-        let axis = self.manifest.axis.map(|entry| (axis_name(entry.generation), entry.file_len));
-        let columns = self.manifest.dimensions.iter().filter_map(|dimension| {
-            dimension.file.map(|entry| (column_name(dimension.id, entry.generation), entry.file_len))
-        });
-        let patches = self.manifest.patches.iter().map(|entry| (patch_name(entry.generation), entry.file_len));
-        axis.into_iter().chain(columns).chain(patches).collect()
+        files(&self.manifest)
     }
+}
+
+/// Names and lengths of all files that a manifest names.
+pub(super) fn files(manifest: &Manifest) -> Vec<(String, u64)> {
+    let axis = manifest.axis.map(|entry| (axis_name(entry.generation), entry.file_len));
+    let columns = manifest.dimensions.iter().filter_map(|dimension| {
+        dimension.file.map(|entry| (column_name(dimension.id, entry.generation), entry.file_len))
+    });
+    let patches = manifest.patches.iter().map(|entry| (patch_name(entry.generation), entry.file_len));
+    axis.into_iter().chain(columns).chain(patches).collect()
 }
 
 fn open_axis(

@@ -12,6 +12,8 @@ use crate::storage::Storage;
 pub(super) struct LogReport {
     /// Commits replayed.
     pub(super) records: u64,
+    /// Bytes of these, in all logs.
+    pub(super) records_len: u64,
     /// Bytes behind the last good record that are no record: a write that a crash cut short.
     pub(super) bytes_dropped: u64,
     /// Whether the last log was not closed in order.
@@ -276,6 +278,7 @@ impl LogReader {
                 apply(&record)?;
                 self.sequence = record.sequence;
                 report.records += 1;
+                report.records_len += record.padded_len;
             }
             self.offset += record.padded_len;
         }

@@ -2,6 +2,7 @@
 
 use super::database::Database;
 use super::generation::Generation;
+use super::maintenance::Maintenance;
 use super::overlay::Overlay;
 use super::patching::PatchFile;
 use super::view::View;
@@ -10,8 +11,8 @@ use crate::format::block_file::Identity;
 use crate::format::manifest::{FileEntry, Manifest, patch_name};
 use crate::progress::{Progress, ProgressFn};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// With so many patches, some are merged.
 const PATCH_COUNT_MAX: usize = 8;
@@ -20,10 +21,10 @@ const PATCH_COUNT_MAX: usize = 8;
 const PATCH_COUNT_WAIT: usize = 2 * PATCH_COUNT_MAX;
 
 /// What a merge holds while it runs.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 pub(super) struct Merging {
-    /// One merge at a time. Taken before the mutex of maintenance, which is held at the start and at the end of a merge only.
-    running: Mutex<()>,
+    /// One merge at a time. Taken before the lock of maintenance, which is held at the start and at the end of a merge only.
+    running: Maintenance,
     /// The last generation that a merge took for its patch, and the file id after the one that it took. Checkpoints that are made
     /// meanwhile go on from there.
     generation: AtomicU64,
@@ -31,6 +32,10 @@ pub(super) struct Merging {
 }
 
 impl Merging {
+    pub(super) fn new() -> Self {
+        Self { running: Maintenance::new(), generation: AtomicU64::new(0), next_file_id: AtomicU64::new(0) }
+    }
+
     /// Leaves out of a manifest's numbers those that a merge took.
     pub(super) fn skip_taken(&self, manifest: &mut Manifest) {
         manifest.generation = manifest.generation.max(self.generation.load(Ordering::Acquire));
@@ -54,6 +59,11 @@ fn merged_count(generation: &Generation) -> usize {
 }
 
 impl Database {
+    /// Whether this thread is in the progress callback of a checkpoint, a compaction or a merge.
+    pub(super) fn is_in_callback(&self) -> bool {
+        self.maintenance.is_mine() || self.merging.running.is_mine()
+    }
+
     /// Whether there are too many patches.
     pub(crate) fn merge_is_due(&self) -> bool {
         self.view.load().generation.patches().len() >= PATCH_COUNT_MAX
@@ -62,14 +72,14 @@ impl Database {
     /// Returns once no checkpoint, no compaction and no merge that a checkpoint waits for is being made.
     pub(super) fn wait_for_maintenance(&self) {
         if self.view.load().generation.patches().len() >= PATCH_COUNT_WAIT {
-            drop(self.merging.running.lock().unwrap_or_else(PoisonError::into_inner));
+            drop(self.merging.running.enter());
         }
-        drop(self.maintenance.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(self.maintenance.enter());
     }
 
     /// Merges patches if there are so many that more must wait.
     pub(super) fn catch_up(&self, progress: &mut ProgressFn<'_>) -> Result<()> {
-        while self.view.load().generation.patches().len() >= PATCH_COUNT_WAIT {
+        while self.view.load().generation.patches().len() >= PATCH_COUNT_WAIT && !self.merging.running.is_mine() {
             self.merge(progress)?;
         }
         Ok(())
@@ -77,8 +87,8 @@ impl Database {
 
     /// Merges patches into one if there are too many. Commits and checkpoints go on meanwhile.
     pub(crate) fn merge(&self, progress: &mut ProgressFn<'_>) -> Result<()> {
-        let _running = self.merging.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(plan) = self.plan_merge() else { return Ok(()) };
+        let _running = self.merging.running.enter()?;
+        let Some(plan) = self.plan_merge()? else { return Ok(()) };
         let mut is_stale = false;
         let result = plan.write(self, &mut |report: Progress| {
             is_stale = !plan.is_current(&self.view.load().generation);
@@ -92,11 +102,11 @@ impl Database {
         }
     }
 
-    fn plan_merge(&self) -> Option<Plan> {
-        let _maintenance = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
+    fn plan_merge(&self) -> Result<Option<Plan>> {
+        let _maintenance = self.maintenance.enter()?;
         let generation = Arc::clone(&self.view.load().generation);
         if generation.patches().len() < PATCH_COUNT_MAX {
-            return None;
+            return Ok(None);
         }
         let mut manifest = generation.manifest.clone();
         self.merging.skip_taken(&mut manifest);
@@ -108,12 +118,12 @@ impl Database {
         };
         self.merging.generation.store(plan.number, Ordering::Release);
         self.merging.next_file_id.store(plan.file_id + 1, Ordering::Release);
-        Some(plan)
+        Ok(Some(plan))
     }
 
     /// Puts a merged patch in the place of those that it was made of.
     fn install_merged(&self, plan: &Plan, entry: Option<FileEntry>) -> Result<()> {
-        let _maintenance = self.maintenance.lock().unwrap_or_else(PoisonError::into_inner);
+        let _maintenance = self.maintenance.enter()?;
         let mut writer = self.writer()?;
         let mut manifest = self.view.load().generation.manifest.clone();
         let Some(place) = plan.place(&manifest) else {

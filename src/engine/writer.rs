@@ -72,13 +72,9 @@ impl Writer {
 }
 
 impl Database {
-    /// Commits a batch: all of it or nothing. Returns what became of each step.
-    pub(crate) fn commit(&self, steps: Vec<Step>) -> Result<Vec<Outcome>> {
-        self.finish(self.log(steps)?)
-    }
-
-    /// The first half of a commit: resolves and logs the batch. Nobody sees it before [`finish`](Self::finish).
+    /// The first half of a commit, which is all of a batch or nothing: resolves and logs it. Nobody sees it before [`finish`](Self::finish).
     pub(crate) fn log(&self, steps: Vec<Step>) -> Result<Logged> {
+        self.maintenance.check_write()?;
         if steps.iter().any(|step| matches!(step, Step::Upsert { position: Some(_), .. })) {
             let outcomes = self.commit_positions(steps)?;
             return Ok(Logged { outcomes, sequence: self.published.load(Ordering::Acquire) });
@@ -201,7 +197,7 @@ impl Database {
         };
         let before = log.end().len;
         log.append(bytes, sequence, time, synced, kind)?;
-        self.log_len.fetch_add(log.end().len - before, Ordering::Relaxed);
+        self.backlog.add(log.end().len - before);
         Ok(())
     }
 

@@ -31,6 +31,7 @@ pub use disk::{DiskStorage, MapMode};
 pub use error::{ReplaceError, StorageError};
 pub use memory::MemoryStorage;
 pub use region::Region;
+pub(crate) use scratch::is_scratch_name;
 pub use scratch::{MemoryScratch, ScratchFile};
 pub(crate) use staged::resolved_parent;
 pub use staged::{StagedDirectory, StagedFile};

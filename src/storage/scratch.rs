@@ -17,6 +17,13 @@ pub trait ScratchFile: Send + Sync + Debug {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), StorageError>;
 }
 
+/// Whether a name is that of a scratch file: where a file system cannot make files without a name, they have one from when they are
+/// made until they are unlinked, at once, unless the power goes in between.
+pub(crate) fn is_scratch_name(name: &str) -> bool {
+    name.strip_prefix(".tmp")
+        .is_some_and(|rest| rest.len() == 6 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
 /// A scratch file on the disk that a directory is on.
 #[derive(Debug)]
 pub(super) struct DiskScratch {
@@ -27,6 +34,7 @@ pub(super) struct DiskScratch {
 
 impl DiskScratch {
     pub(super) fn create(directory: &Path, called: &Path) -> Result<Self, StorageError> {
+        // Without a name (O_TMPFILE), or else with one of `is_scratch_name` that is unlinked at once.
         let file = tempfile::tempfile_in(directory)
             .map_err(|cause| StorageError::new(called, "create a temporary file in", cause))?;
         Ok(Self { file, called: called.to_owned() })
@@ -76,5 +84,24 @@ impl ScratchFile for MemoryScratch {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// These are the names of the package that makes the files where the file system cannot do without.
+    #[test]
+    fn the_names_that_scratch_files_may_have_are_known() {
+        let directory = tempfile::tempdir().unwrap();
+        for _ in 0..100 {
+            let named = tempfile::NamedTempFile::new_in(directory.path()).unwrap();
+            let name = named.path().file_name().unwrap().to_str().unwrap();
+            assert!(is_scratch_name(name), "{name}");
+        }
+        for other in [".tmp", ".tmpABCDE", ".tmpABCDEFG", ".tmpABC.EF", "tmpABCDEF", "MANIFEST.tmp", "patch-2"] {
+            assert!(!is_scratch_name(other), "{other}");
+        }
     }
 }

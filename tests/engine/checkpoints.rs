@@ -1,5 +1,8 @@
 //! Checkpoints that start by themselves, and the patches that they write.
 
+mod failing;
+mod reentry;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -2,6 +2,7 @@
 
 pub(crate) mod order;
 pub(crate) mod random;
+pub(crate) mod refusing;
 pub(crate) mod values;
 
 use std::str::FromStr;

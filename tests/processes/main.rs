@@ -6,6 +6,7 @@
 
 mod child;
 mod followers;
+mod forked;
 mod locking;
 mod media;
 mod read_only;

@@ -3,6 +3,7 @@
 use super::{create, on_one_thread};
 use crate::crash::disk::{Disk, Fault, FaultKind, Survival};
 use crate::support::random::Random;
+use crate::support::refusing::{Refused, RefusingStorage};
 use std::sync::Arc;
 use tokio::task::JoinSet;
 use vector_datalib::{Error, Options, attrs};
@@ -55,4 +56,27 @@ fn a_failing_disk_fails_those_writes_whose_fsync_or_log_failed_and_no_acknowledg
         }
     }
     assert!(poisoned_runs > 0 && refused > 0, "{poisoned_runs} runs were poisoned, {refused} writes refused");
+}
+
+#[test]
+fn writes_are_refused_while_checkpoints_fail_and_much_is_logged() {
+    let storage = RefusingStorage::default();
+    let db = create(Arc::new(storage.clone()), &Options::new().auto_checkpoint(Some(4096)));
+    storage.refuse(Some(Refused::Create));
+    on_one_thread().block_on(async {
+        let mut count = 0;
+        let error = loop {
+            match db.upsert(count, attrs! { "n" => count }).await {
+                Ok(_) => count += 1,
+                Err(error) => break error,
+            }
+            assert!(count < 100_000, "commits go to a log that nobody writes down");
+        };
+        assert!(error.is_no_space(), "{error}");
+        assert_eq!(db.lookup(count - 1, "n").unwrap(), Some((count - 1).into()));
+        storage.refuse(None);
+        db.save().await.unwrap();
+        db.upsert(count, attrs! { "n" => count }).await.unwrap();
+        db.close().await.unwrap();
+    });
 }

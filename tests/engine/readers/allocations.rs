@@ -53,6 +53,7 @@ pub(crate) fn count(work: impl FnOnce()) -> u64 {
 }
 
 /// How many bytes this thread asked for while `work` ran, those it gave back included.
+#[allow(dead_code, reason = "benchmarks use this file, too, and only count")]
 pub(crate) fn bytes(work: impl FnOnce()) -> u64 {
     let before = BYTES.get();
     work();

@@ -1,0 +1,109 @@
+//! A directory that refuses to make or to map data files for a while, and takes everything else: the log goes on where checkpoints fail.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use vector_datalib::internals::{MemoryStorage, Region, ScratchFile, Storage, StorageError, StorageFile, StorageLock};
+
+/// What is refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Refused {
+    /// New files, for want of space.
+    Create,
+    /// Mappings.
+    Map,
+}
+
+/// A directory in memory; clones share it.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct RefusingStorage {
+    inner: MemoryStorage,
+    refused: Arc<Mutex<Option<Refused>>>,
+    created: Arc<Mutex<Vec<String>>>,
+}
+
+fn is_data(name: &str) -> bool {
+    ["axis-", "dim-", "patch-"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+impl RefusingStorage {
+    pub(crate) fn refuse(&self, refused: Option<Refused>) {
+        *self.refused.lock().unwrap() = refused;
+    }
+
+    /// The names of the data files that were made since this was last asked, in order.
+    pub(crate) fn created(&self) -> Vec<String> {
+        std::mem::take(&mut *self.created.lock().unwrap())
+    }
+
+    /// The names of the data files that are there.
+    pub(crate) fn data_files(&self) -> Vec<String> {
+        self.inner.list().unwrap().into_iter().filter(|name| is_data(name)).collect()
+    }
+
+    fn check(&self, name: &str, operation: Refused, cause: ErrorKind) -> Result<(), StorageError> {
+        if is_data(name) && *self.refused.lock().unwrap() == Some(operation) {
+            return Err(StorageError::new(self.path().join(name), "create or map", cause.into()));
+        }
+        Ok(())
+    }
+}
+
+impl Storage for RefusingStorage {
+    fn path(&self) -> &Path {
+        self.inner.path()
+    }
+
+    fn list(&self) -> Result<Vec<String>, StorageError> {
+        self.inner.list()
+    }
+
+    fn create(&self, name: &str) -> Result<Box<dyn StorageFile>, StorageError> {
+        self.check(name, Refused::Create, ErrorKind::StorageFull)?;
+        if is_data(name) {
+            self.created.lock().unwrap().push(name.to_owned());
+        }
+        self.inner.create(name)
+    }
+
+    fn open_write(&self, name: &str) -> Result<Box<dyn StorageFile>, StorageError> {
+        self.inner.open_write(name)
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
+        self.inner.read(name)
+    }
+
+    fn read_range(&self, name: &str, offset: u64, len: u64) -> Result<Option<Vec<u8>>, StorageError> {
+        self.inner.read_range(name, offset, len)
+    }
+
+    fn len(&self, name: &str) -> Result<Option<u64>, StorageError> {
+        self.inner.len(name)
+    }
+
+    fn scratch(&self) -> Result<Box<dyn ScratchFile>, StorageError> {
+        self.inner.scratch()
+    }
+
+    fn map(&self, name: &str) -> Result<Option<Region>, StorageError> {
+        self.check(name, Refused::Map, ErrorKind::OutOfMemory)?;
+        self.inner.map(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), StorageError> {
+        self.inner.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> Result<(), StorageError> {
+        self.inner.remove(name)
+    }
+
+    fn sync_directory(&self) -> Result<(), StorageError> {
+        self.inner.sync_directory()
+    }
+
+    fn lock(&self) -> Result<Option<Box<dyn StorageLock>>, StorageError> {
+        self.inner.lock()
+    }
+}
