@@ -1,15 +1,14 @@
 //! Reading a column: of a dimension's file, of the keys of an axis file, or of a patch.
 
 use super::block_file::BlockFile;
+use super::column_extents::{ColumnExtents, SegmentExtents};
 use super::touched_segments::TouchedSegments;
 use crate::error::Result;
 use crate::format::block_file::Section;
 use crate::format::column::{
-    ENTRY_LEN, Encoding, Entry, Presence, SECTION_CELLS, SECTION_DICTIONARY, SECTION_PRESENCE, SECTION_SEGMENTS,
-    SEGMENT_RECORD_LEN, SEGMENT_SHIFT, Segment, SegmentKind, Statistics, bitmap_index, next_present, present_offsets,
-    sorted_index,
+    ENTRY_LEN, Encoding, Entry, Presence, SEGMENT_RECORD_LEN, SEGMENT_SHIFT, Segment, SegmentKind, Statistics,
+    bitmap_index, next_present, present_offsets, sorted_index,
 };
-use crate::format::patch::{Extent, overlap};
 use crate::format::value::{self, TAG_TEXT};
 use crate::format::{Invalid, bytes};
 use crate::model::ValueRef;
@@ -70,56 +69,6 @@ struct RemovedView {
     len: u64,
 }
 
-/// Where the parts of a column are in its file.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ColumnExtents {
-    pub(super) kind: SegmentKind,
-    pub(super) segments: Section,
-    pub(super) cells: Section,
-    pub(super) presence: Section,
-    pub(super) dictionary: Section,
-}
-
-impl ColumnExtents {
-    /// Those of a file that has one column.
-    pub(super) fn of(file: &BlockFile) -> Self {
-        Self {
-            kind: SegmentKind::Base,
-            segments: file.section(SECTION_SEGMENTS),
-            cells: file.section(SECTION_CELLS),
-            presence: file.section(SECTION_PRESENCE),
-            dictionary: file.section(SECTION_DICTIONARY),
-        }
-    }
-
-    /// The descriptor at a place among the segments, read again and checked.
-    pub(super) fn segment(&self, file: &BlockFile, place: usize) -> Result<Segment> {
-        let (bytes, slot_count) = (file.section_bytes(self.segments)?, file.header().slot_count);
-        let decoded = Segment::decode(bytes, place, self.kind, slot_count, self.cells.len, self.presence.len);
-        decoded.map_err(|invalid| file.corrupt(invalid.at(self.segments.offset)))
-    }
-}
-
-/// The bytes that segments of a delta column say are theirs, from the start of their part.
-#[derive(Default)]
-struct Extents {
-    cells: Vec<Extent>,
-    presence: Vec<Extent>,
-}
-
-impl Extents {
-    fn add(&mut self, segment: &Segment) {
-        self.cells.push((segment.cells_offset, segment.cells_len));
-        self.presence.push((segment.presence_offset, segment.presence_len));
-        self.presence.push((segment.removed.offset, segment.removed.len));
-    }
-
-    /// Whether any two share bytes.
-    fn overlap(&mut self) -> bool {
-        overlap(&mut self.cells) || overlap(&mut self.presence)
-    }
-}
-
 /// Segments and sections of a column, checked once.
 #[derive(Debug)]
 pub(super) struct Cells {
@@ -154,7 +103,7 @@ impl Cells {
         }
         let (mut segments, mut summaries, mut removed) = (Vec::new(), Vec::new(), Vec::new());
         let (mut present_count, mut dictionaries, mut empty) = (0u64, 0u64, 0u64);
-        let (mut numbers, mut extents) = (Vec::new(), Extents::default());
+        let (mut numbers, mut extents) = (Vec::new(), SegmentExtents::default());
         for index in 0..count as usize {
             let segment = Segment::decode(bytes, index, kind, slot_count, cells.len, presence.len).map_err(corrupt)?;
             if kind == SegmentKind::Delta {

@@ -16,6 +16,7 @@ mod block_writer;
 mod cells;
 mod checkpoint;
 mod column_builder;
+mod column_extents;
 mod column_tiers;
 mod counts;
 mod database;

@@ -1,7 +1,8 @@
 //! Reading a patch file: what one checkpoint changed, as delta columns.
 
 use super::block_file::{BlockFile, OpenError};
-use super::cells::{Cells, ColumnExtents, Filled, entry_value};
+use super::cells::{Cells, Filled, entry_value};
+use super::column_extents::ColumnExtents;
 use super::key_index::KeyIndex;
 use crate::error::Result;
 use crate::format::axis::SECTION_INDEX;

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use vector_datalib::internals::{MemoryStorage, Region, ScratchFile, Storage, StorageError, StorageFile, StorageLock};
 
 /// What is refused.
@@ -19,6 +20,8 @@ pub(crate) enum Refused {
 pub(crate) struct RefusingStorage {
     inner: MemoryStorage,
     refused: Arc<Mutex<Option<Refused>>>,
+    /// How long it takes to refuse, and how often that was done.
+    refusals: Arc<Mutex<(Duration, u64)>>,
     created: Arc<Mutex<Vec<String>>>,
 }
 
@@ -29,6 +32,15 @@ fn is_data(name: &str) -> bool {
 impl RefusingStorage {
     pub(crate) fn refuse(&self, refused: Option<Refused>) {
         *self.refused.lock().unwrap() = refused;
+    }
+
+    /// Refusing takes so long from here on.
+    pub(crate) fn set_delay(&self, delay: Duration) {
+        self.refusals.lock().unwrap().0 = delay;
+    }
+
+    pub(crate) fn refusal_count(&self) -> u64 {
+        self.refusals.lock().unwrap().1
     }
 
     /// The names of the data files that were made since this was last asked, in order.
@@ -43,6 +55,9 @@ impl RefusingStorage {
 
     fn check(&self, name: &str, operation: Refused, cause: ErrorKind) -> Result<(), StorageError> {
         if is_data(name) && *self.refused.lock().unwrap() == Some(operation) {
+            let mut refusals = self.refusals.lock().unwrap();
+            refusals.1 += 1;
+            std::thread::sleep(refusals.0);
             return Err(StorageError::new(self.path().join(name), "create or map", cause.into()));
         }
         Ok(())
