@@ -85,3 +85,35 @@ fn commits_in_the_callback_of_what_makes_writes_wait_are_refused_and_reads_go_on
         db.upsert("after", attrs! {}).unwrap();
     });
 }
+
+#[test]
+fn commits_checkpoints_and_compactions_in_the_callback_of_a_merge_are_made() {
+    for compacts in [false, true] {
+        in_time(move || {
+            let options = vector_datalib::Options::new().merge_fraction(1e9).background(false);
+            let db = options.create_in(Arc::new(MemoryStorage::new())).unwrap();
+            let (mut merging, mut written) = (0u64, 0);
+            for round in 0..20 {
+                db.upsert(round, attrs! { "n" => round }).unwrap();
+                let result = db.save_with(&mut |progress| {
+                    if progress.phase == "merging changes" {
+                        merging += 1;
+                        db.upsert(1000 + merging, attrs! { "n" => -1 }).unwrap();
+                        db.save().unwrap();
+                        written += 1;
+                        if compacts {
+                            db.compact(&CompactOptions::new()).unwrap();
+                        }
+                    }
+                    std::ops::ControlFlow::Continue(())
+                });
+                result.unwrap();
+            }
+            assert!(merging > 0);
+            assert_eq!(db.len(), 20 + written);
+            assert!(db.stats().unwrap().patches <= 16);
+            let report = db.verify().unwrap();
+            assert!(report.is_sound(), "{report:?}");
+        });
+    }
+}
