@@ -193,7 +193,9 @@ impl State {
         let columns = generation.dimensions().iter().filter_map(|dimension| dimension.column.base());
         let files = axis.into_iter().chain(columns.map(|column| column.file()));
         let files = files.chain(generation.patches().iter().map(|patch| patch.file()));
-        files.fold((0, 0), |(cells, bytes), file| (cells + file.header().value_count, bytes + file.entry().file_len))
+        files.fold((0u64, 0), |(cells, bytes), file| {
+            (cells.saturating_add(file.header().value_count), bytes + file.entry().file_len)
+        })
     }
 
     /// Number and bytes of the patch files.

@@ -291,6 +291,8 @@ impl Database {
 
     /// Makes everything durable, records where the log ends, and lets go of the lock. Later calls do nothing.
     pub(crate) fn close(&self) -> Result<()> {
+        // The lock of the directory is held while any file is being written.
+        let _no_merge = self.no_merge()?;
         let _maintenance = self.maintenance.enter()?;
         let Some(writer) = &self.writer else { return Ok(()) };
         let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);

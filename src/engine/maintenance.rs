@@ -51,6 +51,11 @@ impl Maintenance {
         Ok(Entered { maintenance: self, _running: running })
     }
 
+    /// Fails in the progress callback of what holds the lock.
+    pub(super) fn check_not_mine(&self) -> Result<()> {
+        if self.is_mine() { Err(reentry()) } else { Ok(()) }
+    }
+
     /// Whether this thread holds the lock: it is in a progress callback.
     pub(super) fn is_mine(&self) -> bool {
         *self.holder.lock().unwrap_or_else(PoisonError::into_inner) == Some(std::thread::current().id())

@@ -2,7 +2,7 @@
 
 use super::database::Database;
 use super::generation::Generation;
-use super::maintenance::Maintenance;
+use super::maintenance::{Entered, Maintenance};
 use super::overlay::Overlay;
 use super::patching::PatchFile;
 use super::view::View;
@@ -14,11 +14,14 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// With so many patches, some are merged.
-const PATCH_COUNT_MAX: usize = 8;
+/// With so many patches, those are merged that it costs little to merge.
+const PATCH_COUNT_LOW: usize = 8;
+
+/// With so many, some are merged whatever it costs.
+const PATCH_COUNT_HIGH: usize = 16;
 
 /// With so many, checkpoints wait for a merge.
-const PATCH_COUNT_WAIT: usize = 2 * PATCH_COUNT_MAX;
+const PATCH_COUNT_WAIT: usize = 24;
 
 /// What a merge holds while it runs.
 #[derive(Debug)]
@@ -43,19 +46,29 @@ impl Merging {
     }
 }
 
-/// The number of patches to merge, the newest ones: those that are no larger than all younger ones together, so that each cell is
-/// written anew a few times only. At least two, so that fewer remain.
-fn merged_count(generation: &Generation) -> usize {
-    let (mut count, mut sum) = (0, 0);
-    for patch in generation.patches() {
-        let size = patch.file().header().value_count;
-        if count >= 2 && size > sum {
+/// The number of patches to merge, the newest ones, given the sizes of all, the newest first: those that are no larger than all younger ones
+/// together, so that the patch that a cell is in at least doubles each time that the cell is written anew. Where there are none, the
+/// number of patches may grow; when it is high, two are merged all the same, and what then is no larger.
+fn merged_count(sizes: &[u64]) -> Option<usize> {
+    if sizes.len() < PATCH_COUNT_LOW {
+        return None;
+    }
+    let least = if sizes.len() < PATCH_COUNT_HIGH { 1 } else { 2 };
+    let (mut count, mut sum) = (0, 0u64);
+    for &size in sizes {
+        if count >= least && size > sum {
             break;
         }
-        sum += size;
+        sum = sum.saturating_add(size);
         count += 1;
     }
-    count
+    (count >= 2).then_some(count)
+}
+
+/// The same for a generation; `None` where nothing is to be merged.
+fn due(generation: &Generation) -> Option<usize> {
+    let sizes: Vec<u64> = generation.patches().iter().map(|patch| patch.file().header().value_count).collect();
+    merged_count(&sizes)
 }
 
 impl Database {
@@ -66,7 +79,7 @@ impl Database {
 
     /// Whether there are too many patches.
     pub(crate) fn merge_is_due(&self) -> bool {
-        self.view.load().generation.patches().len() >= PATCH_COUNT_MAX
+        due(&self.view.load().generation).is_some()
     }
 
     /// Returns once no checkpoint, no compaction and no merge that a checkpoint waits for is being made.
@@ -77,17 +90,25 @@ impl Database {
         drop(self.maintenance.enter());
     }
 
-    /// Merges patches if there are so many that more must wait.
+    /// Merges patches if there are so many that more must wait; a merge that fails holds up files, and nothing that is durable.
     pub(super) fn catch_up(&self, progress: &mut ProgressFn<'_>) -> Result<()> {
+        self.sync_through(self.appended.load(Ordering::Acquire))?;
         while self.view.load().generation.patches().len() >= PATCH_COUNT_WAIT && !self.merging.running.is_mine() {
             self.merge(progress)?;
         }
         Ok(())
     }
 
+    /// Waits for the merge that runs, and lets none start while the guard is held.
+    pub(super) fn no_merge(&self) -> Result<Entered<'_>> {
+        // That lock comes after this one: in the callback of what holds it, waiting here could be for ever.
+        self.maintenance.check_not_mine()?;
+        self.merging.running.enter()
+    }
+
     /// Merges patches into one if there are too many. Commits and checkpoints go on meanwhile.
     pub(crate) fn merge(&self, progress: &mut ProgressFn<'_>) -> Result<()> {
-        let _running = self.merging.running.enter()?;
+        let _running = self.no_merge()?;
         let Some(plan) = self.plan_merge()? else { return Ok(()) };
         let mut is_stale = false;
         let result = plan.write(self, &mut |report: Progress| {
@@ -104,18 +125,13 @@ impl Database {
 
     fn plan_merge(&self) -> Result<Option<Plan>> {
         let _maintenance = self.maintenance.enter()?;
+        // A handle that may not write, or has let go of the lock, writes no file either.
+        drop(self.writer()?);
         let generation = Arc::clone(&self.view.load().generation);
-        if generation.patches().len() < PATCH_COUNT_MAX {
-            return Ok(None);
-        }
+        let Some(merged) = due(&generation) else { return Ok(None) };
         let mut manifest = generation.manifest.clone();
         self.merging.skip_taken(&mut manifest);
-        let plan = Plan {
-            merged: merged_count(&generation),
-            generation,
-            number: manifest.generation + 1,
-            file_id: manifest.next_file_id,
-        };
+        let plan = Plan { merged, generation, number: manifest.generation + 1, file_id: manifest.next_file_id };
         self.merging.generation.store(plan.number, Ordering::Release);
         self.merging.next_file_id.store(plan.file_id + 1, Ordering::Release);
         Ok(Some(plan))
@@ -179,5 +195,48 @@ impl Plan {
 
     fn is_current(&self, generation: &Generation) -> bool {
         self.place(&generation.manifest).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Cells written by merges for each cell that came, and the most patches that there were.
+    fn amplification(mut sizes: Vec<u64>, saves: u64, size: impl Fn(u64) -> u64) -> (f64, usize) {
+        let (mut came, mut written, mut most) = (0, 0, 0);
+        for save in 0..saves {
+            sizes.insert(0, size(save));
+            came += size(save);
+            most = most.max(sizes.len());
+            if let Some(count) = merged_count(&sizes) {
+                assert!(count >= 2);
+                let sum = sizes[..count].iter().sum();
+                written += sum;
+                sizes.splice(..count, [sum]);
+            }
+        }
+        (written as f64 / came as f64, most)
+    }
+
+    #[test]
+    fn a_cell_is_written_anew_a_few_times_only() {
+        let falling: Vec<u64> = (9..16).map(|n| 3u64.pow(n)).collect();
+        let cases = [
+            ("equal", amplification(Vec::new(), 1000, |_| 1), 4.0),
+            ("many equal", amplification(Vec::new(), 100_000, |_| 1), 9.0),
+            ("small after large", amplification(falling, 20_000, |_| 1), 11.0),
+            ("growing", amplification(Vec::new(), 50, |save| 1 << save), 2.0),
+            ("mixed", amplification(Vec::new(), 10_000, |save| 1 + save * 7919 % 1000), 7.0),
+        ];
+        for (name, (times, most), limit) in cases {
+            assert!(times <= limit, "{name}: {times} times");
+            assert!(most <= PATCH_COUNT_HIGH, "{name}: {most} patches");
+        }
+    }
+
+    #[test]
+    fn sizes_without_end_do_not_overflow() {
+        assert_eq!(merged_count(&[u64::MAX; 20]), Some(20));
     }
 }

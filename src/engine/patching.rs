@@ -25,8 +25,9 @@ pub(super) fn files_are_due(view: &View, merge_fraction: f64) -> bool {
     let Some(axis) = generation.axis().base() else { return true };
     let columns = generation.dimensions().iter().filter_map(|dimension| dimension.column.base());
     let base = axis.file().header().value_count + columns.map(|column| column.value_count()).sum::<u64>();
-    let patched: u64 = generation.patches().iter().map(|patch| patch.file().header().value_count).sum();
-    (view.active.changed_count() + patched) as f64 > merge_fraction * base as f64
+    let sizes = generation.patches().iter().map(|patch| patch.file().header().value_count);
+    let patched = sizes.fold(0, u64::saturating_add);
+    (view.active.changed_count().saturating_add(patched)) as f64 > merge_fraction * base as f64
 }
 
 /// A generation that differs from the one before it by a patch.

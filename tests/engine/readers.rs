@@ -7,4 +7,5 @@ pub(crate) mod gate;
 mod group_commit;
 mod held;
 pub(crate) mod hooked;
+mod merges;
 pub(crate) mod slow_disk;

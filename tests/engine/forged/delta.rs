@@ -206,3 +206,37 @@ fn removed_slots_that_are_not_touched_are_found_by_verify() {
     let place = format!("byte {descriptor} (segment descriptor): dimension 0: the removed and the touched slots");
     assert!(problems.iter().any(|problem| problem.contains(&place)), "{problems:?}");
 }
+
+#[test]
+fn patches_that_state_values_without_end_overflow_nothing() {
+    let storage = MemoryStorage::new();
+    let options = || Options::new().merge_fraction(1e9).background(false);
+    let db = options().create_in(Arc::new(storage.clone())).unwrap();
+    db.batch_upsert((0..10).map(|n| (n, attrs! { "a" => n % 7 }))).unwrap();
+    db.save().unwrap();
+    for n in 0..7 {
+        db.upsert(n, attrs! { "a" => n + 1_000_000 }).unwrap();
+        db.save().unwrap();
+    }
+    db.close().unwrap();
+    let mut files = storage.files();
+    let entries = manifest_file::entries(&files[manifest_file::NAME]);
+    for entry in entries.into_iter().filter(|entry| entry.file_name.starts_with("patch-")) {
+        let mut manifest = files.remove(manifest_file::NAME).unwrap();
+        let file = files.get_mut(&entry.file_name).unwrap();
+        let slots = u64::from(u32::MAX);
+        put(file, 88, &slots.to_le_bytes());
+        put(file, 96, &(slots * slots).to_le_bytes());
+        let checksum = seal(file);
+        manifest_file::agree(&mut manifest, &entry, file, checksum);
+        manifest_file::seal(&mut manifest);
+        files.insert(manifest_file::NAME.to_owned(), manifest);
+    }
+    let db = options().open_in(Arc::new(MemoryStorage::from_files(files))).unwrap();
+    db.upsert(1, attrs! { "a" => 1 }).unwrap();
+    // They may be refused for what else is wrong with them.
+    for result in [db.stats().map(drop), db.save()] {
+        assert!(result.as_ref().err().is_none_or(|error| error.is_corrupt()), "{result:?}");
+    }
+    assert_eq!(db.lookup(1, "a").unwrap(), Some(1.into()));
+}

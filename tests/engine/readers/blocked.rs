@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
-use vector_datalib::internals::{MemoryStorage, Storage as _};
+use vector_datalib::internals::MemoryStorage;
 use vector_datalib::{CompactOptions, Options, Slot, Snapshot, VectorDb, attrs};
 
 /// Far longer than any of this takes.
@@ -43,7 +43,7 @@ fn assert_answers(snapshot: &Snapshot) {
 }
 
 /// Runs `work` in a thread of its own and fails if it does not end.
-fn completes<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) fn completes<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, wait) = channel();
     let thread = thread::spawn(move || done.send(work()));
     match wait.recv_timeout(PATIENCE) {
@@ -175,110 +175,4 @@ fn a_commit_is_not_seen_before_its_fsync_and_reads_do_not_wait_for_it() {
     committing.join().unwrap().unwrap();
     assert_eq!(db.snapshot().sequence(), held.sequence() + 1);
     assert!(db.contains("new").unwrap() && !held.contains("new").unwrap());
-}
-
-/// Waits until a background thread has done something.
-fn wait_until(what: &str, mut test: impl FnMut() -> bool) {
-    let start = std::time::Instant::now();
-    while !test() {
-        assert!(start.elapsed() < PATIENCE, "{what}");
-        thread::sleep(Duration::from_millis(2));
-    }
-}
-
-/// A database whose eighth patch was just written, and whose merge, which would write the patch after it, is held up.
-fn merging() -> (VectorDb, Arc<Gate>, MemoryStorage) {
-    const PATCHES: u64 = 8;
-    let (gate, storage) = (Arc::new(Gate::default()), MemoryStorage::new());
-    let at_gate = Arc::clone(&gate);
-    let hooked = HookedStorage::new(Arc::new(storage.clone()), move |moment, name| at_gate.pass(moment, name));
-    let db = Options::new().merge_fraction(1e9).create_in(hooked).unwrap();
-    db.batch_upsert((0..POINTS).map(|n| (n, attrs! { "n" => n }))).unwrap();
-    db.save().unwrap();
-    let generation = db.stats().unwrap().generation;
-    for round in 1..=PATCHES {
-        change(&db, round);
-        if round == PATCHES {
-            gate.close_at(Moment::BeforeSync, format!("patch-{}", generation + PATCHES + 1).leak());
-        }
-        db.save().unwrap();
-    }
-    gate.wait_for_arrival();
-    assert_eq!(db.stats().unwrap().patches, PATCHES);
-    (db, gate, storage)
-}
-
-/// Updates some points, removes the key of the round before, and adds one.
-fn change(db: &VectorDb, round: u64) {
-    db.batch_upsert((0..POINTS).step_by(7).map(|n| (n, attrs! { "n" => n + round }))).unwrap();
-    db.upsert(POINTS + round, attrs! { "new" => round }).unwrap();
-    if round > 1 {
-        assert!(db.delete(POINTS + round - 1).unwrap());
-    }
-}
-
-fn assert_changed(db: &VectorDb, round: u64) {
-    for n in 0..POINTS {
-        let expected = if n % 7 == 0 { n + round } else { n };
-        assert_eq!(db.lookup(n, "n").unwrap(), Some(expected.into()), "{n}");
-    }
-    assert_eq!(db.len(), POINTS + 1);
-    assert_eq!(db.lookup(POINTS + round, "new").unwrap(), Some(round.into()));
-    let report = db.verify().unwrap();
-    assert!(report.is_sound(), "{report:?}");
-}
-
-#[test]
-fn commits_and_checkpoints_go_on_while_patches_are_merged() {
-    let (db, gate, storage) = merging();
-    let writer = db.clone();
-    completes("a checkpoint during a merge", move || {
-        for round in 9..12 {
-            change(&writer, round);
-            writer.save().unwrap();
-            assert_changed(&writer, round);
-            assert_eq!(writer.stats().unwrap().patches, round);
-        }
-        change(&writer, 12);
-    });
-    let held = db.snapshot();
-    gate.open();
-    wait_until("a merge whose patches are still there", || db.stats().unwrap().patches == 4);
-    assert_changed(&db, 12);
-    assert_eq!(held.lookup(0, "n").unwrap().unwrap().as_i64(), Some(12));
-    drop((held, db));
-    let db = Options::new().open_in(Arc::new(storage)).unwrap();
-    assert_eq!(db.stats().unwrap().patches, 4);
-    assert_changed(&db, 12);
-}
-
-#[test]
-fn a_merge_of_patches_that_a_compaction_has_folded_in_leaves_nothing() {
-    let (db, gate, storage) = merging();
-    let compacting = db.clone();
-    completes("a compaction during a merge", move || compacting.compact(&CompactOptions::new()).unwrap());
-    gate.open();
-    assert_changed(&db, 8);
-    let patches = || storage.list().unwrap().into_iter().filter(|name| name.starts_with("patch-")).count();
-    wait_until("a patch that nobody wants", || patches() == 0);
-    assert_eq!(db.stats().unwrap().patches, 0);
-    change(&db, 9);
-    db.save().unwrap();
-    assert_changed(&db, 9);
-    assert_eq!(db.stats().unwrap().checkpoint_failure, None);
-}
-
-#[test]
-fn closing_stops_a_merge_and_the_next_checkpoint_makes_it() {
-    let (db, gate, storage) = merging();
-    let closing = thread::spawn(move || db.close());
-    thread::sleep(A_WHILE);
-    gate.open();
-    closing.join().unwrap().unwrap();
-    let db = Options::new().background(false).open_in(Arc::new(storage)).unwrap();
-    assert_changed(&db, 8);
-    change(&db, 9);
-    db.save().unwrap();
-    assert!(db.stats().unwrap().patches <= 2);
-    assert_changed(&db, 9);
 }

@@ -8,6 +8,7 @@ use vector_datalib::internals::{Region, ScratchFile, Storage, StorageError, Stor
 /// Where a hook is called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Moment {
+    AfterCreate,
     BeforeSync,
     AfterSync,
     BeforeRename,
@@ -48,7 +49,9 @@ impl Storage for HookedStorage {
     }
 
     fn create(&self, name: &str) -> Result<Box<dyn StorageFile>, StorageError> {
-        Ok(self.file(name, self.inner.create(name)?))
+        let file = self.file(name, self.inner.create(name)?);
+        (self.hook)(Moment::AfterCreate, name);
+        Ok(file)
     }
 
     fn open_write(&self, name: &str) -> Result<Box<dyn StorageFile>, StorageError> {

@@ -57,7 +57,7 @@ impl SlowDisk {
                 self.durable.lock().unwrap().insert(name.to_owned(), content);
                 self.fsyncs.fetch_add(1, Ordering::Relaxed);
             }
-            Moment::BeforeRename => {}
+            Moment::AfterCreate | Moment::BeforeRename => {}
         }
     }
 
