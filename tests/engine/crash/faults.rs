@@ -164,6 +164,8 @@ fn fail_everywhere(durability: Durability, kind: FaultKind) {
     let mut reference = Reference::default();
     let whole = Run::through(durability, None, &mut reference).unwrap();
     let operations = whole.disk.operations();
+    let patches = whole.db().stats().unwrap().patches;
+    assert!(patches < 5, "the script merges no patches: there are {patches}");
     drop(whole);
     let (mut runs, mut failures, mut poisoned, mut wrong) = (0u64, 0, 0, Vec::new());
     for count in [1, 3, u64::MAX] {
