@@ -56,7 +56,8 @@ pub enum Error {
     ReadOnly,
     /// The handle was closed.
     Closed,
-    /// The disk is full. The write was undone; the handle works again once there is room.
+    /// The disk is full. What failed was undone: a commit is not made, a checkpoint or a compaction leaves everything where it was, and
+    /// [`close`](crate::VectorDb::close) keeps every commit and only does not record that it was called. The handle works again once there is room.
     #[non_exhaustive]
     NoSpace {
         /// The file that could not grow.
@@ -267,7 +268,7 @@ impl fmt::Display for Error {
             Self::ReadOnly => f.write_str("the database was opened read-only"),
             Self::Closed => f.write_str("the database was closed"),
             Self::NoSpace { path } => {
-                write!(f, "no space left to write {}; the write was undone", path.display())
+                write!(f, "no space left to write {}; nothing that was acknowledged is lost", path.display())
             }
             Self::Poisoned { reason } => {
                 write!(f, "it is unknown whether writes are durable, open the database again: {reason}")

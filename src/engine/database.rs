@@ -99,6 +99,9 @@ pub(crate) struct State {
     pub(super) moment: Moment,
 }
 
+/// So many logs of earlier opens make a checkpoint due.
+const LOG_COUNT_MAX: u64 = 64;
+
 /// Times that a reader starts again because the writer replaced the files under it.
 const REOPEN_TRIES: u32 = 1000;
 
@@ -164,6 +167,9 @@ impl Database {
 
     fn new(storage: Arc<dyn Storage>, options: EngineOptions, opened: Opened, writer: Option<Writer>) -> Self {
         let sequence = opened.log.sequence();
+        // A log takes a file whatever is in it: many short ones are worth a checkpoint, too.
+        let log_count = (opened.log.end().number + 1).saturating_sub(opened.view.generation.manifest.wal_first);
+        let logs_len = options.auto_checkpoint.log_len.map_or(0, |len| log_count.saturating_mul(len / LOG_COUNT_MAX));
         let report = OpenReport {
             records_replayed: opened.report.records,
             bytes_dropped: opened.report.bytes_dropped,
@@ -180,7 +186,7 @@ impl Database {
             writer: writer.map(Mutex::new),
             sync: Mutex::new(SyncState { synced: sequence, ..SyncState::default() }),
             synced: Condvar::new(),
-            backlog: Backlog::new(opened.report.records_len),
+            backlog: Backlog::new(opened.report.records_len.saturating_add(logs_len)),
             maintenance: Maintenance::new(),
             merging: Merging::new(),
             replaced: Mutex::default(),

@@ -5,7 +5,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::json;
 use crate::output::{Output, count_of};
 use crate::report::Report;
-use vector_datalib::{Key, Snapshot, Value, VectorDb, VectorPoint};
+use vector_datalib::{Key, Options, Snapshot, Value, VectorDb, VectorPoint};
 
 /// A key as the command line gives it: a JSON literal where it parses as one, else plain text.
 fn parse_key(text: &str) -> Outcome<Key> {
@@ -113,19 +113,35 @@ fn object(attributes: &[(&str, &Value)], output: &Output) -> String {
     text
 }
 
+/// A checkpoint that is due is made before the program ends.
+fn options() -> Options {
+    Options::new().background(false)
+}
+
+/// Closes a database after a commit, which is durable whatever becomes of that.
+fn close(db: VectorDb, output: &Output) -> Outcome<()> {
+    match db.close() {
+        Err(error) if error.is_no_space() => {
+            output.note(&format!("written; that the database was closed is not recorded: {error}"));
+            Ok(())
+        }
+        closed => Ok(closed?),
+    }
+}
+
 /// Runs `put`.
 pub(crate) fn put(arguments: Put, output: &Output) -> Outcome {
     let key = parse_key(&arguments.key)?;
     let attributes = json::parse_attributes(&arguments.attributes).map_err(|error| {
         Failure::usage(format!("JSON-OBJECT: {error}; attributes look like '{{\"name\":\"Alice\",\"age\":25}}'"))
     })?;
-    let db = match VectorDb::open(&arguments.db) {
-        Err(error) if error.is_not_found() && arguments.create => VectorDb::create(&arguments.db)?,
+    let db = match options().open(&arguments.db) {
+        Err(error) if error.is_not_found() && arguments.create => options().create(&arguments.db)?,
         Err(error) if error.is_not_found() => return Err(Failure::from(error).with_hint("--create makes one")),
         opened => opened?,
     };
     let slot = db.upsert(key, attributes)?;
-    db.close()?;
+    close(db, output)?;
     output.print(&slot.to_string())?;
     Ok(Exit::Done)
 }
@@ -133,7 +149,7 @@ pub(crate) fn put(arguments: Put, output: &Output) -> Outcome {
 /// Runs `delete`.
 pub(crate) fn delete(arguments: &Delete, output: &Output) -> Outcome {
     let keys = arguments.keys.iter().map(|text| parse_key(text)).collect::<Outcome<Vec<Key>>>()?;
-    let db = VectorDb::open(&arguments.db)?;
+    let db = options().open(&arguments.db)?;
     let snapshot = db.snapshot();
     let mut missing = 0;
     for (key, text) in keys.iter().zip(&arguments.keys) {
@@ -145,7 +161,7 @@ pub(crate) fn delete(arguments: &Delete, output: &Output) -> Outcome {
     }
     drop(snapshot);
     let deleted = db.batch_delete(&keys)?;
-    db.close()?;
+    close(db, output)?;
     if output.is_json() {
         output.print(&Report::new().field("deleted", deleted).to_json())?;
     } else {

@@ -157,3 +157,22 @@ fn scratch_files_that_a_crash_left_are_removed_by_the_next_writer_and_other_file
     drop(Options::new().open_in(Arc::new(storage.clone())).unwrap());
     assert_eq!(storage.list().unwrap(), [".tmpAb12Cde", "LOCK", "MANIFEST", "notes.tmp"]);
 }
+
+/// Programs that open, commit once and close leave a log each, which takes a file however short it is.
+#[test]
+fn many_short_logs_make_a_checkpoint_due() {
+    let storage = MemoryStorage::new();
+    let options = Options::new().background(false);
+    options.create_in(Arc::new(storage.clone())).unwrap();
+    let mut most = 0;
+    for n in 0..150 {
+        let db = options.open_in(Arc::new(storage.clone())).unwrap();
+        db.upsert(n, attrs! { "n" => n }).unwrap();
+        db.close().unwrap();
+        most = most.max(storage.list().unwrap().iter().filter(|name| name.starts_with("wal-")).count());
+    }
+    assert!((60..70).contains(&most), "{most} logs");
+    let db = options.open_in(Arc::new(storage)).unwrap();
+    assert_eq!(db.len(), 150);
+    assert!(db.stats().unwrap().generation >= 2);
+}
