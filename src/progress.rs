@@ -12,11 +12,12 @@ pub struct Progress {
     pub done: u64,
     /// How much there is, where that is known.
     pub total: Option<u64>,
-    /// What is counted: `"cells"`, `"bytes"`, `"points"`.
+    /// What is counted: `"cells"`, `"slots"`, `"keys"`, `"bytes"`.
     pub unit: &'static str,
 }
 
-/// Called now and then by long operations. It must not write through the handle that calls it, which may be holding back writes; [`ControlFlow::Break`] cancels, which leaves everything as it was.
+/// Called now and then by long operations. It may read and
+/// write through the handle that calls it, unless slots are being reassigned; a checkpoint or a compaction in it is refused. [`ControlFlow::Break`] cancels, which leaves everything as it was.
 pub type ProgressFn<'f> = dyn FnMut(Progress) -> ControlFlow<()> + 'f;
 
 /// For callers that do not care.

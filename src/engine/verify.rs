@@ -20,7 +20,7 @@ use std::ops::ControlFlow;
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct VerifyReport {
-    /// Data files of the current generation that were checked: the axis and the columns. The manifest and the log are
+    /// Data files of the current generation that were checked: the axis, the columns and the patches. The manifest and the log are
     /// not among them: they are checked when the database is opened.
     pub files: u64,
     /// Bytes of these files, each counted whole: header, blocks and checksum table.

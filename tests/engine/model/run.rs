@@ -60,7 +60,11 @@ impl Run {
     pub(crate) fn new(random: Random, profile: Profile, place: Place) -> Self {
         let db = place
             .create(
-                &Options::new().durability(profile.durability).merge_fraction(profile.merge_fraction).background(false),
+                &Options::new()
+                    .durability(profile.durability)
+                    .merge_fraction(profile.merge_fraction)
+                    .background(false)
+                    .auto_checkpoint(None),
             )
             .unwrap();
         assert!(db.open_report().records_replayed == 0 && !db.open_report().unclean_close);

@@ -16,11 +16,11 @@ impl Run {
         let before = self.plain.contents.sequence;
         let db = self.db.clone();
         let cancel_at = self.random.one_in(5).then(|| self.random.below(4));
-        let (busy, mut calls, mut cancelled) = (busy && self.random.one_in(2), 0, false);
+        let (busy, mut calls, mut cancelled, mut merging) = (busy && self.random.one_in(2), 0, false, false);
         let result = work(&db, &mut |progress| {
             assert!(progress.total.is_none_or(|total| progress.done <= total), "{progress:?}");
             if cancel_at == Some(calls) {
-                cancelled = true;
+                (cancelled, merging) = (true, progress.phase == "merging changes");
                 return ControlFlow::Break(());
             }
             calls += 1;
@@ -44,7 +44,8 @@ impl Run {
             }
             Err(Error::Cancelled) => {
                 assert!(cancelled, "it was not cancelled");
-                if self.pending {
+                // Patches are merged before a checkpoint or after it.
+                if self.pending || merging {
                     self.checkpointed = None;
                 }
                 self.pending = true;

@@ -10,8 +10,8 @@ impl Run {
         // So little that most files are built from what was spilled.
         let budget = self.profile.batch_max * 1000;
         let profile = &self.profile;
-        // In the foreground, so that a seed does the same every time.
-        let options = Options::new().durability(profile.durability).background(false);
+        // In the foreground, so that a seed does the same every time; and none starts by itself.
+        let options = Options::new().durability(profile.durability).background(false).auto_checkpoint(None);
         options.merge_fraction(profile.merge_fraction).memory_budget(budget)
     }
 
