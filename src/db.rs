@@ -150,8 +150,8 @@ impl VectorDb {
         self.one(upsert(key.into(), attributes, None)?).map(|slot| slot.unwrap_or(Slot::MAX))
     }
 
-    /// Puts a new key at a coordinate, a [`Slot`] or `u32`; the point that is there and every later one move up by one with all their values, and free coordinates with them. A key that is there
-    /// already is changed where it is, and the position is ignored.
+    /// Puts a new key at a coordinate, a [`Slot`] or `u32`; the point that is there and every later one move up by one with all their
+    /// values, and free coordinates with them. A key that is there already is changed where it is, and the position is ignored.
     ///
     /// Rewrites the whole database, O(points × dimensions), while other writes wait.
     ///
@@ -192,7 +192,8 @@ impl VectorDb {
     }
 
     /// Upserts many points in one commit, each at a position or (with `None`) where [`upsert`](Self::upsert) would put it.
-    /// Positions count as the batch goes: each after the records before it. Returns their coordinates after the whole batch. Rewrites the database once; see [`insert_at`](Self::insert_at).
+    /// Positions count as the batch goes: each after the records before it. Returns their coordinates after the whole batch. Rewrites
+    /// the database once; see [`insert_at`](Self::insert_at).
     ///
     /// # Errors
     /// Those of [`insert_at`](Self::insert_at). Where a record is at fault, the reason names it, counted from 0.

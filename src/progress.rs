@@ -16,8 +16,9 @@ pub struct Progress {
     pub unit: &'static str,
 }
 
-/// Called now and then by long operations. It may read and
-/// write through the handle that calls it, unless slots are being reassigned; a checkpoint or a compaction in it is refused. [`ControlFlow::Break`] cancels, which leaves everything as it was.
+/// Called now and then by long operations. It may read and write through the handle that calls it, unless slots are being
+/// reassigned; a checkpoint or a compaction in the callback of another one is refused. [`ControlFlow::Break`] cancels, which leaves
+/// everything as it was.
 pub type ProgressFn<'f> = dyn FnMut(Progress) -> ControlFlow<()> + 'f;
 
 /// For callers that do not care.

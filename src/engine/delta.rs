@@ -205,8 +205,7 @@ impl<'a> Delta<'a> {
     /// The cells of a dimension or, without one, the keys.
     pub(super) fn pieces(&self, id: Option<DimensionId>) -> Pieces<'_, 'a> {
         // What only the overlay has is in memory anyway.
-        let is_merged = self.columns_of(id).next().is_some();
-        Pieces::new(self, id, if is_merged { &self.ranges } else { ALL })
+        Pieces::new(self, id, if self.is_merged(id) { &self.ranges } else { ALL })
     }
 
     /// The cells of a dimension or, without one, the keys, of a range of segments.
@@ -293,12 +292,12 @@ impl<'a> Delta<'a> {
 
     /// Whether these tiers may change a dimension: its cells, or its counts by what became of points.
     pub(super) fn concerns(&self, id: DimensionId) -> bool {
-        !self.left.is_empty() || self.changes.touches(id) || self.is_merged(id)
+        !self.left.is_empty() || self.changes.touches(id) || self.is_merged(Some(id))
     }
 
-    /// Whether a merged patch has the dimension.
-    pub(super) fn is_merged(&self, id: DimensionId) -> bool {
-        self.columns_of(Some(id)).next().is_some()
+    /// Whether a merged patch has the dimension or, without one, the axis.
+    pub(super) fn is_merged(&self, id: Option<DimensionId>) -> bool {
+        self.columns_of(id).next().is_some()
     }
 
     /// How the counts of a dimension change, and whether those by value are known.
@@ -307,7 +306,7 @@ impl<'a> Delta<'a> {
             Some(column) => column.has_counts()?,
             None => true,
         };
-        let mut changes = if self.is_merged(id) {
+        let mut changes = if self.is_merged(Some(id)) {
             self.view.count_changes(id, &self.changes, u64::MAX, has_counts)?
         } else {
             // No merged patch has the dimension: its cells are one piece, and all that the overlay holds.

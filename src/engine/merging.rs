@@ -92,8 +92,8 @@ impl Database {
 
     /// Merges patches if there are so many that more must wait; a merge that fails holds up files, and nothing that is durable.
     pub(super) fn catch_up(&self, progress: &mut ProgressFn<'_>) -> Result<()> {
-        self.sync_through(self.appended.load(Ordering::Acquire))?;
         while self.view.load().generation.patches().len() >= PATCH_COUNT_WAIT && !self.merging.running.is_mine() {
+            self.sync_through(self.appended.load(Ordering::Acquire))?;
             self.merge(progress)?;
         }
         Ok(())

@@ -155,7 +155,7 @@ fn write_dimension<'a>(patch: &mut PatchWriter<'_, '_, '_, 'a>, delta: &Delta<'a
     let (survey, touched) = survey(patch, &mut pieces, touched_max)?;
     let (changes, has_counts) = delta.counts(id, &mut pieces)?;
     let unchanged = touched == 0 && changes.is_none();
-    if !unchanged || (!has_counts && delta.is_merged(id)) {
+    if !unchanged || (!has_counts && delta.is_merged(Some(id))) {
         let source = DeltaSource { dimension_id: id.0, encoding: survey.choose(), changes, has_counts };
         patch.column(&source, &mut pieces)?;
     }
