@@ -9,6 +9,7 @@
 
 mod encode;
 mod ids;
+pub(crate) mod read;
 mod survey;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,1 @@
+//! The LZ4 frame.

@@ -1,0 +1,176 @@
+//! Bytes of the uncompressed content, in order, as they are asked for.
+
+use super::{ImportLimits, Refused};
+
+/// Content longer than this must not be too many times as long as the file.
+const RATIO_FROM: u64 = 64 << 20;
+
+/// What a buffer keeps of its allocation, in bytes: two blocks of the longest kind.
+const BUFFER_LEN_KEPT: usize = 8 << 20;
+
+/// Content that comes block by block.
+pub(crate) trait Blocks {
+    /// Appends the next block to `out`; false at the end, once all that can be checked there is.
+    fn next_block(&mut self, out: &mut Vec<u8>) -> Result<bool, Refused>;
+
+    /// Bytes of the file that were read.
+    fn consumed(&self) -> u64;
+
+    /// How many bytes of content there are, where the file says so.
+    fn declared_len(&self) -> Option<u64>;
+
+    /// Bytes of the file behind the content; known once the end was reached.
+    fn trailing(&self) -> u64;
+}
+
+/// Hands out content, within the limits.
+pub(crate) struct Input<'b> {
+    blocks: Box<dyn Blocks + 'b>,
+    limits: ImportLimits,
+    file_len: u64,
+    buffer: Vec<u8>,
+    /// What was handed out of the buffer.
+    at: usize,
+    /// Bytes of content before the buffer.
+    before: u64,
+    is_ended: bool,
+}
+
+impl<'b> Input<'b> {
+    /// Content of a file of `file_len` bytes.
+    pub(crate) fn new(blocks: Box<dyn Blocks + 'b>, limits: ImportLimits, file_len: u64) -> Self {
+        Self { blocks, limits, file_len, buffer: Vec::new(), at: 0, before: 0, is_ended: false }
+    }
+
+    /// Bytes of content that were handed out.
+    pub(crate) fn position(&self) -> u64 {
+        self.before.saturating_add(self.at as u64)
+    }
+
+    /// Bytes of the file that were read.
+    pub(crate) fn consumed(&self) -> u64 {
+        self.blocks.consumed()
+    }
+
+    /// Bytes of the file behind the content; known once the end was reached.
+    pub(crate) fn trailing(&self) -> u64 {
+        self.blocks.trailing()
+    }
+
+    pub(crate) const fn limits(&self) -> &ImportLimits {
+        &self.limits
+    }
+
+    /// The bytes that are there without reading on.
+    #[inline]
+    pub(crate) fn rest(&self) -> &[u8] {
+        self.buffer.get(self.at..).unwrap_or_default()
+    }
+
+    /// Reads on until `rest` has `len` bytes; false where the content ends before.
+    pub(crate) fn fill(&mut self, len: usize) -> Result<bool, Refused> {
+        while self.rest().len() < len {
+            if self.is_ended {
+                return Ok(false);
+            }
+            if self.at > 0 {
+                self.before = self.position();
+                self.buffer.drain(..self.at);
+                self.at = 0;
+                // A long string once does not make a long buffer for ever.
+                self.buffer.shrink_to(BUFFER_LEN_KEPT);
+            }
+            let old = self.buffer.len();
+            self.is_ended = !self.blocks.next_block(&mut self.buffer)?;
+            if self.buffer.len() > old {
+                self.check_len()?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn check_len(&self) -> Result<(), Refused> {
+        let len = self.before.saturating_add(self.buffer.len() as u64);
+        check_inflated(len, self.file_len, &self.limits)
+    }
+
+    /// Takes `len` bytes that are there.
+    #[inline]
+    pub(crate) fn advance(&mut self, len: usize) {
+        self.at = self.at.saturating_add(len).min(self.buffer.len());
+    }
+
+    /// The next byte, if there is one; it stays.
+    #[inline]
+    pub(crate) fn peek(&mut self) -> Result<Option<u8>, Refused> {
+        if self.at == self.buffer.len() && !self.fill(1)? {
+            return Ok(None);
+        }
+        Ok(self.buffer.get(self.at).copied())
+    }
+
+    /// The next byte.
+    #[inline]
+    pub(crate) fn byte(&mut self) -> Result<u8, Refused> {
+        match self.peek()? {
+            Some(byte) => {
+                self.advance(1);
+                Ok(byte)
+            }
+            None => Err(self.cut_short()),
+        }
+    }
+
+    /// The next bytes.
+    #[inline]
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Refused> {
+        if self.rest().len() < N && !self.fill(N)? {
+            return Err(self.cut_short());
+        }
+        let bytes = self.rest().first_chunk::<N>().copied().unwrap_or([0; N]);
+        self.advance(N);
+        Ok(bytes)
+    }
+
+    /// The next `len` bytes of one string. Memory grows with what is there, not with what is declared.
+    #[inline]
+    pub(crate) fn string(&mut self, len: u64) -> Result<&[u8], Refused> {
+        if (self.rest().len() as u64) < len {
+            self.fill_string(len)?;
+        }
+        let (start, len) = (self.at, usize::try_from(len).unwrap_or(usize::MAX));
+        self.advance(len);
+        Ok(self.buffer.get(start..start.saturating_add(len)).unwrap_or_default())
+    }
+
+    #[cold]
+    fn fill_string(&mut self, len: u64) -> Result<(), Refused> {
+        if len > self.limits.string_len {
+            return Err(Refused::Limit { limit: "string_len", value: len, allowed: self.limits.string_len });
+        }
+        let whole = self.blocks.declared_len();
+        if whole.is_some_and(|whole| self.position().saturating_add(len) > whole) {
+            return Err(self.cut_short());
+        }
+        let wanted = usize::try_from(len).unwrap_or(usize::MAX);
+        if self.fill(wanted)? { Ok(()) } else { Err(self.cut_short()) }
+    }
+
+    /// The content ends here and should not.
+    #[cold]
+    pub(crate) fn cut_short(&self) -> Refused {
+        Refused::content(self.position(), "the content ends in the middle")
+    }
+}
+
+/// Refuses content that is too long, or too long for its file.
+pub(crate) fn check_inflated(len: u64, file_len: u64, limits: &ImportLimits) -> Result<(), Refused> {
+    if len > limits.inflated_len {
+        return Err(Refused::Limit { limit: "inflated_len", value: len, allowed: limits.inflated_len });
+    }
+    if len > RATIO_FROM && len > file_len.saturating_mul(limits.inflated_ratio) {
+        let value = len.div_ceil(file_len.max(1));
+        return Err(Refused::Limit { limit: "inflated_ratio", value, allowed: limits.inflated_ratio });
+    }
+    Ok(())
+}

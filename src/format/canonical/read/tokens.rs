@@ -1,0 +1,38 @@
+//! What MessagePack and JSON are made of.
+
+use super::Refused;
+use crate::model::ValueRef;
+
+/// One step through a tree of values.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Token<'a> {
+    /// A value without others in it. Ext values are as they stand, those of type 0x56 too; MessagePack's timestamps are timestamps.
+    Scalar(ValueRef<'a>),
+    /// An array starts; so many values are declared, where they are.
+    Array(Option<u32>),
+    /// A map starts: keys and values in turn; so many pairs are declared, where they are.
+    Map(Option<u32>),
+    /// The array or map that started last ends.
+    End,
+}
+
+/// A tree of values, token by token, in bounded memory. Checks syntax, UTF-8, depth and the length of strings.
+pub(crate) trait Tokens {
+    /// The next token. To be called until the tree's root is complete, and no more.
+    fn next(&mut self) -> Result<Token<'_>, Refused>;
+
+    /// Where the last token starts in the content, in bytes.
+    fn offset(&self) -> u64;
+
+    /// Fails if anything but blanks follows the root, or if the file ends otherwise than it should. Reads the file to its end.
+    fn finish(&mut self) -> Result<(), Refused>;
+
+    /// Bytes of the file that were read.
+    fn consumed(&self) -> u64;
+
+    /// Bytes of the file behind the content; known after [`finish`](Self::finish).
+    fn trailing(&self) -> u64;
+
+    /// Whether all keys of maps are text, as in JSON, so that different keys may look the same.
+    fn has_text_keys_only(&self) -> bool;
+}
