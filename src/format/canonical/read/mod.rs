@@ -5,6 +5,8 @@
 //! [`Sink`](contents::Sink). Memory is bounded by a block, the longest string and the depth, whatever the file declares.
 
 pub(crate) mod frame;
+#[cfg(feature = "legacy-import")]
+pub(crate) mod gzip;
 pub(crate) mod input;
 mod limits;
 pub(crate) mod tokens;
@@ -21,10 +23,7 @@ pub(crate) enum Refused {
     /// It could not be read.
     Io(io::Error),
     /// It is not what a canonical file must be.
-    Malformed {
-        place: Place,
-        reason: Cow<'static, str>,
-    },
+    Malformed { place: Place, reason: Cow<'static, str> },
     /// It has more than the limits allow.
     Limit {
         /// The name of the field of [`ImportLimits`].
