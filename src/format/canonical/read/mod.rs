@@ -6,6 +6,8 @@
 
 pub(crate) mod contents;
 pub(crate) mod frame;
+#[cfg(feature = "legacy-import")]
+pub(crate) mod gzip;
 pub(crate) mod input;
 mod limits;
 pub(crate) mod msgpack;
@@ -24,10 +26,7 @@ pub(crate) enum Refused {
     /// It could not be read.
     Io(io::Error),
     /// It is not what a canonical file must be.
-    Malformed {
-        place: Place,
-        reason: Cow<'static, str>,
-    },
+    Malformed { place: Place, reason: Cow<'static, str> },
     /// It has more than the limits allow.
     Limit {
         /// The name of the field of [`ImportLimits`].
