@@ -6,6 +6,8 @@
 
 pub(crate) mod frame;
 pub(crate) mod input;
+#[cfg(feature = "legacy-import")]
+pub(crate) mod json;
 mod limits;
 pub(crate) mod tokens;
 
@@ -21,10 +23,7 @@ pub(crate) enum Refused {
     /// It could not be read.
     Io(io::Error),
     /// It is not what a canonical file must be.
-    Malformed {
-        place: Place,
-        reason: Cow<'static, str>,
-    },
+    Malformed { place: Place, reason: Cow<'static, str> },
     /// It has more than the limits allow.
     Limit {
         /// The name of the field of [`ImportLimits`].
