@@ -227,7 +227,7 @@ impl<'b> Json<'b> {
         }
         let lone =
             || Refused::content(offset, format!("half a surrogate pair, \\u{first:04x}, which is no Unicode text"));
-        if first > 0xDBFF || self.input.byte()? != b'\\' || self.input.byte()? != b'u' {
+        if self.input.byte()? != b'\\' || self.input.byte()? != b'u' {
             return Err(lone());
         }
         let second = self.hex(self.input.position().saturating_sub(2))?;
@@ -383,18 +383,10 @@ fn number(word: &[u8]) -> Option<Number> {
     if rest.is_empty() {
         return integer(word, is_negative, digits);
     }
-    let rest = match rest.strip_prefix(b".") {
-        Some(fraction) => after_digits(fraction)?.1,
-        None => rest,
-    };
-    if let Some(exponent) = rest.strip_prefix(b"e").or_else(|| rest.strip_prefix(b"E")) {
-        let exponent = exponent.strip_prefix(b"+").or_else(|| exponent.strip_prefix(b"-")).unwrap_or(exponent);
-        if !after_digits(exponent)?.1.is_empty() {
-            return None;
-        }
-    } else if !rest.is_empty() {
-        return None;
+    if let Some(fraction) = rest.strip_prefix(b".") {
+        after_digits(fraction)?;
     }
+    // From here on Rust's grammar of floats is the same.
     std::str::from_utf8(word).ok()?.parse().ok().map(Number::Float)
 }
 
@@ -661,12 +653,15 @@ mod tests {
             (b"1_000", "0: `1_000` is not a number as JSON writes it"),
             (b"0x10", "0: `0x10` is not a number as JSON writes it"),
             (b"-NaN", "0: `-NaN` is not a number as JSON writes it"),
+            (b"1.5inf", "0: `1.5inf` is not a number as JSON writes it"),
+            (b"1e5e5", "0: `1e5e5` is not a number as JSON writes it"),
             (b"12abc", "0: `12abc` is not a number as JSON writes it"),
             (b"inf", "0: `inf` is a word that JSON does not know"),
             (b"[True]", "1: `True` is a word that JSON does not know"),
             (b"nullnull", "0: `nullnull` is a word that JSON does not know"),
             (b"[\"a\nb\"]", "3: a raw control character, 0x0a, in a string"),
             (b"\"\\n\0\"", "3: a raw control character, 0x00, in a string"),
+            (b"\"\x1f\"", "1: a raw control character, 0x1f, in a string"),
             (b"\"a\\xb\"", "2: a backslash before `x`"),
             (b"\"\\\n\"", "1: a backslash before the byte 0x0a"),
             (b"\"\\u12g4\"", "1: an escape \\u without four hexadecimal digits"),
@@ -779,6 +774,19 @@ mod tests {
                 assert!(matches!(json.next().unwrap(), Token::Scalar(ValueRef::Text("a\n"))));
                 assert!(json.text.capacity() <= TEXT_LEN_KEPT, "memory for the long string is given back");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_read_on() {
+        let limits = ImportLimits { string_len: 1000, ..ImportLimits::default() };
+        let plain = format!("\"{}", "a".repeat(1 << 20));
+        let escaped = format!("\"\\n{}", "a".repeat(1 << 20));
+        let number = "1".repeat(1 << 20);
+        for (content, most) in [(plain, 1100), (escaped, 1100), (number, NUMBER_LEN_MAX + 100)] {
+            let mut json = json(content.as_bytes(), 10, limits);
+            json.next().unwrap_err();
+            assert!(json.consumed() < most, "{} bytes were read", json.consumed());
         }
     }
 
