@@ -9,6 +9,8 @@ pub(crate) mod frame;
 #[cfg(feature = "legacy-import")]
 pub(crate) mod gzip;
 pub(crate) mod input;
+#[cfg(feature = "legacy-import")]
+pub(crate) mod json;
 mod limits;
 pub(crate) mod msgpack;
 pub(crate) mod tokens;
