@@ -2,9 +2,9 @@
 //!
 //! Source: the MessagePack specification (msgpack.org), "Formats".
 
+use super::Refused;
 use super::input::Input;
 use super::tokens::{Token, Tokens};
-use super::Refused;
 use crate::model::{ExtRef, ValueRef};
 use rmp::Marker;
 
