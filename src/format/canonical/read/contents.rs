@@ -286,6 +286,13 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
     /// An integer, or what stands for one: the original takes text, bytes and floats for ids and coordinates.
     #[inline]
     fn integer(&mut self, what: &'static str) -> Step<S, Option<i128>> {
+        match self.tokens.next_unsigned() {
+            Some(number) => Ok(Some(number.into())),
+            None => self.other_integer(what),
+        }
+    }
+
+    fn other_integer(&mut self, what: &'static str) -> Step<S, Option<i128>> {
         let token = self.tokens.next()?;
         if let Token::End = token {
             return Ok(None);
