@@ -4,12 +4,17 @@
 //! out bytes and counts them, [`msgpack`] and `json` cut them into [`tokens`], and [`contents`] knows what they mean and tells it to a
 //! [`Sink`](contents::Sink). Memory is bounded by a block, the longest string and the depth, whatever the file declares.
 
+pub(crate) mod contents;
 pub(crate) mod frame;
 #[cfg(feature = "legacy-import")]
 pub(crate) mod gzip;
 pub(crate) mod input;
+#[cfg(feature = "legacy-import")]
+pub(crate) mod json;
 mod limits;
+pub(crate) mod msgpack;
 pub(crate) mod tokens;
+pub(crate) mod transcode;
 
 pub use limits::ImportLimits;
 
