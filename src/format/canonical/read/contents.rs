@@ -28,6 +28,9 @@ pub(crate) trait Sink {
     /// `coordinate_map` is there, but its keys are text and cannot be compared.
     fn coordinates_untyped(&mut self) {}
 
+    /// `free_slots` is there.
+    fn free_slots(&mut self) {}
+
     /// An element of `free_slots`.
     fn free_slot(&mut self, _slot: i128) {}
 
@@ -53,6 +56,9 @@ pub(crate) trait Sink {
     fn cell(&mut self, _coordinate: i128, _id: i64) -> Result<(), Self::Error> {
         Ok(())
     }
+
+    /// The mapping that started last has `ref_counts`.
+    fn ref_counts(&mut self) {}
 
     /// An entry of the `ref_counts` of the mapping that started last.
     fn ref_count(&mut self, _id: i64, _count: i128) {}
@@ -516,6 +522,7 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
     fn free_slots(&mut self) -> Step<S> {
         self.at("free_slots");
         self.array()?;
+        self.sink.free_slots();
         self.index = Some(0);
         while let Some(slot) = self.integer("a coordinate")? {
             self.sink.free_slot(slot);
@@ -700,6 +707,7 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
     fn ref_counts(&mut self) -> Step<S> {
         self.at("ref_counts");
         self.map()?;
+        self.sink.ref_counts();
         self.index = Some(0);
         while let Some(id) = self.integer("a value id")? {
             let id = self.id(id)?;
