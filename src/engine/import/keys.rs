@@ -207,7 +207,7 @@ impl<'a, 'p, 'f> Audit<'a, 'p, 'f> {
             .take(PLACES_MAX)
             .collect();
         for slot in slots {
-            self.note(|| format!("the key at coordinate {slot} is not in the coordinate map"));
+            self.note(|| format!("no entry for the key at coordinate {slot}"));
         }
         self.found
     }
@@ -230,23 +230,17 @@ impl Sink for Audit<'_, '_, '_> {
             None => None,
         };
         let hash = key.zip(slot).map(|(key, slot)| self.hasher.key(key, slot).max(1));
-        let is_there = match (index, hash) {
-            (Some(index), Some(hash)) => {
-                let is_same = self.hashes.get(index) == Some(&hash);
-                match self.matched.get_mut(index).filter(|_| is_same) {
-                    Some(matched) => !std::mem::replace(matched, true),
-                    None => false,
-                }
-            }
-            _ => false,
+        let is_same = index.zip(hash).is_some_and(|(index, hash)| self.hashes.get(index) == Some(&hash));
+        let matched = index.filter(|_| is_same).and_then(|index| self.matched.get_mut(index));
+        let is_repeated = matched.map(|matched| std::mem::replace(matched, true));
+        let reason = match is_repeated {
+            Some(false) => return Ok(()),
+            Some(true) => "twice",
+            None => "where vector_points has another",
         };
-        if !is_there {
-            self.found.entries += 1;
-            let key = key.map_or_else(|| "null".to_owned(), |key| decode_value(key).to_string());
-            self.note(|| {
-                format!("the coordinate map has the key {key} at coordinate {coordinate}, where the points have it not")
-            });
-        }
+        self.found.entries += 1;
+        let key = key.map_or_else(|| "null".to_owned(), |key| decode_value(key).to_string());
+        self.note(|| format!("the key {key} at coordinate {coordinate}, {reason}"));
         Ok(())
     }
 
