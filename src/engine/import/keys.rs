@@ -136,6 +136,8 @@ pub(super) struct Disagreement {
 
 /// Places that are named.
 const PLACES_MAX: usize = 20;
+/// How often a file is read again for the sake of a better message.
+const READINGS_MAX: u32 = 8;
 
 /// Whether keys and coordinate map agree; the rest of the file is not looked at.
 pub(super) fn agree(gathered: &Gathered<'_, '_>) -> bool {
@@ -145,23 +147,27 @@ pub(super) fn agree(gathered: &Gathered<'_, '_>) -> bool {
     }
 }
 
-/// Finds where they disagree, in one more reading of the file for each range of slots that fits in `limit`.
+/// Finds where they disagree, in one more reading of the file for each range of slots that fits in `limit`. If one place is
+/// enough, it is looked for in the first ranges only.
 pub(super) fn disagreement(
     source: &SourceFile,
     limits: &ImportLimits,
     gathered: &mut Gathered<'_, '_>,
-    limit: usize,
+    (limit, one_is_enough): (usize, bool),
 ) -> Result<Disagreement> {
     let mut found = Disagreement::default();
     let range_len = u32::try_from(limit / 9).unwrap_or(u32::MAX).max(1024);
     let mut start = 0;
+    let mut readings = 0;
     loop {
         let end = start + u64::from(range_len).min(u64::from(gathered.keys.slot_count) - start);
         let mut audit = Audit::new(gathered, start as u32, end as u32, found)?;
         decode::decode(source, limits, &mut audit)?;
         found = audit.finish();
         start = end;
-        if start >= u64::from(gathered.keys.slot_count) {
+        readings += 1;
+        let is_enough = one_is_enough && (!found.places.is_empty() || readings == READINGS_MAX);
+        if is_enough || start >= u64::from(gathered.keys.slot_count) {
             return Ok(found);
         }
     }

@@ -63,7 +63,7 @@ pub(crate) fn import(
     let mut losses = Losses::default();
     let mut lost = Vec::new();
     if !keys::agree(&gathered) {
-        let found = keys::disagreement(source, &options.limits, &mut gathered, limit)?;
+        let found = keys::disagreement(source, &options.limits, &mut gathered, (limit, !options.salvage))?;
         if !options.salvage {
             let reason = found.places.into_iter().next().unwrap_or_else(|| "they disagree".to_owned());
             return Err(contradiction(source.path(), "coordinate_map", reason, true));
