@@ -7,8 +7,8 @@ use crate::engine::column_builder::{PresentSlots, Values};
 use crate::engine::numbering::{Build, Contents, number};
 use crate::engine::spill::{Spill, StreamReader};
 use crate::error::{Error, Result};
-use crate::format::canonical::read::ImportLimits;
 use crate::format::canonical::read::contents::Sink;
+use crate::format::canonical::read::{ImportLimits, quoted};
 use crate::model::ValueRef;
 use crate::storage::SourceFile;
 use std::collections::HashMap;
@@ -71,6 +71,16 @@ impl Contents for KeyContents<'_> {
     }
 }
 
+/// A tagged key, for messages: the start of it if it is long.
+fn shown(tagged: &[u8]) -> String {
+    const SHOWN: usize = 200;
+    match decode_value(tagged) {
+        ValueRef::Text(text) => quoted(text),
+        _ if tagged.len() > SHOWN => format!("of {} bytes", tagged.len()),
+        key => key.to_string(),
+    }
+}
+
 /// Keys that come more than once.
 #[derive(Default)]
 pub(super) struct Repeated {
@@ -117,7 +127,7 @@ pub(super) fn repeated(build: &mut Build<'_, '_>, keys: &Keys, spill: &Spill) ->
         {
             repeated.superseded.insert(slot);
             if repeated.places.len() < PLACES_MAX {
-                let key = decode_value(key);
+                let key = shown(key);
                 repeated.places.push(format!("the key {key} is at coordinate {slot} and at coordinate {later}"));
             }
         }
@@ -245,7 +255,7 @@ impl Sink for Audit<'_, '_, '_> {
             None => "where vector_points has another",
         };
         self.found.entries += 1;
-        let key = key.map_or_else(|| "null".to_owned(), |key| decode_value(key).to_string());
+        let key = key.map_or_else(|| "null".to_owned(), shown);
         self.note(|| format!("the key {key} at coordinate {coordinate}, {reason}"));
         Ok(())
     }

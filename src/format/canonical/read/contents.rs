@@ -5,11 +5,14 @@
 
 use super::tokens::{Token, Tokens};
 use super::transcode::{Found, next_value};
-use super::{ImportLimits, Place, Refused};
+use super::{ImportLimits, Place, Refused, quoted};
 use crate::model::ValueRef;
 
 /// Values and pairs between two reports of progress.
 const REPORT_INTERVAL: u32 = 8192;
+
+/// Bytes of a version or a time.
+const METADATA_LEN_MAX: usize = 4096;
 
 /// Takes the contents of a file; what it does not care for is passed over.
 pub(crate) trait Sink {
@@ -192,7 +195,7 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
     fn located(&self, refused: Refused) -> Refused {
         match refused {
             Refused::Malformed { place: Place::Content(offset), reason } if !self.part.is_empty() => {
-                let dimension = self.dimension.as_ref().map(|name| format!("[{name:?}]")).unwrap_or_default();
+                let dimension = self.dimension.as_ref().map(|name| format!("[{}]", quoted(name))).unwrap_or_default();
                 let index = self.index.map(|index| format!(", entry {index}")).unwrap_or_default();
                 let place = format!("{}{dimension}{index} (byte {offset} of its uncompressed content)", self.part);
                 Refused::Malformed { place: Place::Part(place), reason }
@@ -378,6 +381,7 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
 
     fn metadata_text(&mut self, field: MetadataText) -> Step<S> {
         let found = match self.tokens.next()? {
+            Token::Scalar(ValueRef::Text(text)) if text.len() > METADATA_LEN_MAX => "a text of more than 4 KiB",
             Token::Scalar(ValueRef::Text(text)) => {
                 self.sink.metadata(field, text);
                 return Ok(());
@@ -385,7 +389,7 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
             Token::Scalar(ValueRef::Null) => return Ok(()),
             token => name_of(&token),
         };
-        self.refuse(format!("{found} where a text belongs"))
+        self.refuse(format!("{found} where a version or a time belongs"))
     }
 
     fn total(&mut self, field: Total) -> Step<S> {
