@@ -70,6 +70,7 @@ pub(crate) use checkpoint::SlotOrder;
 pub(crate) use database::{Database, EngineOptions, State};
 pub use database::{Durability, OpenReport};
 pub use export::Metadata;
+pub(crate) use export::Scratch;
 pub use find::Find;
 pub use inspect::Inspection;
 pub(crate) use inspect::Inspector;

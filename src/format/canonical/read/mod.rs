@@ -21,10 +21,7 @@ pub(crate) enum Refused {
     /// It could not be read.
     Io(io::Error),
     /// It is not what a canonical file must be.
-    Malformed {
-        place: Place,
-        reason: Cow<'static, str>,
-    },
+    Malformed { place: Place, reason: Cow<'static, str> },
     /// It has more than the limits allow.
     Limit {
         /// The name of the field of [`ImportLimits`].
