@@ -25,6 +25,7 @@ mod lock;
 mod memory;
 mod region;
 mod scratch;
+mod source;
 mod staged;
 
 pub use disk::{DiskStorage, MapMode};
@@ -33,6 +34,7 @@ pub use memory::MemoryStorage;
 pub use region::Region;
 pub(crate) use scratch::is_scratch_name;
 pub use scratch::{MemoryScratch, ScratchFile};
+pub use source::SourceFile;
 pub(crate) use staged::resolved_parent;
 pub use staged::{StagedDirectory, StagedFile};
 
