@@ -2,14 +2,12 @@
 
 use crate::engine::Loader;
 use crate::error::{Error, Result};
-use crate::format::manifest::MANIFEST_NAME;
 use crate::model::{AnyValue, KeyRef, StoredValue, ValueTooLarge};
-use crate::options::{MEMORY_BUDGET, check_memory_budget, check_new};
+use crate::new_database::NewDatabase;
+use crate::options::{MEMORY_BUDGET, check_memory_budget};
 use crate::progress::{self, ProgressFn};
-use crate::storage::{DiskStorage, MapMode, StagedDirectory, Storage};
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 /// Builds a new database from records, without the log: the fast way in.
 ///
@@ -37,14 +35,13 @@ use std::sync::Arc;
 /// ```
 pub struct BulkLoader {
     loader: Loader,
-    staged: StagedDirectory,
-    target: PathBuf,
+    new: NewDatabase,
     pushed: u64,
 }
 
 impl fmt::Debug for BulkLoader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BulkLoader").field("target", &self.target).field("len", &self.pushed).finish_non_exhaustive()
+        f.debug_struct("BulkLoader").field("target", &self.new.target()).field("len", &self.pushed).finish_non_exhaustive()
     }
 }
 
@@ -66,13 +63,8 @@ impl BulkLoader {
     /// - [`Error::InvalidArgument`]: a file is there, or a directory that is not empty; or the path lies inside of a database.
     /// - [`Error::NoSpace`], [`Error::Io`]: the system refused.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
-        let target = path.as_ref().to_owned();
-        StagedDirectory::remove_left_overs(&target);
-        check_vacant(&target)?;
-        let staged = StagedDirectory::create(&target)?;
-        // Messages call its files what they will be called.
-        let storage: Arc<dyn Storage> = Arc::new(DiskStorage::open_at(staged.path(), &target, MapMode::Mmap)?);
-        Ok(Self { loader: Loader::new(storage, MEMORY_BUDGET), staged, target, pushed: 0 })
+        let (new, storage) = NewDatabase::create(path.as_ref())?;
+        Ok(Self { loader: Loader::new(storage, MEMORY_BUDGET), new, pushed: 0 })
     }
 
     /// The memory that loading may take, in bytes; the default is 256 MiB. Beside it there are some 8 MB of buffers, a few hundred bytes
@@ -165,25 +157,7 @@ impl BulkLoader {
     pub fn finish_with(self, progress: &mut ProgressFn<'_>) -> Result<LoadReport> {
         self.check_options()?;
         let (points, merged) = self.loader.finish(progress)?;
-        self.staged.commit().map_err(|error| {
-            let kind = error.io_error().kind();
-            let exists = [std::io::ErrorKind::DirectoryNotEmpty, std::io::ErrorKind::NotADirectory].contains(&kind);
-            match check_vacant(&self.target) {
-                Err(taken) if exists => taken,
-                _ => error.into(),
-            }
-        })?;
+        self.new.commit()?;
         Ok(LoadReport { points, merged })
     }
-}
-
-/// Refuses a path where something is that the new database would take the place of.
-fn check_vacant(target: &Path) -> Result<()> {
-    check_new(target)?;
-    let Some(entry) = target.read_dir().ok().and_then(|mut entries| entries.next()) else { return Ok(()) };
-    if target.join(MANIFEST_NAME).is_file() {
-        return Err(Error::AlreadyExists { path: target.to_owned() });
-    }
-    let name = entry.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    Err(Error::not_empty(target, name.as_deref().unwrap_or("something")))
 }

@@ -88,6 +88,30 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A canonical file that is not what it must be: damaged, cut short, or in contradiction with itself. Nothing was made of it.
+    #[non_exhaustive]
+    Rejected {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file, in words.
+        place: String,
+        /// What is wrong there.
+        reason: String,
+        /// Whether [`Import::salvage`](crate::Import::salvage) would import the rest.
+        salvage: bool,
+    },
+    /// A canonical file that has, or declares, more than [`ImportLimits`](crate::ImportLimits) allow. Nothing was made of it.
+    #[non_exhaustive]
+    Limit {
+        /// The file.
+        path: PathBuf,
+        /// Which limit: the name of a field of [`ImportLimits`](crate::ImportLimits).
+        limit: &'static str,
+        /// What the file has or declares.
+        value: u64,
+        /// What the limit allows.
+        allowed: u64,
+    },
     /// A record and its type do not fit together; see [`to_attributes`](crate::to_attributes).
     #[non_exhaustive]
     Record {
@@ -227,6 +251,18 @@ impl Error {
         matches!(self, Self::InvalidArgument { .. })
     }
 
+    /// A canonical file is not what it must be.
+    #[must_use]
+    pub const fn is_rejected(&self) -> bool {
+        matches!(self, Self::Rejected { .. })
+    }
+
+    /// A canonical file has more than the limits allow.
+    #[must_use]
+    pub const fn is_limit(&self) -> bool {
+        matches!(self, Self::Limit { .. })
+    }
+
     /// A record and its type do not fit together.
     #[must_use]
     pub const fn is_record(&self) -> bool {
@@ -275,6 +311,12 @@ impl fmt::Display for Error {
             }
             Self::Io { path, operation, source } => write!(f, "could not {operation} {}: {source}", path.display()),
             Self::InvalidArgument { reason } => f.write_str(reason),
+            Self::Rejected { path, place, reason, .. } => write!(f, "{} {place}: {reason}", path.display()),
+            Self::Limit { path, limit, value, allowed } => write!(
+                f,
+                "{} has a {limit} of {value}, more than the limit of {allowed}; raise it if the file is to be trusted",
+                path.display()
+            ),
             Self::Record { key, field, reason } => {
                 if let Some(key) = key {
                     write!(f, "point {key}: ")?;

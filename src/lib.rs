@@ -47,8 +47,10 @@ mod dimension;
 mod engine;
 mod error;
 mod format;
+mod import;
 pub mod inspect;
 mod model;
+mod new_database;
 mod options;
 mod place;
 mod point;
@@ -66,10 +68,12 @@ pub use bulk_loader::{BulkLoader, LoadReport};
 pub use db::{CompactOptions, VectorDb};
 pub use dimension::Dimension;
 pub use engine::{
-    CellValues, CrossCounts, Dictionary, Durability, Find, Metadata, Offsets, OpenReport, Segment, SegmentPresence,
+    CellValues, CrossCounts, Dictionary, Durability, Find, ImportReport, Losses, Metadata, Offsets, Repairs, OpenReport, Segment, SegmentPresence,
     SegmentValues, Segments, Sum, ValueCounts, VerifyReport,
 };
 pub use error::{Error, Result};
+pub use format::canonical::read::ImportLimits;
+pub use import::Import;
 pub use model::{
     AnyValue, BigInt, BigIntRef, DimensionId, Ext, ExtRef, Key, KeyError, KeyRef, NAME_LEN_MAX, NESTING_MAX, Nested,
     NestedBuf, NestedError, Slot, Timestamp, VALUE_LEN_MAX, Value, ValueBuf, ValueRef, ValueTooLarge,
@@ -86,7 +90,7 @@ pub use stats::{DimensionStats, Stats};
 pub mod internals {
     pub use crate::storage::{
         DiskStorage, LOCK_NAME, MapMode, MemoryScratch, MemoryStorage, Region, ReplaceError, ScratchFile,
-        StagedDirectory, StagedFile, Storage, StorageError, StorageFile, StorageLock,
+        SourceFile, StagedDirectory, StagedFile, Storage, StorageError, StorageFile, StorageLock,
     };
 }
 

@@ -52,6 +52,15 @@ impl PresentSlots {
         self.count += other.count;
     }
 
+    /// Without those of another set, all of which are in this one.
+    pub(super) fn without(&self, other: &Self) -> Self {
+        let mut words = self.words.clone();
+        for (word, less) in words.iter_mut().zip(&other.words) {
+            *word &= !less;
+        }
+        Self { words, count: self.count - other.count }
+    }
+
     pub(super) fn contains(&self, slot: u32) -> bool {
         self.word((slot >> 6) as usize) & (1 << (slot & 63)) != 0
     }
@@ -187,8 +196,8 @@ impl<'v> ColumnBuilder<'v> {
         Ok((survey.segments.value_count() > 0).then_some(Self { values, survey, slot_count }))
     }
 
-    /// Writes the file.
-    pub(super) fn write(self, build: &mut Build<'_, '_>, mut writer: BlockWriter<'_>) -> Result<FileEntry> {
+    /// Writes the file; returns also how many values are distinct.
+    pub(super) fn write(self, build: &mut Build<'_, '_>, mut writer: BlockWriter<'_>) -> Result<(FileEntry, u64)> {
         let Self { values, survey, slot_count } = self;
         let Survey { segments, kinds, dictionary } = survey;
         let mut column = Column {
@@ -215,7 +224,7 @@ impl<'v> ColumnBuilder<'v> {
             write_with_heap(build, values, &segments, kinds.is_text(), &mut writer)?
         };
         writer.section(SECTION_COLUMN, &column.encode())?;
-        writer.finish(slot_count.into(), segments.value_count())
+        Ok((writer.finish(slot_count.into(), segments.value_count())?, column.distinct_count))
     }
 }
 

@@ -63,6 +63,59 @@ impl ValueReader {
     }
 }
 
+/// Values that come in any order of slots.
+#[derive(Debug)]
+pub(super) struct Arrivals {
+    in_order: ValueWriter,
+    late: StreamId,
+}
+
+/// Values in slot order.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ordered {
+    /// For a [`ValueReader`].
+    pub(super) stream: StreamId,
+    /// A slot that more than one value came for.
+    pub(super) repeated: Option<u32>,
+}
+
+impl Arrivals {
+    pub(super) fn new(spill: &mut Spill) -> Self {
+        Self { in_order: ValueWriter::new(spill.stream()), late: spill.stream() }
+    }
+
+    /// Appends a value. `spill` is always the same.
+    #[inline]
+    pub(super) fn push(&mut self, slot: u32, tagged: &[u8], spill: &mut Spill) -> Result<()> {
+        if slot >= self.in_order.next_slot {
+            self.in_order.push(slot, tagged, spill)
+        } else {
+            append_late(slot, tagged, self.late, spill)
+        }
+    }
+
+    /// Puts all in order. A table in memory takes at most `limit` bytes.
+    pub(super) fn ordered(
+        self,
+        slot_count: u32,
+        (spill, limit): (&mut Spill, usize),
+        meter: &mut Meter<'_>,
+    ) -> Result<Ordered> {
+        let Self { in_order, late } = self;
+        if spill.len(late) == 0 {
+            return Ok(Ordered { stream: in_order.stream, repeated: None });
+        }
+        let (in_order, out) = (in_order.stream, ValueWriter::new(spill.stream()));
+        let stream = out.stream;
+        let mut merge = Merge { in_order: ValueReader::new(in_order), held: None, out, repeated: None };
+        merge.hold(spill)?;
+        merge.late(late, 0..slot_count.into(), (spill, limit), meter)?;
+        merge.until(u64::MAX, spill)?;
+        spill.clear(in_order);
+        Ok(Ordered { stream, repeated: merge.repeated })
+    }
+}
+
 /// Puts the values of one dimension in slot order, into a stream of `spill`. `values` has rows in place of slots, and `slots` the slot of
 /// each row as a u32; both are streams of other spills. A table in memory takes at most `limit` bytes.
 pub(super) fn in_slot_order(
@@ -72,30 +125,18 @@ pub(super) fn in_slot_order(
     (spill, limit): (&mut Spill, usize),
     meter: &mut Meter<'_>,
 ) -> Result<StreamId> {
-    let mut in_order = ValueWriter::new(spill.stream());
-    let late = spill.stream();
+    let mut arrivals = Arrivals::new(spill);
     let mut values = ValueReader::new(values);
     let mut slots = StreamReader::new(slots);
-    let (mut next_row, mut next_slot) = (0, 0);
+    let mut next_row = 0;
     while let Some((row, tagged)) = values.next(values_spill)? {
         slots.skip(u64::from(row - next_row) * 4);
         next_row = row + 1;
         let slot = slots.u32(slots_spill)?.unwrap_or_default();
-        if slot >= next_slot {
-            in_order.push(slot, tagged, spill)?;
-            next_slot = slot + 1;
-        } else {
-            append_late(slot, tagged, late, spill)?;
-        }
+        arrivals.push(slot, tagged, spill)?;
         meter.step()?;
     }
-    let out = spill.stream();
-    let mut merge = Merge { in_order: ValueReader::new(in_order.stream), held: None, out: ValueWriter::new(out) };
-    merge.hold(spill)?;
-    merge.late(late, 0..slot_count.into(), (spill, limit), meter)?;
-    merge.until(u64::MAX, spill)?;
-    spill.clear(in_order.stream);
-    Ok(out)
+    Ok(arrivals.ordered(slot_count, (spill, limit), meter)?.stream)
 }
 
 fn append_late(slot: u32, tagged: &[u8], stream: StreamId, spill: &mut Spill) -> Result<()> {
@@ -111,6 +152,8 @@ struct Merge {
     /// The next of the values that came in order.
     held: Option<(u32, Vec<u8>)>,
     out: ValueWriter,
+    /// A slot that more than one value came for.
+    repeated: Option<u32>,
 }
 
 impl Merge {
@@ -158,9 +201,11 @@ impl Merge {
         }
         let only_last = range.end - range.start == 1;
         let (mut bytes, mut places) = (Vec::new(), Vec::new());
+        let mut count = 0u64;
         let mut reader = StreamReader::new(stream);
         while let Some(slot) = reader.u32(spill)? {
             let Some(tagged) = reader.content(spill)? else { break };
+            count += 1;
             if only_last {
                 bytes.clear();
                 places.clear();
@@ -176,8 +221,12 @@ impl Merge {
             let Some(&(slot, start, len)) = of_slot.last() else { continue };
             self.until(slot.into(), spill)?;
             // What came in order came before.
-            if self.held.as_ref().is_some_and(|(held, _)| *held == slot) {
+            let is_held = self.held.as_ref().is_some_and(|(held, _)| *held == slot);
+            if is_held {
                 self.hold(spill)?;
+            }
+            if is_held || of_slot.len() > 1 || only_last && count > 1 {
+                self.repeated.get_or_insert(slot);
             }
             self.out.push(slot, bytes.get(start..start + len).unwrap_or_default(), spill)?;
         }

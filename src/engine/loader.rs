@@ -427,7 +427,7 @@ impl Rows<'_> {
         let mut build = self.build(manifest.hash_seed, meter);
         let Some(builder) = ColumnBuilder::new(&mut build, &mut values, self.slot_count)? else { return Ok(None) };
         let writer = self.writer(manifest, column_name(id, manifest.generation), COLUMN_MAGIC, id)?;
-        builder.write(&mut build, writer).map(Some)
+        builder.write(&mut build, writer).map(|(file, _)| Some(file))
     }
 }
 

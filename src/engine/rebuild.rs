@@ -267,7 +267,7 @@ impl<'a> Rebuild<'a> {
         let Some(builder) = ColumnBuilder::new(&mut build, &mut values, slot_count)? else { return Ok(None) };
         let name = column_name(dimension.id.0, manifest.generation);
         let writer = self.writer(manifest, name, COLUMN_MAGIC, dimension.id.0, written)?;
-        builder.write(&mut build, writer).map(Some)
+        builder.write(&mut build, writer).map(|(file, _)| Some(file))
     }
 
     fn build<'b, 'p>(&self, hash_seed: u64, meter: &'b mut Meter<'p>) -> Build<'b, 'p> {

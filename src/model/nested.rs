@@ -149,38 +149,9 @@ fn encode_into(value: &Value, depth: usize, out: &mut Vec<u8>) -> Result<(), Val
     }
     let count = |len: usize| u32::try_from(len).map_err(|_| ValueTooLarge);
     match value {
-        Value::Null => out.push(Marker::Null.to_u8()),
-        Value::Bool(true) => out.push(Marker::True.to_u8()),
-        Value::Bool(false) => out.push(Marker::False.to_u8()),
-        Value::Int(int) => encode_int(*int, out),
-        Value::BigInt(big) => {
-            let mut data = vec![EXT_KIND_INTEGER];
-            data.extend_from_slice(big.as_ref().as_bytes());
-            encode_ext(EXT_CODE, &data, out)?;
-        }
-        Value::Float(float) => {
-            out.push(Marker::F64.to_u8());
-            out.extend(float.to_bits().to_be_bytes());
-        }
-        Value::Text(text) => {
-            infallible(rmp::encode::write_str_len(out, count(text.len())?));
-            out.extend_from_slice(text.as_bytes());
-        }
-        Value::Bytes(bytes) => {
-            infallible(rmp::encode::write_bin_len(out, count(bytes.len())?));
-            out.extend_from_slice(bytes);
-        }
-        Value::Timestamp(timestamp) => {
-            let mut data = Vec::with_capacity(12);
-            timestamp_data(*timestamp, &mut data);
-            encode_ext(EXT_TIMESTAMP, &data, out)?;
-        }
-        Value::Ext(ext) if ext.code == EXT_CODE => {
-            let mut data = vec![EXT_KIND_ESCAPED];
-            data.extend_from_slice(&ext.data);
-            encode_ext(EXT_CODE, &data, out)?;
-        }
-        Value::Ext(ext) => encode_ext(ext.code, &ext.data, out)?,
+        Value::Text(text) if text.len() > VALUE_LEN_MAX => return Err(ValueTooLarge),
+        Value::Bytes(bytes) if bytes.len() > VALUE_LEN_MAX => return Err(ValueTooLarge),
+        Value::Ext(ext) if ext.data.len() > VALUE_LEN_MAX => return Err(ValueTooLarge),
         Value::Array(values) => {
             infallible(rmp::encode::write_array_len(out, count(values.len())?));
             for value in values {
@@ -194,8 +165,61 @@ fn encode_into(value: &Value, depth: usize, out: &mut Vec<u8>) -> Result<(), Val
                 encode_into(value, depth.saturating_add(1), out)?;
             }
         }
+        scalar => scalar.as_scalar().into_iter().for_each(|scalar| encode_scalar(scalar, out)),
     }
     if out.len() > VALUE_LEN_MAX { Err(ValueTooLarge) } else { Ok(()) }
+}
+
+/// Appends a value that holds no others, as [`encode`] does within an array.
+pub(crate) fn encode_scalar(value: ValueRef<'_>, out: &mut Vec<u8>) {
+    let count = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
+    match value {
+        ValueRef::Null => out.push(Marker::Null.to_u8()),
+        ValueRef::Bool(true) => out.push(Marker::True.to_u8()),
+        ValueRef::Bool(false) => out.push(Marker::False.to_u8()),
+        ValueRef::Int(int) => encode_int(int, out),
+        ValueRef::BigInt(big) => {
+            encode_ext(EXT_CODE, &[EXT_KIND_INTEGER], big.as_bytes(), out);
+        }
+        ValueRef::Float(float) => {
+            out.push(Marker::F64.to_u8());
+            out.extend(float.to_bits().to_be_bytes());
+        }
+        ValueRef::Text(text) => {
+            infallible(rmp::encode::write_str_len(out, count(text.len())));
+            out.extend_from_slice(text.as_bytes());
+        }
+        ValueRef::Bytes(bytes) => {
+            infallible(rmp::encode::write_bin_len(out, count(bytes.len())));
+            out.extend_from_slice(bytes);
+        }
+        ValueRef::Timestamp(timestamp) => {
+            let mut data = Vec::with_capacity(12);
+            timestamp_data(timestamp, &mut data);
+            encode_ext(EXT_TIMESTAMP, &[], &data, out);
+        }
+        ValueRef::Ext(ext) if ext.code == EXT_CODE => {
+            encode_ext(EXT_CODE, &[EXT_KIND_ESCAPED], ext.data, out);
+        }
+        ValueRef::Ext(ext) => encode_ext(ext.code, &[], ext.data, out),
+        ValueRef::Array(nested) | ValueRef::Map(nested) => out.extend_from_slice(nested.as_bytes()),
+    }
+}
+
+/// Appends the header of an array of so many values, or of a map of so many pairs.
+pub(crate) fn encode_header(is_map: bool, count: u32, out: &mut Vec<u8>) {
+    if is_map {
+        infallible(rmp::encode::write_map_len(out, count));
+    } else {
+        infallible(rmp::encode::write_array_len(out, count));
+    }
+}
+
+fn encode_ext(code: i8, kind: &[u8], data: &[u8], out: &mut Vec<u8>) {
+    let len = kind.len().saturating_add(data.len());
+    infallible(rmp::encode::write_ext_meta(out, u32::try_from(len).unwrap_or(u32::MAX), code));
+    out.extend_from_slice(kind);
+    out.extend_from_slice(data);
 }
 
 fn encode_int(int: i128, out: &mut Vec<u8>) {
@@ -208,16 +232,8 @@ fn encode_int(int: i128, out: &mut Vec<u8>) {
         let zeros = magnitude.iter().take_while(|&&byte| byte == 0).count();
         let mut data = vec![EXT_KIND_INTEGER, u8::from(int < 0)];
         data.extend(magnitude.iter().skip(zeros));
-        // At most 18 bytes: always within the limits of an ext value.
-        let _fits = encode_ext(EXT_CODE, &data, out);
+        encode_ext(EXT_CODE, &[], &data, out);
     }
-}
-
-fn encode_ext(code: i8, data: &[u8], out: &mut Vec<u8>) -> Result<(), ValueTooLarge> {
-    let len = u32::try_from(data.len()).map_err(|_| ValueTooLarge)?;
-    infallible(rmp::encode::write_ext_meta(out, len, code));
-    out.extend_from_slice(data);
-    Ok(())
 }
 
 /// Writing to a `Vec` does not fail; the encoder's signature only says that it could.
@@ -387,7 +403,7 @@ impl<'a> Decoder<'a> {
 }
 
 /// The integer outside of 64 bits that sign and magnitude stand for, if they are its one form.
-fn integer_of(bytes: &[u8]) -> Option<ValueRef<'_>> {
+pub(crate) fn integer_of(bytes: &[u8]) -> Option<ValueRef<'_>> {
     if let Some(big) = BigIntRef::from_bytes(bytes) {
         return Some(ValueRef::BigInt(big));
     }

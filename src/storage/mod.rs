@@ -25,6 +25,7 @@ mod lock;
 mod memory;
 mod region;
 mod scratch;
+mod source;
 mod staged;
 
 pub use disk::{DiskStorage, MapMode};
@@ -34,6 +35,7 @@ pub use region::Region;
 pub(crate) use scratch::is_scratch_name;
 pub use scratch::{MemoryScratch, ScratchFile};
 pub(crate) use staged::resolved_parent;
+pub use source::SourceFile;
 pub use staged::{StagedDirectory, StagedFile};
 
 use std::fmt::Debug;

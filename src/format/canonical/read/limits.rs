@@ -43,7 +43,7 @@ impl Default for ImportLimits {
             file_len: 1 << 40,
             inflated_len: 1 << 44,
             inflated_ratio: 100,
-            depth: NESTING_MAX as u64 + 6,
+            depth: (NESTING_MAX as u64).saturating_add(6),
             string_len: VALUE_LEN_MAX as u64,
             name_len: NAME_LEN_MAX as u64,
             dimensions: 100_000,

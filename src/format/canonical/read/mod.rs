@@ -4,10 +4,17 @@
 //! out bytes and counts them, [`msgpack`] and `json` cut them into [`tokens`], and [`contents`] knows what they mean and tells it to a
 //! [`Sink`](contents::Sink). Memory is bounded by a block, the longest string and the depth, whatever the file declares.
 
+pub(crate) mod contents;
 pub(crate) mod frame;
+#[cfg(feature = "legacy-import")]
+pub(crate) mod gzip;
 pub(crate) mod input;
+#[cfg(feature = "legacy-import")]
+pub(crate) mod json;
 mod limits;
+pub(crate) mod msgpack;
 pub(crate) mod tokens;
+pub(crate) mod transcode;
 
 pub use limits::ImportLimits;
 
@@ -21,10 +28,7 @@ pub(crate) enum Refused {
     /// It could not be read.
     Io(io::Error),
     /// It is not what a canonical file must be.
-    Malformed {
-        place: Place,
-        reason: Cow<'static, str>,
-    },
+    Malformed { place: Place, reason: Cow<'static, str> },
     /// It has more than the limits allow.
     Limit {
         /// The name of the field of [`ImportLimits`].

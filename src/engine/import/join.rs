@@ -1,0 +1,250 @@
+//! Ids and values of a dimension brought together in slot order, in bounded memory.
+//!
+//! Where all values fit in memory, each cell finds its own there. Else values and cells are dealt out by a hash of the id; each part
+//! finds its values in memory and writes them in slot order, and the parts are read side by side, as the cells say.
+
+use super::domain::{Domain, RepeatedId, memory_of};
+use super::gather::{Dimension, Fingerprint, Hasher, unzigzag, zigzag};
+use crate::engine::column_builder::{PresentSlots, Values};
+use crate::engine::late_values::ValueReader;
+use crate::engine::meter::Meter;
+use crate::engine::mix::Mix;
+use crate::engine::spill::{Spill, StreamId, StreamReader, encode_number};
+use crate::error::Result;
+use crate::format::value;
+use crate::model::ValueRef;
+use std::sync::Arc;
+
+/// Parts that ids are dealt out to.
+const PARTS_MAX: u64 = 4096;
+
+/// What a dimension turned out to be.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Survey {
+    /// Cells of slots that have a point.
+    pub(super) cells: u64,
+    /// Cells of slots that have none.
+    pub(super) ghosts: u64,
+    /// How often each id is used, ghosts left out.
+    pub(super) uses: Fingerprint,
+    pub(super) used_values: u64,
+    /// Cells whose id has no value, and the first of them: slot and id.
+    pub(super) missing: u64,
+    pub(super) first_missing: Option<(u32, i64)>,
+}
+
+/// The cells of a dimension with their values.
+pub(super) struct Joined<'s> {
+    cells: Cells<'s>,
+    values: JoinedValues,
+}
+
+enum JoinedValues {
+    Whole(Box<Domain>),
+    /// For each part the values of its cells, each behind its length plus one; 0 where there is none.
+    Parts { spill: Spill, parts: Vec<StreamReader>, deal: Deal },
+}
+
+/// The cells of slots that have a point, in slot order.
+struct Cells<'s> {
+    spill: &'s Spill,
+    reader: ValueReader,
+    live: &'s PresentSlots,
+}
+
+impl Cells<'_> {
+    /// The next slot and id. `ghost` is called for each slot without a point.
+    #[inline]
+    fn next(&mut self, mut ghost: impl FnMut()) -> Result<Option<(u32, i64)>> {
+        while let Some((slot, id)) = self.reader.next(self.spill)? {
+            if self.live.contains(slot) {
+                return Ok(Some((slot, decode_id(id))));
+            }
+            ghost();
+        }
+        Ok(None)
+    }
+}
+
+/// An id as it was put aside.
+#[inline]
+fn decode_id(bytes: &[u8]) -> i64 {
+    let number = bytes.iter().rev().fold(0u64, |number, &byte| (number << 7) | u64::from(byte & 0x7F));
+    unzigzag(number)
+}
+
+/// Which part an id is in.
+#[derive(Clone, Copy)]
+struct Deal {
+    mix: Mix,
+    parts: u64,
+}
+
+impl Deal {
+    fn part(self, id: i64) -> usize {
+        ((u128::from(self.mix.of(zigzag(id))) * u128::from(self.parts)) >> 64) as usize
+    }
+}
+
+impl<'s> Joined<'s> {
+    /// Brings ids and values together. `cells` is in slot order, in `spill`.
+    pub(super) fn new(
+        dimension: &Dimension,
+        cells: StreamId,
+        live: &'s PresentSlots,
+        hasher: Hasher,
+        (spill, limit): (&'s Spill, usize),
+        meter: &mut Meter<'_>,
+    ) -> Result<Result<(Self, Survey), RepeatedId>> {
+        let mut cells = Cells { spill, reader: ValueReader::new(cells), live };
+        let mut survey = Survey { ghosts: dimension.ghosts, ..Survey::default() };
+        let memory = memory_of(dimension, spill);
+        let joined = if memory <= limit as u64 {
+            join_whole(dimension, &mut cells, hasher, &mut survey, meter)?
+        } else {
+            let parts = (memory * 2).div_ceil(limit as u64 + 1).clamp(2, PARTS_MAX);
+            join_parts(dimension, &mut cells, hasher, (parts, limit), &mut survey, meter)?
+        };
+        Ok(joined.map(|values| (Self { cells, values }, survey)))
+    }
+}
+
+impl Survey {
+    /// Counts a cell, whose id has a value or not.
+    #[inline]
+    fn add(&mut self, (slot, id): (u32, i64), has_value: bool, hasher: Hasher) {
+        self.uses.add(hasher.number(zigzag(id)));
+        if has_value {
+            self.cells += 1;
+        } else {
+            self.missing += 1;
+            self.first_missing = Some(self.first_missing.map_or((slot, id), |first| first.min((slot, id))));
+        }
+    }
+}
+
+fn join_whole(
+    dimension: &Dimension,
+    cells: &mut Cells<'_>,
+    hasher: Hasher,
+    survey: &mut Survey,
+    meter: &mut Meter<'_>,
+) -> Result<Result<JoinedValues, RepeatedId>> {
+    let domain = Domain::read(dimension.values, dimension.ids, dimension.value_count, cells.spill)?;
+    let mut domain = match domain {
+        Ok(domain) => domain,
+        Err(repeated) => return Ok(Err(repeated)),
+    };
+    let mut ghosts = 0;
+    while let Some(cell) = cells.next(|| ghosts += 1)? {
+        let has_value = domain.use_id(cell.1);
+        survey.add(cell, has_value, hasher);
+        meter.step()?;
+    }
+    survey.ghosts += ghosts;
+    survey.used_values = domain.used_count();
+    Ok(Ok(JoinedValues::Whole(Box::new(domain))))
+}
+
+fn join_parts(
+    dimension: &Dimension,
+    cells: &mut Cells<'_>,
+    hasher: Hasher,
+    (parts, limit): (u64, usize),
+    survey: &mut Survey,
+    meter: &mut Meter<'_>,
+) -> Result<Result<JoinedValues, RepeatedId>> {
+    let mut spill = Spill::new(Arc::clone(cells.spill.storage()), limit);
+    let deal = Deal { mix: Mix::new(), parts };
+    let streams = |spill: &mut Spill| -> Vec<StreamId> { (0..parts).map(|_| spill.stream()).collect() };
+    let (values, ids, found) = (streams(&mut spill), streams(&mut spill), streams(&mut spill));
+    let mut counts = vec![0u64; parts as usize];
+
+    let mut reader = StreamReader::new(dimension.values);
+    let mut scratch = Vec::new();
+    while let Some(id) = reader.u64(cells.spill)? {
+        let part = deal.part(id.cast_signed());
+        scratch.clear();
+        scratch.extend(id.to_le_bytes());
+        let Some(tagged) = reader.content(cells.spill)? else { break };
+        encode_number(tagged.len() as u64, &mut scratch);
+        scratch.extend_from_slice(tagged);
+        if let (Some(&stream), Some(count)) = (values.get(part), counts.get_mut(part)) {
+            spill.append(stream, &scratch)?;
+            *count += 1;
+        }
+        meter.step()?;
+    }
+    let mut ghosts = 0;
+    while let Some((slot, id)) = cells.next(|| ghosts += 1)? {
+        if let Some(&stream) = ids.get(deal.part(id)) {
+            spill.append(stream, &slot.to_le_bytes())?;
+            spill.append(stream, &id.to_le_bytes())?;
+        }
+        meter.step()?;
+    }
+    survey.ghosts += ghosts;
+
+    for (((&values, &ids), &found), count) in values.iter().zip(&ids).zip(&found).zip(counts) {
+        let mut domain = match Domain::read(values, None, count, &spill)? {
+            Ok(domain) => domain,
+            Err(repeated) => return Ok(Err(repeated)),
+        };
+        spill.clear(values);
+        let mut reader = StreamReader::new(ids);
+        while let Some(slot) = reader.u32(&spill)? {
+            let id = reader.u64(&spill)?.unwrap_or_default().cast_signed();
+            survey.add((slot, id), domain.use_id(id), hasher);
+            scratch.clear();
+            let tagged = domain.get(id);
+            encode_number(tagged.map_or(0, |tagged| tagged.len() as u64), &mut scratch);
+            scratch.extend_from_slice(tagged.unwrap_or_default());
+            spill.append(found, &scratch)?;
+            meter.step()?;
+        }
+        survey.used_values += domain.used_count();
+        spill.clear(ids);
+    }
+    let parts = found.into_iter().map(StreamReader::new).collect();
+    Ok(Ok(JoinedValues::Parts { spill, parts, deal }))
+}
+
+impl Values for Joined<'_> {
+    fn rewind(&mut self) {
+        self.cells.reader.rewind();
+        if let JoinedValues::Parts { parts, .. } = &mut self.values {
+            parts.iter_mut().for_each(StreamReader::rewind);
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>> {
+        let Self { cells, values } = self;
+        match values {
+            JoinedValues::Whole(domain) => {
+                while let Some((slot, id)) = cells.next(|| ())? {
+                    if let Some(tagged) = domain.get(id) {
+                        return Ok(Some((slot, decode(tagged))));
+                    }
+                }
+                Ok(None)
+            }
+            JoinedValues::Parts { spill, parts, deal } => {
+                while let Some((slot, id)) = cells.next(|| ())? {
+                    let part = deal.part(id);
+                    let Some(reader) = parts.get_mut(part) else { break };
+                    let len = reader.number(spill)?.unwrap_or_default();
+                    if len > 0 {
+                        let tagged = parts.get_mut(part).map(|reader| reader.take(spill, len as usize));
+                        return Ok(tagged.transpose()?.flatten().map(|tagged| (slot, decode(tagged))));
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// A value that was encoded as it was read: it always decodes.
+pub(super) fn decode(tagged: &[u8]) -> ValueRef<'_> {
+    value::decode(tagged).unwrap_or(ValueRef::Null)
+}

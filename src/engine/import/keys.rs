@@ -1,0 +1,256 @@
+//! The keys of a file: that none comes twice, and that they are what the coordinate map says.
+
+use super::decode;
+use super::gather::{CoordinateMap, Gathered, Hasher, Keys};
+use super::join::decode as decode_value;
+use crate::engine::column_builder::{PresentSlots, Values};
+use crate::engine::numbering::{Build, Contents, number};
+use crate::engine::spill::{Spill, StreamReader};
+use crate::error::{Error, Result};
+use crate::format::canonical::read::ImportLimits;
+use crate::format::canonical::read::contents::Sink;
+use crate::model::ValueRef;
+use crate::storage::SourceFile;
+use std::collections::HashMap;
+
+/// More keys that come twice than this are no torn file.
+const REPEATED_MAX: usize = 1 << 18;
+
+/// Keys by slot.
+pub(super) struct SlotKeys<'s> {
+    spill: &'s Spill,
+    reader: StreamReader,
+    next: u32,
+    /// Slots whose key counts.
+    live: &'s PresentSlots,
+}
+
+impl<'s> SlotKeys<'s> {
+    pub(super) const fn new(keys: &Keys, live: &'s PresentSlots, spill: &'s Spill) -> Self {
+        Self { spill, reader: StreamReader::new(keys.stream), next: 0, live }
+    }
+
+    /// The next slot and its tagged key.
+    fn next_tagged(&mut self) -> Result<Option<(u32, &[u8])>> {
+        while let Some(len) = self.reader.number(self.spill)? {
+            let slot = self.next;
+            self.next = self.next.saturating_add(1);
+            if len == 0 {
+                continue;
+            }
+            if self.live.contains(slot) {
+                return Ok(self.reader.take(self.spill, len as usize)?.map(|key| (slot, key)));
+            }
+            self.reader.skip(len);
+        }
+        Ok(None)
+    }
+}
+
+impl Values for SlotKeys<'_> {
+    fn rewind(&mut self) {
+        self.reader.rewind();
+        self.next = 0;
+    }
+
+    fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>> {
+        Ok(self.next_tagged()?.map(|(slot, tagged)| (slot, decode_value(tagged))))
+    }
+}
+
+/// Keys without their slots.
+struct KeyContents<'s>(SlotKeys<'s>);
+
+impl Contents for KeyContents<'_> {
+    fn rewind(&mut self) {
+        self.0.rewind();
+    }
+
+    fn next(&mut self, _spill: &Spill) -> Result<Option<&[u8]>> {
+        Ok(self.0.next_tagged()?.map(|(_, key)| key))
+    }
+}
+
+/// Keys that come more than once.
+#[derive(Default)]
+pub(super) struct Repeated {
+    /// The slots where a later one has the same key.
+    pub(super) superseded: PresentSlots,
+    /// The first few of them.
+    pub(super) places: Vec<String>,
+    /// There are more than a torn file can have, and not all of them were found.
+    pub(super) is_incomplete: bool,
+}
+
+/// Finds keys that come more than once.
+pub(super) fn repeated(build: &mut Build<'_, '_>, keys: &Keys, spill: &Spill) -> Result<Repeated> {
+    let mut repeated = Repeated::default();
+    if keys.ascending.is_some() {
+        return Ok(repeated);
+    }
+    let slots = || SlotKeys::new(keys, &keys.live, spill);
+    let numbered = number(build, &mut KeyContents(slots()))?;
+    if numbered.distinct == numbered.count {
+        return Ok(repeated);
+    }
+    // The last slot of each key that comes again.
+    let mut last: HashMap<u32, u32> = HashMap::new();
+    let mut numbers = StreamReader::new(numbered.numbers);
+    let mut fresh = 0;
+    let mut keys_by_slot = slots();
+    while let (Some(number), Some((slot, _))) = (numbers.u32(&build.spill)?, keys_by_slot.next_tagged()?) {
+        if number == fresh {
+            fresh += 1;
+        } else {
+            if last.len() < REPEATED_MAX || last.contains_key(&number) {
+                last.insert(number, slot);
+            } else {
+                repeated.is_incomplete = true;
+            }
+        }
+    }
+    let mut numbers = StreamReader::new(numbered.numbers);
+    let mut keys_by_slot = slots();
+    while let (Some(number), Some((slot, key))) = (numbers.u32(&build.spill)?, keys_by_slot.next_tagged()?) {
+        if let Some(&later) = last.get(&number)
+            && later != slot
+        {
+            repeated.superseded.insert(slot);
+            if repeated.places.len() < PLACES_MAX {
+                let key = decode_value(key);
+                repeated.places.push(format!("the key {key} is at coordinate {slot} and at coordinate {later}"));
+            }
+        }
+    }
+    Ok(repeated)
+}
+
+/// Where keys and coordinate map disagree.
+#[derive(Default, Debug)]
+pub(super) struct Disagreement {
+    /// Entries of the map that no point has.
+    pub(super) entries: u64,
+    /// The first few of them, and of the points that no entry has.
+    pub(super) places: Vec<String>,
+}
+
+/// Places that are named.
+const PLACES_MAX: usize = 20;
+
+/// Whether keys and coordinate map agree; the rest of the file is not looked at.
+pub(super) fn agree(gathered: &Gathered<'_, '_>) -> bool {
+    match gathered.map {
+        CoordinateMap::Unknown => true,
+        CoordinateMap::Known { fingerprint, impossible } => {
+            impossible == 0 && fingerprint == gathered.keys.fingerprint
+        }
+    }
+}
+
+/// Finds where they disagree, in one more reading of the file for each range of slots that fits in `limit`.
+pub(super) fn disagreement(
+    source: &SourceFile,
+    limits: &ImportLimits,
+    gathered: &mut Gathered<'_, '_>,
+    limit: usize,
+) -> Result<Disagreement> {
+    let mut found = Disagreement::default();
+    let range_len = u32::try_from(limit / 9).unwrap_or(u32::MAX).max(1024);
+    let mut start = 0;
+    loop {
+        let end = start + u64::from(range_len).min(u64::from(gathered.keys.slot_count) - start);
+        let mut audit = Audit::new(gathered, start as u32, end as u32, found)?;
+        decode::decode(source, limits, &mut audit)?;
+        found = audit.finish();
+        start = end;
+        if start >= u64::from(gathered.keys.slot_count) {
+            return Ok(found);
+        }
+    }
+}
+
+/// Compares the coordinate map with the keys of a range of slots.
+struct Audit<'a, 'p, 'f> {
+    gathered: &'a mut Gathered<'p, 'f>,
+    hasher: Hasher,
+    start: u32,
+    /// The hash of the key at each slot of the range; 0 where there is none.
+    hashes: Vec<u64>,
+    matched: Vec<bool>,
+    found: Disagreement,
+}
+
+impl<'a, 'p, 'f> Audit<'a, 'p, 'f> {
+    fn new(gathered: &'a mut Gathered<'p, 'f>, start: u32, end: u32, found: Disagreement) -> Result<Self> {
+        let hasher = gathered.hasher;
+        let mut hashes = vec![0; (end - start) as usize];
+        let mut keys = SlotKeys::new(&gathered.keys, &gathered.keys.live, &gathered.spill);
+        while let Some((slot, key)) = keys.next_tagged()? {
+            if let Some(hash) = slot.checked_sub(start).and_then(|index| hashes.get_mut(index as usize)) {
+                *hash = hasher.key(key, slot).max(1);
+            }
+        }
+        let matched = vec![false; hashes.len()];
+        Ok(Self { gathered, hasher, start, hashes, matched, found })
+    }
+
+    fn note(&mut self, place: impl FnOnce() -> String) {
+        if self.found.places.len() < PLACES_MAX {
+            self.found.places.push(place());
+        }
+    }
+
+    /// Names the points that no entry has.
+    fn finish(mut self) -> Disagreement {
+        let unmatched = self.hashes.iter().zip(&self.matched).zip(self.start..);
+        let slots: Vec<u32> = unmatched
+            .filter(|((hash, matched), _)| **hash != 0 && !**matched)
+            .map(|(_, slot)| slot)
+            .take(PLACES_MAX)
+            .collect();
+        for slot in slots {
+            self.note(|| format!("the key at coordinate {slot} is not in the coordinate map"));
+        }
+        self.found
+    }
+}
+
+impl Sink for Audit<'_, '_, '_> {
+    type Error = Error;
+
+    fn coordinate(&mut self, key: Option<&[u8]>, coordinate: i128) -> Result<()> {
+        let slot_count = self.gathered.keys.slot_count;
+        let slot = u32::try_from(coordinate).ok().filter(|&slot| slot < slot_count);
+        let index = match slot {
+            Some(slot) => match slot.checked_sub(self.start).filter(|&index| (index as usize) < self.hashes.len()) {
+                Some(index) => Some(index as usize),
+                // Another range.
+                None => return Ok(()),
+            },
+            // Looked at with the first range.
+            None if self.start > 0 => return Ok(()),
+            None => None,
+        };
+        let hash = key.zip(slot).map(|(key, slot)| self.hasher.key(key, slot).max(1));
+        let is_there = match (index, hash) {
+            (Some(index), Some(hash)) => {
+                let is_same = self.hashes.get(index) == Some(&hash);
+                match self.matched.get_mut(index).filter(|_| is_same) {
+                    Some(matched) => !std::mem::replace(matched, true),
+                    None => false,
+                }
+            }
+            _ => false,
+        };
+        if !is_there {
+            self.found.entries += 1;
+            let key = key.map_or_else(|| "null".to_owned(), |key| decode_value(key).to_string());
+            self.note(|| format!("the coordinate map has the key {key} at coordinate {coordinate}, where the points have it not"));
+        }
+        Ok(())
+    }
+
+    fn progress(&mut self, consumed: u64) -> Result<()> {
+        self.gathered.progress(consumed)
+    }
+}

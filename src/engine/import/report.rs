@@ -1,0 +1,111 @@
+//! What an import found, repaired and lost.
+
+use crate::model::{Value, nested};
+
+/// What `metadata` says, as it stands in the file.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub(super) struct Metadata {
+    pub(super) version: Option<String>,
+    pub(super) created_at: Option<String>,
+    pub(super) last_modified: Option<String>,
+}
+
+impl Metadata {
+    /// As properties of a manifest (chapter `format-spec/manifest.md`).
+    pub(super) fn properties(&self) -> Vec<u8> {
+        let texts = [
+            ("version", &self.version),
+            ("created_at", &self.created_at),
+            ("last_modified", &self.last_modified),
+        ];
+        let pairs = texts.into_iter().filter_map(|(name, text)| Some((name.into(), text.as_deref()?.into())));
+        // Three texts nest one level.
+        nested::encode(&Value::Map(pairs.collect())).unwrap_or_default()
+    }
+}
+
+macro_rules! counts {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+        #[non_exhaustive]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: u64,)+
+        }
+
+        impl $name {
+            /// All counts by the names of their fields, zeros too.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($field), self.$field)),+].into_iter()
+            }
+
+            /// Whether all counts are zero.
+            #[must_use]
+            pub fn is_empty(&self) -> bool {
+                self.iter().all(|(_, count)| count == 0)
+            }
+        }
+    };
+}
+
+counts! {
+    /// What an import put right, as it follows from the rest of the file. No point or value is lost by it.
+    Repairs {
+        /// Dimensions whose `ref_counts` were wrong.
+        ref_counts,
+        /// 1 if `free_slots` did not list exactly the places without a point.
+        free_slots,
+        /// Dimensions whose `next_id` was not above all value ids.
+        next_ids,
+        /// Numbers of `metadata` (points, dimensions) that were wrong.
+        totals,
+        /// Cells of coordinates without a point.
+        ghost_mappings,
+        /// Values that no point has.
+        unused_values,
+        /// Values that had more than one id.
+        repeated_values,
+        /// Places without a point behind the last one.
+        trailing_tombstones,
+        /// Fields that every file of the original has and this one had not.
+        missing_fields,
+        /// Fields that no release knows.
+        unknown_fields,
+        /// Bytes of the file behind the LZ4 frame.
+        trailing_bytes,
+    }
+}
+
+counts! {
+    /// What a salvage could not save.
+    Losses {
+        /// Cells whose value id has no value.
+        cells,
+        /// Entries of `coordinate_map` whose coordinate does not have that key.
+        coordinates,
+        /// Places that had the same key as a later one.
+        repeated_keys,
+    }
+}
+
+/// What [`Import`](crate::Import) did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct ImportReport {
+    /// How the file is packed: `"LZ4(MessagePack)"`, `"gzip(MessagePack)"` or `"gzip(JSON)"`.
+    pub container: &'static str,
+    /// The version that the file states, if it does.
+    pub version: Option<String>,
+    /// Points of the new database.
+    pub points: u64,
+    /// Dimensions of the new database.
+    pub dimensions: u64,
+    /// Values of all points.
+    pub cells: u64,
+    /// What was put right.
+    pub repairs: Repairs,
+    /// What was lost; nothing, unless the import was a salvage.
+    pub losses: Losses,
+    /// The first places where something was lost, 20 at most.
+    pub lost: Vec<String>,
+}

@@ -1,0 +1,750 @@
+//! What the contents of a canonical file mean, in whatever order they come and whatever release wrote them.
+//!
+//! Tells each part to a [`Sink`] as it is read and keeps nothing. What contradicts itself within one entry is refused here; what takes
+//! two places to see is up to the sink.
+
+use super::tokens::{Token, Tokens};
+use super::transcode::{Found, next_value};
+use super::{ImportLimits, Place, Refused};
+use crate::model::ValueRef;
+
+/// Values and pairs between two reports of progress.
+const REPORT_INTERVAL: u32 = 8192;
+
+/// Takes the contents of a file; what it does not care for is passed over.
+pub(crate) trait Sink {
+    type Error;
+
+    /// The next element of `vector_points`: a tagged key, or `None` for a tombstone.
+    fn slot(&mut self, _key: Option<&[u8]>) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    /// An entry of `coordinate_map`. A key is `None` where it is null.
+    fn coordinate(&mut self, _key: Option<&[u8]>, _coordinate: i128) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    /// `coordinate_map` is there, but its keys are text and cannot be compared.
+    fn coordinates_untyped(&mut self) {}
+
+    /// An element of `free_slots`.
+    fn free_slot(&mut self, _slot: i128) {}
+
+    /// The space of a dimension starts. False if it came before.
+    fn space(&mut self, _name: &str) -> Result<bool, Self::Error> {
+        Ok(true)
+    }
+
+    /// A value of the space that started last: its id and its tagged form.
+    fn value(&mut self, _id: i64, _tagged: &[u8]) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    /// The `next_id` of the space that started last.
+    fn next_id(&mut self, _next_id: i128) {}
+
+    /// The mapping of a dimension starts. False if it came before.
+    fn mapping(&mut self, _name: &str) -> Result<bool, Self::Error> {
+        Ok(true)
+    }
+
+    /// A pair of the mapping that started last.
+    fn cell(&mut self, _coordinate: i128, _id: i64) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    /// An entry of the `ref_counts` of the mapping that started last.
+    fn ref_count(&mut self, _id: i64, _count: i128) {}
+
+    /// A text of `metadata`.
+    fn metadata(&mut self, _field: MetadataText, _text: &str) {}
+
+    /// A number of `metadata`.
+    fn total(&mut self, _field: Total, _number: i128) {}
+
+    /// Something that should be there is not.
+    fn missing(&mut self, _field: Missing) {}
+
+    /// A field that no release knows was passed over.
+    fn unknown_field(&mut self) {}
+
+    /// So many bytes of the file are read.
+    fn progress(&mut self, _consumed: u64) -> Result<(), Self::Error> {
+        Ok(())
+    }
+}
+
+/// The texts of `metadata`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum MetadataText {
+    Version,
+    CreatedAt,
+    LastModified,
+}
+
+/// The numbers of `metadata`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Total {
+    Points,
+    Dimensions,
+}
+
+/// What may be missing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Missing {
+    Metadata,
+    CoordinateMap,
+    FreeSlots,
+    Spaces,
+    Mappings,
+    NextId,
+    RefCounts,
+}
+
+/// Why reading ended early.
+#[derive(Debug)]
+pub(crate) enum ReadError<E> {
+    Refused(Refused),
+    Sink(E),
+}
+
+impl<E> From<Refused> for ReadError<E> {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+/// Reads all contents. What follows them is an error.
+pub(crate) fn read<T: Tokens, S: Sink>(
+    tokens: &mut T,
+    limits: &ImportLimits,
+    sink: &mut S,
+) -> Result<(), ReadError<S::Error>> {
+    let mut reader = Reader {
+        tokens,
+        limits,
+        sink,
+        part: "",
+        dimension: None,
+        index: None,
+        dimensions: 0,
+        until_report: REPORT_INTERVAL,
+        scratch: Vec::new(),
+    };
+    match reader.root() {
+        Ok(()) => Ok(()),
+        Err(ReadError::Refused(refused)) => Err(ReadError::Refused(reader.located(refused))),
+        Err(error) => Err(error),
+    }
+}
+
+struct Reader<'r, T, S> {
+    tokens: &'r mut T,
+    limits: &'r ImportLimits,
+    sink: &'r mut S,
+    /// Where in the contents: the part, whose dimension, and which entry of it.
+    part: &'static str,
+    dimension: Option<String>,
+    index: Option<u64>,
+    /// Dimensions, counted in spaces or mappings.
+    dimensions: u64,
+    until_report: u32,
+    scratch: Vec<u8>,
+}
+
+/// A field of a map of which the names are known.
+enum Field {
+    /// Its place in the list of names.
+    Known(usize),
+    Unknown,
+    End,
+}
+
+/// Which of a list of fields came.
+#[derive(Default)]
+struct Seen(u32);
+
+impl Seen {
+    /// False if it came before.
+    fn insert(&mut self, field: usize) -> bool {
+        let bit = 1u32.checked_shl(u32::try_from(field).unwrap_or(u32::MAX)).unwrap_or(0);
+        let is_new = self.0 & bit == 0;
+        self.0 |= bit;
+        is_new
+    }
+
+    fn contains(&self, field: usize) -> bool {
+        !Self(self.0).insert(field)
+    }
+}
+
+type Step<S, R = ()> = Result<R, ReadError<<S as Sink>::Error>>;
+
+impl<T: Tokens, S: Sink> Reader<'_, T, S> {
+    /// Says where something is wrong.
+    fn located(&self, refused: Refused) -> Refused {
+        match refused {
+            Refused::Malformed { place: Place::Content(offset), reason } if !self.part.is_empty() => {
+                let dimension = self.dimension.as_ref().map(|name| format!("[{name:?}]")).unwrap_or_default();
+                let index = self.index.map(|index| format!(", entry {index}")).unwrap_or_default();
+                let place = format!(
+                    "{}{dimension}{index} (byte {offset} of its uncompressed content)",
+                    self.part
+                );
+                Refused::Malformed { place: Place::Part(place), reason }
+            }
+            other => other,
+        }
+    }
+
+    fn refuse<R>(&self, reason: impl Into<std::borrow::Cow<'static, str>>) -> Step<S, R> {
+        Err(Refused::content(self.tokens.offset(), reason).into())
+    }
+
+    fn at(&mut self, part: &'static str) {
+        self.part = part;
+        self.index = None;
+    }
+
+    /// Counts an entry, for places and progress.
+    #[inline]
+    fn step(&mut self) -> Step<S> {
+        self.index = self.index.map(|index| index.saturating_add(1));
+        self.until_report = self.until_report.saturating_sub(1);
+        if self.until_report == 0 {
+            self.until_report = REPORT_INTERVAL;
+            self.sink.progress(self.tokens.consumed()).map_err(ReadError::Sink)?;
+        }
+        Ok(())
+    }
+
+    /// Goes into a map.
+    fn map(&mut self) -> Step<S, Option<u32>> {
+        let found = match self.tokens.next()? {
+            Token::Map(count) => return Ok(count),
+            token => name_of(&token),
+        };
+        self.refuse(format!("{found} where a map belongs"))
+    }
+
+    /// Goes into an array.
+    fn array(&mut self) -> Step<S, Option<u32>> {
+        let found = match self.tokens.next()? {
+            Token::Array(count) => return Ok(count),
+            token => name_of(&token),
+        };
+        self.refuse(format!("{found} where an array belongs"))
+    }
+
+    /// Passes over a value.
+    fn skip(&mut self) -> Step<S> {
+        if self.skip_one()? { Ok(()) } else { self.refuse("a value is missing") }
+    }
+
+    /// Passes over a value; false if the array or map ends instead.
+    fn skip_one(&mut self) -> Step<S, bool> {
+        let mut depth = match self.tokens.next()? {
+            Token::End => return Ok(false),
+            Token::Scalar(_) => return Ok(true),
+            Token::Array(_) | Token::Map(_) => 1u64,
+        };
+        while depth > 0 {
+            match self.tokens.next()? {
+                Token::End => depth = depth.saturating_sub(1),
+                Token::Scalar(_) => {}
+                Token::Array(_) | Token::Map(_) => depth = depth.saturating_add(1),
+            }
+            self.step()?;
+        }
+        Ok(true)
+    }
+
+    /// The next key of a map whose keys are names.
+    fn field(&mut self, names: &[&'static str], seen: &mut Seen) -> Step<S, Field> {
+        let (found, opened) = match self.tokens.next()? {
+            Token::End => return Ok(Field::End),
+            Token::Scalar(ValueRef::Text(name)) => (names.iter().position(|known| *known == name), false),
+            Token::Scalar(_) => (None, false),
+            Token::Array(_) | Token::Map(_) => (None, true),
+        };
+        if opened {
+            self.leave()?;
+        }
+        match found {
+            Some(field) if seen.insert(field) => Ok(Field::Known(field)),
+            Some(field) => {
+                self.refuse(format!("the field {:?} comes twice", names.get(field).copied().unwrap_or_default()))
+            }
+            None => Ok(Field::Unknown),
+        }
+    }
+
+    /// Passes over the rest of the array or map that was just gone into.
+    fn leave(&mut self) -> Step<S> {
+        while self.skip_one()? {}
+        Ok(())
+    }
+
+    /// An integer, or what stands for one: the original takes text, bytes and floats for ids and coordinates.
+    #[inline]
+    fn integer(&mut self, what: &'static str) -> Step<S, Option<i128>> {
+        let token = self.tokens.next()?;
+        if let Token::End = token {
+            return Ok(None);
+        }
+        match integer_of(&token) {
+            Some(integer) => Ok(Some(integer)),
+            None => {
+                let found = name_of(&token);
+                self.refuse(format!("{found} where {what} belongs"))
+            }
+        }
+    }
+
+    fn required_integer(&mut self, what: &'static str) -> Step<S, i128> {
+        match self.integer(what)? {
+            Some(integer) => Ok(integer),
+            None => self.refuse(format!("{what} is missing")),
+        }
+    }
+
+    fn id(&self, id: i128) -> Step<S, i64> {
+        match i64::try_from(id) {
+            Ok(id) => Ok(id),
+            Err(_) => self.refuse(format!("{id} is no value id")),
+        }
+    }
+
+    fn limit<R>(limit: &'static str, value: u64, allowed: u64) -> Step<S, R> {
+        Err(Refused::Limit { limit, value, allowed }.into())
+    }
+
+    fn root(&mut self) -> Step<S> {
+        self.map()?;
+        let mut seen = Seen::default();
+        loop {
+            match self.field(&["metadata", "database"], &mut seen)? {
+                Field::End => break,
+                Field::Known(0) => self.metadata()?,
+                Field::Known(_) => self.database()?,
+                Field::Unknown => self.unknown()?,
+            }
+            self.at("");
+        }
+        if !seen.contains(0) {
+            self.sink.missing(Missing::Metadata);
+        }
+        if !seen.contains(1) {
+            return self.refuse("there is no field \"database\"");
+        }
+        self.tokens.finish()?;
+        Ok(())
+    }
+
+    fn unknown(&mut self) -> Step<S> {
+        self.sink.unknown_field();
+        self.skip()
+    }
+
+    fn metadata(&mut self) -> Step<S> {
+        const NAMES: [&str; 5] =
+            ["version", "created_at", "last_modified", "total_vector_points", "total_dimensions"];
+        self.at("metadata");
+        self.map()?;
+        let mut seen = Seen::default();
+        loop {
+            match self.field(&NAMES, &mut seen)? {
+                Field::End => break,
+                Field::Known(0) => self.metadata_text(MetadataText::Version)?,
+                Field::Known(1) => self.metadata_text(MetadataText::CreatedAt)?,
+                Field::Known(2) => self.metadata_text(MetadataText::LastModified)?,
+                Field::Known(3) => self.total(Total::Points)?,
+                Field::Known(_) => self.total(Total::Dimensions)?,
+                Field::Unknown => self.unknown()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn metadata_text(&mut self, field: MetadataText) -> Step<S> {
+        let found = match self.tokens.next()? {
+            Token::Scalar(ValueRef::Text(text)) => {
+                self.sink.metadata(field, text);
+                return Ok(());
+            }
+            Token::Scalar(ValueRef::Null) => return Ok(()),
+            token => name_of(&token),
+        };
+        self.refuse(format!("{found} where a text belongs"))
+    }
+
+    fn total(&mut self, field: Total) -> Step<S> {
+        let number = self.required_integer("a number")?;
+        self.sink.total(field, number);
+        Ok(())
+    }
+
+    fn database(&mut self) -> Step<S> {
+        self.at("database");
+        self.map()?;
+        let mut seen = Seen::default();
+        loop {
+            match self.field(&["central_axis", "dimensional_spaces", "coordinate_mappings"], &mut seen)? {
+                Field::End => break,
+                Field::Known(0) => self.axis()?,
+                Field::Known(1) => self.spaces()?,
+                Field::Known(_) => self.mappings()?,
+                Field::Unknown => self.unknown()?,
+            }
+            self.at("database");
+        }
+        if !seen.contains(0) {
+            return self.refuse("there is no field \"central_axis\"");
+        }
+        if !seen.contains(1) {
+            self.sink.missing(Missing::Spaces);
+        }
+        if !seen.contains(2) {
+            self.sink.missing(Missing::Mappings);
+        }
+        Ok(())
+    }
+
+    fn axis(&mut self) -> Step<S> {
+        self.at("central_axis");
+        self.map()?;
+        let mut seen = Seen::default();
+        loop {
+            match self.field(&["vector_points", "coordinate_map", "free_slots"], &mut seen)? {
+                Field::End => break,
+                Field::Known(0) => self.points()?,
+                Field::Known(1) => self.coordinate_map()?,
+                Field::Known(_) => self.free_slots()?,
+                Field::Unknown => self.unknown()?,
+            }
+            self.at("central_axis");
+        }
+        if !seen.contains(0) {
+            return self.refuse("there is no field \"vector_points\"");
+        }
+        if !seen.contains(1) {
+            self.sink.missing(Missing::CoordinateMap);
+        }
+        if !seen.contains(2) {
+            self.sink.missing(Missing::FreeSlots);
+        }
+        Ok(())
+    }
+
+    /// The next value into the scratch buffer.
+    #[inline]
+    fn value(&mut self) -> Step<S, Found> {
+        self.scratch.clear();
+        Ok(next_value(self.tokens, self.limits.string_len, &mut self.scratch)?)
+    }
+
+    fn points(&mut self) -> Step<S> {
+        self.at("vector_points");
+        let allowed = self.limits.points.min(u32::MAX.into());
+        if let Some(count) = self.array()?.map(u64::from).filter(|&count| count > allowed) {
+            return Self::limit("points", count, allowed);
+        }
+        let mut count = 0u64;
+        self.index = Some(0);
+        loop {
+            let key = match self.value()? {
+                Found::End => break,
+                Found::Null => None,
+                Found::Key => Some(self.scratch.as_slice()),
+                Found::Value => return self.refuse(NO_KEY),
+            };
+            count = count.saturating_add(1);
+            if count > allowed {
+                return Self::limit("points", count, allowed);
+            }
+            self.sink.slot(key).map_err(ReadError::Sink)?;
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    fn coordinate_map(&mut self) -> Step<S> {
+        self.at("coordinate_map");
+        let is_map = match self.tokens.next()? {
+            Token::Map(_) => true,
+            Token::Array(_) => false,
+            token => {
+                let found = name_of(&token);
+                return self.refuse(format!("{found} where a map or an array of pairs belongs"));
+            }
+        };
+        self.index = Some(0);
+        if is_map && self.tokens.has_text_keys_only() {
+            self.sink.coordinates_untyped();
+            return self.leave();
+        }
+        loop {
+            if !is_map {
+                match self.tokens.next()? {
+                    Token::End => break,
+                    Token::Array(_) => {}
+                    _ => return self.refuse("an entry that is not a pair of key and coordinate"),
+                }
+            }
+            let key = match self.value()? {
+                Found::End if is_map => break,
+                Found::End => return self.refuse("an entry without a key"),
+                Found::Null => false,
+                Found::Key => true,
+                Found::Value => return self.refuse(NO_KEY),
+            };
+            let coordinate = self.required_integer("a coordinate")?;
+            let key = key.then_some(self.scratch.as_slice());
+            self.sink.coordinate(key, coordinate).map_err(ReadError::Sink)?;
+            if !is_map && self.skip_one()? {
+                return self.refuse("an entry that is not a pair of key and coordinate");
+            }
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    fn free_slots(&mut self) -> Step<S> {
+        self.at("free_slots");
+        self.array()?;
+        self.index = Some(0);
+        while let Some(slot) = self.integer("a coordinate")? {
+            self.sink.free_slot(slot);
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    /// The next key of a map of dimensions, which becomes the dimension in hand; false at the end.
+    fn dimension(&mut self) -> Step<S, bool> {
+        self.dimension = None;
+        let allowed = self.limits.name_len.min(crate::model::NAME_LEN_MAX as u64);
+        let name = match self.tokens.next()? {
+            Token::End => return Ok(false),
+            Token::Scalar(ValueRef::Text(name)) if name.len() as u64 > allowed => {
+                return Self::limit("name_len", name.len() as u64, allowed);
+            }
+            Token::Scalar(ValueRef::Text(name)) => name.to_owned(),
+            token => {
+                let found = name_of(&token);
+                return self.refuse(format!("{found} where the name of a dimension belongs, which is a text"));
+            }
+        };
+        self.dimension = Some(name);
+        self.dimensions = self.dimensions.saturating_add(1);
+        if self.dimensions > self.limits.dimensions {
+            return Self::limit("dimensions", self.dimensions, self.limits.dimensions);
+        }
+        Ok(true)
+    }
+
+    /// Goes into the map of all dimensions.
+    fn dimensions(&mut self) -> Step<S> {
+        self.dimensions = 0;
+        match self.map()?.map(u64::from).filter(|&count| count > self.limits.dimensions) {
+            Some(count) => Self::limit("dimensions", count, self.limits.dimensions),
+            None => Ok(()),
+        }
+    }
+
+    fn spaces(&mut self) -> Step<S> {
+        self.at("dimensional_spaces");
+        self.dimensions()?;
+        while self.dimension()? {
+            let name = self.dimension.as_deref().unwrap_or_default();
+            if !self.sink.space(name).map_err(ReadError::Sink)? {
+                return self.refuse("the dimension comes twice");
+            }
+            self.space()?;
+            self.at("dimensional_spaces");
+        }
+        Ok(())
+    }
+
+    fn space(&mut self) -> Step<S> {
+        self.map()?;
+        let mut seen = Seen::default();
+        loop {
+            match self.field(&["value_domain", "next_id", "value_to_id"], &mut seen)? {
+                Field::End => break,
+                Field::Known(0) => self.value_domain()?,
+                Field::Known(1) => {
+                    let next_id = self.required_integer("a value id")?;
+                    self.sink.next_id(next_id);
+                }
+                // The inverse of value_domain, in releases before 1.4.
+                Field::Known(_) => self.skip()?,
+                Field::Unknown => self.unknown()?,
+            }
+        }
+        if !seen.contains(1) {
+            self.sink.missing(Missing::NextId);
+        }
+        Ok(())
+    }
+
+    fn value_domain(&mut self) -> Step<S> {
+        self.at("value_domain");
+        let allowed = self.limits.values.min(u32::MAX.into());
+        if let Some(count) = self.map()?.map(u64::from).filter(|&count| count > allowed) {
+            return Self::limit("values", count, allowed);
+        }
+        let mut count = 0u64;
+        self.index = Some(0);
+        while let Some(id) = self.integer("a value id")? {
+            let id = self.id(id)?;
+            if self.value()? == Found::End {
+                return self.refuse("a value is missing");
+            }
+            count = count.saturating_add(1);
+            if count > allowed {
+                return Self::limit("values", count, allowed);
+            }
+            self.sink.value(id, &self.scratch).map_err(ReadError::Sink)?;
+            self.step()?;
+        }
+        self.index = None;
+        Ok(())
+    }
+
+    fn mappings(&mut self) -> Step<S> {
+        self.at("coordinate_mappings");
+        self.dimensions()?;
+        while self.dimension()? {
+            let name = self.dimension.as_deref().unwrap_or_default();
+            if !self.sink.mapping(name).map_err(ReadError::Sink)? {
+                return self.refuse("the dimension comes twice");
+            }
+            self.mapping()?;
+            self.at("coordinate_mappings");
+        }
+        Ok(())
+    }
+
+    /// A mapping: fields, or in releases before 1.4 the pairs themselves.
+    fn mapping(&mut self) -> Step<S> {
+        const FIELDS: [&[u8]; 2] = [b"coordinate_to_value_id", b"ref_counts"];
+        self.map()?;
+        let mut seen = Seen::default();
+        let mut cells = 0u64;
+        loop {
+            let token = self.tokens.next()?;
+            let (direct, field, is_open) = match &token {
+                Token::End => break,
+                Token::Scalar(ValueRef::Text(name)) => {
+                    (integer_of(&token), FIELDS.iter().position(|field| *field == name.as_bytes()), false)
+                }
+                Token::Scalar(_) => (integer_of(&token), None, false),
+                Token::Array(_) | Token::Map(_) => (None, None, true),
+            };
+            if is_open {
+                self.leave()?;
+            }
+            match (direct, field) {
+                (Some(coordinate), _) => {
+                    cells = cells.saturating_add(1);
+                    self.index = Some(cells);
+                    self.cell(coordinate, cells)?;
+                }
+                (None, Some(field)) if !seen.insert(field) => return self.refuse("a field comes twice"),
+                (None, Some(0)) => self.cells()?,
+                (None, Some(_)) => self.ref_counts()?,
+                (None, None) => self.unknown()?,
+            }
+            self.part = "coordinate_mappings";
+        }
+        if cells > 0 && seen.contains(0) {
+            return self.refuse("pairs of coordinate and value id beside the field \"coordinate_to_value_id\"");
+        }
+        if seen.contains(0) && !seen.contains(1) {
+            self.sink.missing(Missing::RefCounts);
+        }
+        Ok(())
+    }
+
+    fn cells(&mut self) -> Step<S> {
+        self.at("coordinate_to_value_id");
+        self.map()?;
+        let mut count = 0u64;
+        self.index = Some(0);
+        while let Some(coordinate) = self.integer("a coordinate")? {
+            count = count.saturating_add(1);
+            self.cell(coordinate, count)?;
+        }
+        self.index = None;
+        Ok(())
+    }
+
+    /// The id of a cell, the `count`th of its mapping.
+    #[inline]
+    fn cell(&mut self, coordinate: i128, count: u64) -> Step<S> {
+        let id = self.required_integer("a value id")?;
+        let id = self.id(id)?;
+        let allowed = self.limits.points.min(u32::MAX.into());
+        if count > allowed {
+            return Self::limit("points", count, allowed);
+        }
+        self.sink.cell(coordinate, id).map_err(ReadError::Sink)?;
+        self.step()
+    }
+
+    fn ref_counts(&mut self) -> Step<S> {
+        self.at("ref_counts");
+        self.map()?;
+        self.index = Some(0);
+        while let Some(id) = self.integer("a value id")? {
+            let id = self.id(id)?;
+            let count = self.required_integer("a count")?;
+            self.sink.ref_count(id, count);
+            self.step()?;
+        }
+        self.index = None;
+        Ok(())
+    }
+}
+
+const NO_KEY: &str = "a value that cannot be a key: a map, an integer outside of 64 bits, or an array with one of these or null";
+
+/// The integer that stands for an id or a coordinate.
+#[inline]
+fn integer_of(token: &Token<'_>) -> Option<i128> {
+    match token {
+        Token::Scalar(ValueRef::Int(integer)) => Some(*integer),
+        #[expect(clippy::cast_possible_truncation, reason = "a whole number within 64 bits")]
+        Token::Scalar(ValueRef::Float(float)) if float.trunc() == *float && float.abs() < TWO_POW_63 => {
+            Some(*float as i128)
+        }
+        Token::Scalar(ValueRef::Text(text)) => text.trim().parse().ok(),
+        Token::Scalar(ValueRef::Bytes(bytes)) => std::str::from_utf8(bytes).ok()?.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+const TWO_POW_63: f64 = 9_223_372_036_854_775_808.0;
+
+/// What a token is, for messages.
+fn name_of(token: &Token<'_>) -> &'static str {
+    match token {
+        Token::End => "nothing",
+        Token::Array(_) => "an array",
+        Token::Map(_) => "a map",
+        Token::Scalar(scalar) => match scalar {
+            ValueRef::Null => "null",
+            ValueRef::Bool(_) => "a boolean",
+            ValueRef::Int(_) | ValueRef::BigInt(_) => "an integer",
+            ValueRef::Float(_) => "a float",
+            ValueRef::Text(_) => "a text",
+            ValueRef::Bytes(_) => "a byte string",
+            ValueRef::Timestamp(_) => "a timestamp",
+            ValueRef::Ext(_) => "an ext value",
+            ValueRef::Array(_) => "an array",
+            ValueRef::Map(_) => "a map",
+        },
+    }
+}
