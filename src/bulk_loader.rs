@@ -41,7 +41,10 @@ pub struct BulkLoader {
 
 impl fmt::Debug for BulkLoader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BulkLoader").field("target", &self.new.target()).field("len", &self.pushed).finish_non_exhaustive()
+        f.debug_struct("BulkLoader")
+            .field("target", &self.new.target())
+            .field("len", &self.pushed)
+            .finish_non_exhaustive()
     }
 }
 

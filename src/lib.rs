@@ -68,8 +68,8 @@ pub use bulk_loader::{BulkLoader, LoadReport};
 pub use db::{CompactOptions, VectorDb};
 pub use dimension::Dimension;
 pub use engine::{
-    CellValues, CrossCounts, Dictionary, Durability, Find, ImportReport, Losses, Metadata, Offsets, Repairs, OpenReport, Segment, SegmentPresence,
-    SegmentValues, Segments, Sum, ValueCounts, VerifyReport,
+    CellValues, CrossCounts, Dictionary, Durability, Find, ImportReport, Losses, Metadata, Offsets, OpenReport,
+    Repairs, Segment, SegmentPresence, SegmentValues, Segments, Sum, ValueCounts, VerifyReport,
 };
 pub use error::{Error, Result};
 pub use format::canonical::read::ImportLimits;
@@ -89,8 +89,8 @@ pub use stats::{DimensionStats, Stats};
 #[doc(hidden)]
 pub mod internals {
     pub use crate::storage::{
-        DiskStorage, LOCK_NAME, MapMode, MemoryScratch, MemoryStorage, Region, ReplaceError, ScratchFile,
-        SourceFile, StagedDirectory, StagedFile, Storage, StorageError, StorageFile, StorageLock,
+        DiskStorage, LOCK_NAME, MapMode, MemoryScratch, MemoryStorage, Region, ReplaceError, ScratchFile, SourceFile,
+        StagedDirectory, StagedFile, Storage, StorageError, StorageFile, StorageLock,
     };
 }
 

@@ -34,8 +34,8 @@ pub use memory::MemoryStorage;
 pub use region::Region;
 pub(crate) use scratch::is_scratch_name;
 pub use scratch::{MemoryScratch, ScratchFile};
-pub(crate) use staged::resolved_parent;
 pub use source::SourceFile;
+pub(crate) use staged::resolved_parent;
 pub use staged::{StagedDirectory, StagedFile};
 
 use std::fmt::Debug;

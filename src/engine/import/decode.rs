@@ -56,9 +56,12 @@ pub(super) fn decode<S: Sink<Error = Error>>(
 pub(super) fn refusal(path: &Path, refused: Refused) -> Error {
     match refused {
         Refused::Io(source) => StorageError::new(path, "read", source).into(),
-        Refused::Malformed { place, reason } => {
-            Error::Rejected { path: path.to_owned(), place: place.to_string(), reason: reason.into_owned(), salvage: false }
-        }
+        Refused::Malformed { place, reason } => Error::Rejected {
+            path: path.to_owned(),
+            place: place.to_string(),
+            reason: reason.into_owned(),
+            salvage: false,
+        },
         Refused::Limit { limit, value, allowed } => Error::Limit { path: path.to_owned(), limit, value, allowed },
     }
 }
@@ -124,6 +127,7 @@ fn decode_gzip<S: Sink<Error = Error>>(
     _: &ImportLimits,
     _: &mut S,
 ) -> Result<Decoded, ReadError<Error>> {
-    let reason = "a release before 1.4 wrote it (gzip), which this build does not read: it has no feature legacy-import";
+    let reason =
+        "a release before 1.4 wrote it (gzip), which this build does not read: it has no feature legacy-import";
     Err(Refused::file(0, reason).into())
 }

@@ -126,7 +126,7 @@ pub(super) struct Gathered<'p, 'f> {
     pub(super) repairs: Repairs,
     scratch: Vec<u8>,
     file_len: u64,
-    progress: &'p mut ProgressFn<'f>,
+    pub(super) progress: &'p mut ProgressFn<'f>,
 }
 
 impl<'p, 'f> Gathered<'p, 'f> {

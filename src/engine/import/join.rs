@@ -42,7 +42,11 @@ pub(super) struct Joined<'s> {
 enum JoinedValues {
     Whole(Box<Domain>),
     /// For each part the values of its cells, each behind its length plus one; 0 where there is none.
-    Parts { spill: Spill, parts: Vec<StreamReader>, deal: Deal },
+    Parts {
+        spill: Spill,
+        parts: Vec<StreamReader>,
+        deal: Deal,
+    },
 }
 
 /// The cells of slots that have a point, in slot order.

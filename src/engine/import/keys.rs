@@ -141,9 +141,7 @@ const PLACES_MAX: usize = 20;
 pub(super) fn agree(gathered: &Gathered<'_, '_>) -> bool {
     match gathered.map {
         CoordinateMap::Unknown => true,
-        CoordinateMap::Known { fingerprint, impossible } => {
-            impossible == 0 && fingerprint == gathered.keys.fingerprint
-        }
+        CoordinateMap::Known { fingerprint, impossible } => impossible == 0 && fingerprint == gathered.keys.fingerprint,
     }
 }
 
@@ -245,7 +243,9 @@ impl Sink for Audit<'_, '_, '_> {
         if !is_there {
             self.found.entries += 1;
             let key = key.map_or_else(|| "null".to_owned(), |key| decode_value(key).to_string());
-            self.note(|| format!("the coordinate map has the key {key} at coordinate {coordinate}, where the points have it not"));
+            self.note(|| {
+                format!("the coordinate map has the key {key} at coordinate {coordinate}, where the points have it not")
+            });
         }
         Ok(())
     }

@@ -81,15 +81,10 @@ pub(crate) fn import(
     }
     // Those without a space come last.
     dimensions.sort_by_key(|dimension| dimension.space.unwrap_or(u32::MAX));
-    let manifest = Manifest {
-        generation: 1,
-        last_sequence: 1,
-        last_commit_time: now(),
-        ..new_manifest(metadata.properties())
-    };
+    let manifest =
+        Manifest { generation: 1, last_sequence: 1, last_commit_time: now(), ..new_manifest(metadata.properties()) };
     let (container, version) = (container.name(), metadata.version);
-    let report =
-        ImportReport { container, version, points: 0, dimensions: 0, cells: 0, repairs, losses, lost };
+    let report = ImportReport { container, version, points: 0, dimensions: 0, cells: 0, repairs, losses, lost };
     let held = Held { spill, hasher, keys, free_slots, totals };
     Importer { source, storage, options, manifest, report }.run(held, dimensions, progress)
 }

@@ -13,11 +13,8 @@ pub(super) struct Metadata {
 impl Metadata {
     /// As properties of a manifest (chapter `format-spec/manifest.md`).
     pub(super) fn properties(&self) -> Vec<u8> {
-        let texts = [
-            ("version", &self.version),
-            ("created_at", &self.created_at),
-            ("last_modified", &self.last_modified),
-        ];
+        let texts =
+            [("version", &self.version), ("created_at", &self.created_at), ("last_modified", &self.last_modified)];
         let pairs = texts.into_iter().filter_map(|(name, text)| Some((name.into(), text.as_deref()?.into())));
         // Three texts nest one level.
         nested::encode(&Value::Map(pairs.collect())).unwrap_or_default()

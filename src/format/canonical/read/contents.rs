@@ -188,10 +188,7 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
             Refused::Malformed { place: Place::Content(offset), reason } if !self.part.is_empty() => {
                 let dimension = self.dimension.as_ref().map(|name| format!("[{name:?}]")).unwrap_or_default();
                 let index = self.index.map(|index| format!(", entry {index}")).unwrap_or_default();
-                let place = format!(
-                    "{}{dimension}{index} (byte {offset} of its uncompressed content)",
-                    self.part
-                );
+                let place = format!("{}{dimension}{index} (byte {offset} of its uncompressed content)", self.part);
                 Refused::Malformed { place: Place::Part(place), reason }
             }
             other => other,
@@ -289,6 +286,13 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
     /// An integer, or what stands for one: the original takes text, bytes and floats for ids and coordinates.
     #[inline]
     fn integer(&mut self, what: &'static str) -> Step<S, Option<i128>> {
+        match self.tokens.next_unsigned() {
+            Some(number) => Ok(Some(number.into())),
+            None => self.other_integer(what),
+        }
+    }
+
+    fn other_integer(&mut self, what: &'static str) -> Step<S, Option<i128>> {
         let token = self.tokens.next()?;
         if let Token::End = token {
             return Ok(None);
@@ -348,8 +352,7 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
     }
 
     fn metadata(&mut self) -> Step<S> {
-        const NAMES: [&str; 5] =
-            ["version", "created_at", "last_modified", "total_vector_points", "total_dimensions"];
+        const NAMES: [&str; 5] = ["version", "created_at", "last_modified", "total_vector_points", "total_dimensions"];
         self.at("metadata");
         self.map()?;
         let mut seen = Seen::default();
@@ -709,7 +712,8 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
     }
 }
 
-const NO_KEY: &str = "a value that cannot be a key: a map, an integer outside of 64 bits, or an array with one of these or null";
+const NO_KEY: &str =
+    "a value that cannot be a key: a map, an integer outside of 64 bits, or an array with one of these or null";
 
 /// The integer that stands for an id or a coordinate.
 #[inline]

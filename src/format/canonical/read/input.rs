@@ -135,6 +135,9 @@ impl<'b> Input<'b> {
     /// The next `len` bytes of one string. Memory grows with what is there, not with what is declared.
     #[inline]
     pub(crate) fn string(&mut self, len: u64) -> Result<&[u8], Refused> {
+        if len > self.limits.string_len {
+            return Err(Refused::Limit { limit: "string_len", value: len, allowed: self.limits.string_len });
+        }
         if (self.rest().len() as u64) < len {
             self.fill_string(len)?;
         }
@@ -145,9 +148,6 @@ impl<'b> Input<'b> {
 
     #[cold]
     fn fill_string(&mut self, len: u64) -> Result<(), Refused> {
-        if len > self.limits.string_len {
-            return Err(Refused::Limit { limit: "string_len", value: len, allowed: self.limits.string_len });
-        }
         let whole = self.blocks.declared_len();
         if whole.is_some_and(|whole| self.position().saturating_add(len) > whole) {
             return Err(self.cut_short());

@@ -1,9 +1,10 @@
 //! JSON, which the first releases kept inside of gzip.
 //!
-//! The grammar is RFC 8259 as Python's `json` module reads it, strict mode and all: integers have any size, a number with a point or an
-//! exponent is the nearest float (an infinite one where it is too large), `NaN`, `Infinity` and `-Infinity` are floats too, and raw control
-//! characters in strings and a byte order mark are refused. Two things that Python takes are refused as well: half a surrogate pair,
-//! because it is no Unicode text, and a number of more than [`NUMBER_LEN_MAX`] characters, because its cost is quadratic.
+//! The grammar is RFC 8259 as Python's `json` module reads it, strict mode and all: integers have any size, a number
+//! with a point or an exponent is the nearest float (an infinite one where it is too large), `NaN`, `Infinity` and
+//! `-Infinity` are floats too, and raw control characters in strings and a byte order mark are refused. Two things that
+//! Python takes are refused as well: half a surrogate pair, because it is no Unicode text, and a number of more than
+//! [`NUMBER_LEN_MAX`] characters, because its cost is quadratic.
 //!
 //! Memory holds a block, the current string (twice, if it has escapes) and a byte for each array or map that is open.
 
@@ -135,8 +136,8 @@ impl<'b> Json<'b> {
         self.expected = if self.open.is_empty() { Expected::Nothing } else { Expected::CommaOrEnd };
     }
 
-    /// How many bytes in a row are of a kind, and the byte after them: none where the content ends, or soon after there are more than
-    /// `most`. All of them are there without reading on.
+    /// How many bytes in a row are of a kind, and the byte after them: none where the content ends, or soon after there
+    /// are more than `most`. All of them are there without reading on.
     #[inline]
     fn run(&mut self, most: u64, is_part: impl Fn(u8) -> bool) -> Result<(usize, Option<u8>), Refused> {
         let mut len = 0usize;
@@ -166,7 +167,8 @@ impl<'b> Json<'b> {
         Ok(Token::Scalar(ValueRef::Text(utf8(quoted.get(..len), offset)?)))
     }
 
-    /// Bytes of a string up to its next escape or its end, and whether there is an escape. All are there without reading on.
+    /// Bytes of a string up to its next escape or its end, and whether there is an escape. All are there without
+    /// reading on.
     #[inline]
     fn piece_len(&mut self) -> Result<(usize, bool), Refused> {
         let room = self.input.limits().string_len.saturating_sub(self.text.len() as u64);
@@ -941,8 +943,8 @@ mod tests {
         }
     }
 
-    /// Whether a tree is what serde_json has read. It keeps the last of equal keys, may have floats where 64 bits are not enough and for
-    /// `-0`, and may be one step off with floats. Infinite ones it refuses or does not convert.
+    /// Whether a tree is what serde_json has read. It keeps the last of equal keys, may have floats where 64 bits are
+    /// not enough and for `-0`, and may be one step off with floats. Infinite ones it refuses or does not convert.
     fn is_same(ours: &Value, theirs: &Theirs) -> bool {
         match (ours, theirs) {
             (Value::Null, Theirs::Null) => true,

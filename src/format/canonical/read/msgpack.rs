@@ -2,9 +2,9 @@
 //!
 //! Source: the MessagePack specification (msgpack.org), "Formats".
 
+use super::Refused;
 use super::input::Input;
 use super::tokens::{Token, Tokens};
-use super::Refused;
 use crate::model::{ExtRef, ValueRef};
 use rmp::Marker;
 
@@ -130,6 +130,23 @@ impl Tokens for MessagePack<'_> {
             Marker::Map32 => self.count::<4>().and_then(|count| self.map(count)),
             Marker::Reserved => Err(Refused::content(self.offset, "the byte C1, which starts no MessagePack value")),
         }
+    }
+
+    #[inline]
+    fn next_unsigned(&mut self) -> Option<u64> {
+        let left = self.open.last_mut().filter(|left| **left > 0)?;
+        let rest = self.input.rest();
+        let (number, len) = match rest {
+            [number @ 0..=0x7F, ..] => (u64::from(*number), 1),
+            [0xCC, number, ..] => (u64::from(*number), 2),
+            [0xCD, a, b, ..] => (u64::from(u16::from_be_bytes([*a, *b])), 3),
+            [0xCE, a, b, c, d, ..] => (u64::from(u32::from_be_bytes([*a, *b, *c, *d])), 5),
+            _ => return None,
+        };
+        *left = left.saturating_sub(1);
+        self.offset = self.input.position();
+        self.input.advance(len);
+        Some(number)
     }
 
     fn offset(&self) -> u64 {

@@ -21,6 +21,12 @@ pub(crate) trait Tokens {
     /// The next token. To be called until the tree's root is complete, and no more.
     fn next(&mut self) -> Result<Token<'_>, Refused>;
 
+    /// The next token, if it is an unsigned integer of 64 bits that is quickly told; else nothing is taken.
+    #[inline]
+    fn next_unsigned(&mut self) -> Option<u64> {
+        None
+    }
+
     /// Where the last token starts in the content, in bytes.
     fn offset(&self) -> u64;
 

@@ -1,7 +1,7 @@
 //! One value, from whatever encoding it came in to its tagged form (chapter `format-spec/values.md`), in one pass and without a tree.
 
-use super::tokens::{Token, Tokens};
 use super::Refused;
+use super::tokens::{Token, Tokens};
 use crate::format::canonical::encode::{EXT_KIND_NESTED, EXT_KIND_SCALAR};
 use crate::format::value::{self, TAG_ARRAY, TAG_MAP};
 use crate::model::nested::{self, Decoder, EXT_CODE, EXT_KIND_ESCAPED, EXT_KIND_INTEGER};
@@ -89,7 +89,10 @@ fn inner(scalar: ValueRef<'_>) -> ValueRef<'_> {
 enum Unwrapped<'a> {
     Scalar(ValueRef<'a>),
     /// An array or a map: the data behind the kind is its payload.
-    Nested { tag: u8, may_be_key: bool },
+    Nested {
+        tag: u8,
+        may_be_key: bool,
+    },
     /// Nothing that a writer of this format wraps: an application's own value.
     Foreign,
 }
