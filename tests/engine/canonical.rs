@@ -1,9 +1,9 @@
 //! Canonical files that nobody should have written, and those that anybody may: what the import makes of each.
 
 mod case;
+mod changes;
 mod contradictions;
 mod draft;
-mod flips;
 mod frame;
 mod frames;
 #[cfg(feature = "legacy-import")]

@@ -5,7 +5,9 @@ use crate::support::contents::{Contents, Point, points_difference};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use vector_datalib::{Error, Import, ImportReport, VectorDb};
+use std::sync::Arc;
+use vector_datalib::internals::{MemoryStorage, SourceFile};
+use vector_datalib::{Error, Import, ImportReport, Options, VectorDb};
 
 /// Counts by their names in the report.
 pub(crate) type Counts = Vec<(&'static str, u64)>;
@@ -114,12 +116,8 @@ impl Imported {
 
 /// Imports bytes; fails where something is left behind, the source is changed or the database is not sound.
 pub(crate) fn import(file: &[u8], import: &Import) -> Result<Result<Imported, Error>, String> {
-    let dir = tempfile::tempdir().unwrap();
-    import_in(dir.path(), file, import)
-}
-
-/// The same in an empty directory, which is empty again afterwards.
-pub(crate) fn import_in(dir: &Path, file: &[u8], import: &Import) -> Result<Result<Imported, Error>, String> {
+    let place = tempfile::tempdir().unwrap();
+    let dir = place.path();
     let (source, target) = (dir.join("source.db"), dir.join("target.vdb"));
     fs::write(&source, file).unwrap();
     let result = catch_unwind(AssertUnwindSafe(|| import.run(&source, &target))).map_err(|_| "a panic".to_owned())?;
@@ -148,10 +146,8 @@ pub(crate) fn import_in(dir: &Path, file: &[u8], import: &Import) -> Result<Resu
 /// Checks all, then fails with what went wrong with any.
 #[track_caller]
 pub(crate) fn check(cases: Vec<Case>) {
-    let failures: Vec<String> = cases
-        .iter()
-        .filter_map(|case| case.check().err().map(|failure| format!("{}: {failure}", case.name)))
-        .collect();
+    let failures: Vec<String> =
+        cases.iter().filter_map(|case| case.check().err().map(|failure| format!("{}: {failure}", case.name))).collect();
     assert!(failures.is_empty(), "{} of {} failed:\n{}", failures.len(), cases.len(), failures.join("\n"));
 }
 
@@ -160,4 +156,21 @@ pub(crate) fn check(cases: Vec<Case>) {
 pub(crate) fn points_only(file: &[u8]) -> Vec<Point> {
     let imported = import(file, &Import::new()).unwrap();
     imported.map(|imported| imported.contents.points).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Imports bytes without touching the disk; fails where the database is not sound.
+#[track_caller]
+pub(crate) fn import_in_memory(file: &[u8], what: &str) -> Result<Imported, Error> {
+    let storage = Arc::new(MemoryStorage::new());
+    let source = SourceFile::in_memory(Path::new("source.db"), file.to_vec());
+    let import = AssertUnwindSafe(|| Import::new().run_in(&source, storage.clone()));
+    let result = catch_unwind(import).unwrap_or_else(|_| panic!("{what}: a panic"));
+    if let Err(error) = &result {
+        assert!(error.is_rejected() || error.is_limit(), "{what}: {error}");
+    }
+    let report = result?;
+    let db = Options::new().open_read_only_in(storage).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let verified = db.verify().unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert!(verified.is_sound(), "{what}: {verified:?}");
+    Ok(Imported { report, contents: Contents::of(&db) })
 }

@@ -26,10 +26,8 @@ pub(crate) fn draft() -> Node {
         ("free_slots", array([1.into()])),
     ]);
     let space = |domain: Node, next: i32| map([("value_domain", domain), ("next_id", next.into())]);
-    let spaces = map([
-        ("age", space(map([(1, 25.into()), (2, 31.into())]), 3)),
-        ("name", space(map([(1, "Alice".into())]), 2)),
-    ]);
+    let spaces =
+        map([("age", space(map([(1, 25.into()), (2, 31.into())]), 3)), ("name", space(map([(1, "Alice".into())]), 2))]);
     let mapping = |ids: Node, counts: Node| map([("coordinate_to_value_id", ids), ("ref_counts", counts)]);
     let mappings = map([
         ("age", mapping(map([(0, 1.into()), (2, 2.into())]), map([(1, 1.into()), (2, 1.into())]))),

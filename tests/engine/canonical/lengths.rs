@@ -121,9 +121,17 @@ fn bombs() -> Vec<Case> {
     vec![
         bomb_at("tombstones", until(&|file| file.set(&format!("{AXIS}/vector_points"), here(&array_of))), 0xC0),
         bomb_at("free slots", until(&|file| file.set(&format!("{AXIS}/free_slots"), here(&array_of))), 1),
-        bomb_at("a value of bytes", until(&|file| file.set(&format!("{SPACES}/age/value_domain/1"), here(&bytes_of))), 0),
+        bomb_at(
+            "a value of bytes",
+            until(&|file| file.set(&format!("{SPACES}/age/value_domain/1"), here(&bytes_of))),
+            0,
+        ),
         bomb_at("a text", until(&|file| file.set(&format!("{SPACES}/age/value_domain/1"), here(&text_of))), b'a'),
-        bomb_at("a value of nulls", until(&|file| file.set(&format!("{SPACES}/age/value_domain/1"), here(&array_of))), 0xC0),
+        bomb_at(
+            "a value of nulls",
+            until(&|file| file.set(&format!("{SPACES}/age/value_domain/1"), here(&array_of))),
+            0xC0,
+        ),
         bomb_at("an unknown field of bytes", until(&|file| file.set("metadata", map([("later", here(&bytes_of))]))), 0),
         bomb_at("an unknown field of zeros", until(&|file| file.set("metadata", map([("later", here(&array_of))]))), 0),
         bomb_at("a version", until(&|file| file.set("metadata/version", here(&text_of))), b'1'),

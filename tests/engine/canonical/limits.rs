@@ -36,7 +36,7 @@ fn each_limit_is_enforced_and_says_its_name_and_both_numbers() {
     check("dimensions", &file, 2, |limits, value| limits.dimensions = value);
     check("values", &file, 2, |limits, value| limits.values = value);
     check("name_len", &file, 4, |limits, value| limits.name_len = value);
-    check("depth", &file, 6, |limits, value| limits.depth = value);
+    check("depth", &file, 5, |limits, value| limits.depth = value);
 }
 
 #[test]

@@ -40,7 +40,8 @@ fn no_hostile_file_takes_more_than_the_budget_and_16_mib() {
     let mut command = Command::new(std::env::current_exe().unwrap());
     // One arena, so that what one import gave back is not kept beside what the next one takes.
     command.args(["--exact", name, "--nocapture"]).env(ROLE, "1").env("MALLOC_ARENA_MAX", "1");
-    let output = command.env("MALLOC_TRIM_THRESHOLD_", "131072").env("MALLOC_MMAP_THRESHOLD_", "131072").output().unwrap();
+    let output =
+        command.env("MALLOC_TRIM_THRESHOLD_", "131072").env("MALLOC_MMAP_THRESHOLD_", "131072").output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("most: "), "nothing was measured: {said}");

@@ -182,19 +182,35 @@ impl Node {
                 Err(_) => drop(rmp::encode::write_sint(out, *int as i64).unwrap()),
             },
             Self::Text(text) => {
-                if wide { count(0xDB, text.len()) } else { rmp::encode::write_str_len(out, text.len() as u32).map(drop).unwrap() }
+                if wide {
+                    count(0xDB, text.len())
+                } else {
+                    rmp::encode::write_str_len(out, text.len() as u32).map(drop).unwrap()
+                }
                 out.extend(text.bytes());
             }
             Self::Bytes(bytes) => {
-                if wide { count(0xC6, bytes.len()) } else { rmp::encode::write_bin_len(out, bytes.len() as u32).map(drop).unwrap() }
+                if wide {
+                    count(0xC6, bytes.len())
+                } else {
+                    rmp::encode::write_bin_len(out, bytes.len() as u32).map(drop).unwrap()
+                }
                 out.extend(bytes);
             }
             Self::Array(items) => {
-                if wide { count(0xDD, items.len()) } else { rmp::encode::write_array_len(out, items.len() as u32).map(drop).unwrap() }
+                if wide {
+                    count(0xDD, items.len())
+                } else {
+                    rmp::encode::write_array_len(out, items.len() as u32).map(drop).unwrap()
+                }
                 items.iter().for_each(|item| item.write(width, out));
             }
             Self::Map(pairs) => {
-                if wide { count(0xDF, pairs.len()) } else { rmp::encode::write_map_len(out, pairs.len() as u32).map(drop).unwrap() }
+                if wide {
+                    count(0xDF, pairs.len())
+                } else {
+                    rmp::encode::write_map_len(out, pairs.len() as u32).map(drop).unwrap()
+                }
                 for (key, value) in pairs {
                     key.write(width, out);
                     value.write(width, out);

@@ -8,10 +8,8 @@ use vector_datalib::{Timestamp, Value};
 /// The draft with a value for "Alice".
 fn valued(name: &str, node: Node, value: Value) -> Case {
     let file = edited(|file| file.set(&format!("{SPACES}/name/value_domain/1"), node));
-    let points = points_of([
-        (0, "a".into(), &[("age", 25.into()), ("name", value)][..]),
-        (2, 7.into(), &[("age", 31.into())]),
-    ]);
+    let points =
+        points_of([(0, "a".into(), &[("age", 25.into()), ("name", value)][..]), (2, 7.into(), &[("age", 31.into())])]);
     Case::new(format!("value: {name}"), file, Expected::Points(points, vec![]))
 }
 
@@ -49,11 +47,19 @@ fn keys() -> Vec<(&'static str, Node, Value)> {
         ("float", 1.0.into(), 1.0.into()),
         ("float of 32 bits", 1.5f32.into(), 1.5.into()),
         ("negative zero", (-0.0).into(), (-0.0).into()),
-        ("NaN with a payload", f64::from_bits(0xFFF8_0000_0000_0123).into(), f64::from_bits(0xFFF8_0000_0000_0123).into()),
+        (
+            "NaN with a payload",
+            f64::from_bits(0xFFF8_0000_0000_0123).into(),
+            f64::from_bits(0xFFF8_0000_0000_0123).into(),
+        ),
         ("timestamp of 32 bits", raw(b"\xD6\xFF\0\0\0\x05".to_vec()), time(5, 0)),
         ("timestamp of 64 bits", raw(b"\xD7\xFF\0\0\0\x04\0\0\0\x05".to_vec()), time(5, 1)),
         ("timestamp of 96 bits", raw(b"\xC7\x0C\xFF\0\0\0\x07\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF".to_vec()), time(-1, 7)),
-        ("timestamp in a longer form than need be", raw(b"\xC7\x0C\xFF\0\0\0\0\0\0\0\0\0\0\0\x05".to_vec()), time(5, 0)),
+        (
+            "timestamp in a longer form than need be",
+            raw(b"\xC7\x0C\xFF\0\0\0\0\0\0\0\0\0\0\0\x05".to_vec()),
+            time(5, 0),
+        ),
         ("ext", ext(42, b"xy"), Value::ext(42, b"xy".to_vec())),
         ("ext without data", ext(42, b""), Value::ext(42, vec![])),
         ("ext with a negative code", ext(-77, b"x"), Value::ext(-77, b"x".to_vec())),
@@ -65,10 +71,11 @@ fn keys() -> Vec<(&'static str, Node, Value)> {
             raw(b"\xDD\0\0\0\x02\xCF\0\0\0\0\0\0\0\x01\xD9\x01x".to_vec()),
             Value::Array(vec![1.into(), "x".into()]),
         ),
-        ("array of a 32-bit float and a long timestamp", array([
-            1.5f32.into(),
-            raw(b"\xC7\x0C\xFF\0\0\0\0\0\0\0\0\0\0\0\x05".to_vec()),
-        ]), Value::Array(vec![1.5.into(), time(5, 0)])),
+        (
+            "array of a 32-bit float and a long timestamp",
+            array([1.5f32.into(), raw(b"\xC7\x0C\xFF\0\0\0\0\0\0\0\0\0\0\0\x05".to_vec())]),
+            Value::Array(vec![1.5.into(), time(5, 0)]),
+        ),
         ("wrapped true", ext(0x56, b"\x03\xC3"), true.into()),
         ("wrapped 1.0", ext(0x56, b"\x03\xCB\x3F\xF0\0\0\0\0\0\0"), 1.0.into()),
         ("wrapped ext -2", ext(0x56, b"\x03\xD4\xFEa"), Value::ext(-2, b"a".to_vec())),
@@ -91,12 +98,20 @@ fn values() -> Vec<(&'static str, Node, Value)> {
         ("null", NIL, Value::Null),
         ("map", Node::Map(vec![(1.into(), NIL), (1.into(), "again".into())]), pairs()),
         ("empty map", Node::Map(vec![]), Value::Map(vec![])),
-        ("map in wide encodings", raw(b"\xDF\0\0\0\x01\xD9\x01a\xC0".to_vec()), Value::Map(vec![("a".into(), Value::Null)])),
+        (
+            "map in wide encodings",
+            raw(b"\xDF\0\0\0\x01\xD9\x01a\xC0".to_vec()),
+            Value::Map(vec![("a".into(), Value::Null)]),
+        ),
         ("array with null", array([NIL]), Value::Array(vec![Value::Null])),
         ("wrapped map", ext(0x56, b"\x02\x81\xA1a\xC0"), Value::Map(vec![("a".into(), Value::Null)])),
         ("wrapped 2^64", ext(0x56, b"\x01\0\x01\0\0\0\0\0\0\0\0"), big("18446744073709551616")),
         ("wrapped -2^63-1", ext(0x56, b"\x01\x01\x80\0\0\0\0\0\0\x01"), big("-9223372036854775809")),
-        ("2^64 in an array", array([ext(0x56, b"\x01\0\x01\0\0\0\0\0\0\0\0")]), Value::Array(vec![big("18446744073709551616")])),
+        (
+            "2^64 in an array",
+            array([ext(0x56, b"\x01\0\x01\0\0\0\0\0\0\0\0")]),
+            Value::Array(vec![big("18446744073709551616")]),
+        ),
         (
             "an application's ext 0x56 in a map",
             map([("a", ext(0x56, b"\0a"))]),
@@ -138,7 +153,11 @@ fn refused() -> Vec<Case> {
         key("an array of a map", array([Node::Map(vec![])])),
         key("a wrapped map", ext(0x56, b"\x02\x80")),
         value("text that is not UTF-8", raw(b"\xA2a\xFF".to_vec()), &["value_domain[\"age\"], entry 1 (", "UTF-8"]),
-        value("text that is not UTF-8 in an array", raw(b"\x91\xA1\xC0".to_vec()), &["value_domain[\"age\"], entry 1", "UTF-8"]),
+        value(
+            "text that is not UTF-8 in an array",
+            raw(b"\x91\xA1\xC0".to_vec()),
+            &["value_domain[\"age\"], entry 1", "UTF-8"],
+        ),
         value("a surrogate", raw(b"\xA3\xED\xA0\x80".to_vec()), &["UTF-8"]),
         value("the byte that starts nothing", raw([0xC1]), &["value_domain[\"age\"], entry 1 (", "C1"]),
         value("deeper than values go", (0..129).fold(NIL, |inner, _| array([inner])), &["deeper than 128"]),
@@ -152,8 +171,16 @@ fn refused() -> Vec<Case> {
             edited(|file| file.pairs(SPACES)[1].0 = raw(b"\xA1\xFF".to_vec())),
             &["dimensional_spaces", "UTF-8"],
         ),
-        Case::rejected("name that is bytes", edited(|file| file.pairs(SPACES)[1].0 = bytes(b"name")), &["name of a dimension"]),
-        Case::rejected("name that is a number", edited(|file| file.pairs(MAPPINGS)[0].0 = 5.into()), &["name of a dimension"]),
+        Case::rejected(
+            "name that is bytes",
+            edited(|file| file.pairs(SPACES)[1].0 = bytes(b"name")),
+            &["name of a dimension"],
+        ),
+        Case::rejected(
+            "name that is a number",
+            edited(|file| file.pairs(MAPPINGS)[0].0 = 5.into()),
+            &["name of a dimension"],
+        ),
         Case::rejected("name that is null", edited(|file| file.pairs(SPACES)[0].0 = NIL), &["name of a dimension"]),
     ]
 }

@@ -24,11 +24,11 @@ fn database(seed: u64) -> VectorDb {
     let db = Options::new().create_in(Arc::new(MemoryStorage::new())).unwrap();
     let first = random.below(NAMES.len());
     let is_long = random.one_in(20);
-    let dimensions: Vec<(&str, Flavor)> = (0..random.below(6))
-        .map(|n| (NAMES[(first + n) % NAMES.len()], Flavor::new(&mut random, is_long)))
-        .collect();
+    let dimensions: Vec<(&str, Flavor)> =
+        (0..random.below(6)).map(|n| (NAMES[(first + n) % NAMES.len()], Flavor::new(&mut random, is_long))).collect();
     // A few keys that are put and deleted again and again, among them twins.
-    let keys: Vec<Key> = (0..random.within(1..60)).map(|_| Key::try_from(values::key(&mut random, 0)).unwrap()).collect();
+    let keys: Vec<Key> =
+        (0..random.within(1..60)).map(|_| Key::try_from(values::key(&mut random, 0)).unwrap()).collect();
     for _ in 0..random.below(150) {
         let key = random.pick::<Key>(&keys).clone();
         match random.below(12) {
@@ -79,7 +79,8 @@ fn random_databases_survive_the_original() {
         let report: Json = serde_json::from_str(line).unwrap();
         assert_eq!(report["wrong"], Json::Array(vec![]), "seed {seed}");
         assert_eq!(report["resaved_points"], report["points"], "seed {seed}");
-        VectorDb::import(path(seed, "resaved"), path(seed, "vdb")).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        VectorDb::import(path(seed, "resaved"), path(seed, "vdb"))
+            .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         let again = VectorDb::open_read_only(path(seed, "vdb")).unwrap();
         assert_eq!(Contents::of(&again).difference(&contents), None, "seed {seed}");
         assert!(again.verify().unwrap().is_sound(), "seed {seed}");
@@ -92,7 +93,8 @@ fn check_same_bytes(db: &VectorDb, dir: &Path, seed: u64) {
     let bytes = |name: &str| std::fs::read(path(name)).unwrap();
     db.export(path("1.db")).unwrap();
     db.export(path("2.db")).unwrap();
-    let report = VectorDb::import(path("1.db"), path("again.vdb")).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+    let report =
+        VectorDb::import(path("1.db"), path("again.vdb")).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     assert!(report.repairs.is_empty() && report.losses.is_empty(), "seed {seed}: {report:?}");
     let again = VectorDb::open_read_only(path("again.vdb")).unwrap();
     assert_eq!(Contents::of(&again).difference(&Contents::of(db)), None, "seed {seed}");

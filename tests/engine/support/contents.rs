@@ -52,9 +52,8 @@ pub(crate) fn points_difference(found: &[Point], expected: &[Point]) -> Option<S
 }
 
 fn same_point(a: &Point, b: &Point) -> bool {
-    let same_attribute = |((a_name, a), (b_name, b)): (&(String, Value), &(String, Value))| {
-        a_name == b_name && compare(a, b).is_eq()
-    };
+    let same_attribute =
+        |((a_name, a), (b_name, b)): (&(String, Value), &(String, Value))| a_name == b_name && compare(a, b).is_eq();
     a.0 == b.0 && compare(&a.1, &b.1).is_eq() && a.2.len() == b.2.len() && a.2.iter().zip(&b.2).all(same_attribute)
 }
 
