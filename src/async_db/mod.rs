@@ -3,6 +3,7 @@
 //! Reads are those of [`VectorDb`]. Writes go through a queue to one thread (`queue`), long work to the runtime's threads for
 //! blocking work (`pending`).
 
+mod import;
 mod open;
 mod pending;
 mod queue;

@@ -233,3 +233,43 @@ impl Merge {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::MemoryStorage;
+    use std::sync::Arc;
+
+    #[test]
+    fn the_last_value_of_a_slot_counts_and_a_slot_with_several_is_named() {
+        let cases: [(&[u32], Option<u32>); 6] = [
+            (&[0, 1, 5], None),
+            (&[5, 0, 1, 7, 3], None),
+            (&[5, 0, 5], Some(5)),
+            (&[5, 2, 2], Some(2)),
+            (&[5, u32::MAX - 1, 1, 1, 1], Some(1)),
+            (&[9, 9], Some(9)),
+        ];
+        for (slots, repeated) in cases {
+            for limit in [0, 40, 1 << 20] {
+                let mut ignore = crate::progress::ignore;
+                let mut meter = Meter::new(&mut ignore, "", 0);
+                let mut spill = Spill::new(Arc::new(MemoryStorage::new()), limit);
+                let mut arrivals = Arrivals::new(&mut spill);
+                let mut expected = std::collections::BTreeMap::new();
+                for (n, &slot) in slots.iter().enumerate() {
+                    let value = vec![n as u8; n * 3];
+                    arrivals.push(slot, &value, &mut spill).unwrap();
+                    expected.insert(slot, value);
+                }
+                let ordered = arrivals.ordered(u32::MAX, (&mut spill, limit), &mut meter).unwrap();
+                assert_eq!(ordered.repeated, repeated, "{slots:?}, limit {limit}");
+                let mut reader = ValueReader::new(ordered.stream);
+                for (slot, value) in expected {
+                    assert_eq!(reader.next(&spill).unwrap(), Some((slot, &*value)), "{slots:?}, limit {limit}");
+                }
+                assert!(reader.next(&spill).unwrap().is_none());
+            }
+        }
+    }
+}

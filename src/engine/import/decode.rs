@@ -1,10 +1,11 @@
 //! From a file to a sink, whatever the file is packed in.
 
 use crate::error::Error;
-use crate::format::canonical::read::contents::{self, ReadError, Sink};
+use crate::format::canonical::read::contents;
 use crate::format::canonical::read::frame::LzFrame;
 use crate::format::canonical::read::input::Input;
 use crate::format::canonical::read::msgpack::MessagePack;
+use crate::format::canonical::read::sink::{ReadError, Sink};
 use crate::format::canonical::read::tokens::Tokens;
 use crate::format::canonical::read::{ImportLimits, Refused};
 use crate::storage::{SourceFile, StorageError};

@@ -6,7 +6,7 @@ use crate::engine::late_values::Arrivals;
 use crate::engine::mix::Mix;
 use crate::engine::spill::{Spill, StreamId, encode_number};
 use crate::error::{Error, Result};
-use crate::format::canonical::read::contents::{MetadataText, Missing, Sink, Total};
+use crate::format::canonical::read::sink::{MetadataText, Missing, Sink, Total};
 use crate::format::value;
 use crate::model::{Slot, ValueRef};
 use crate::progress::{Progress, ProgressFn};
@@ -231,6 +231,10 @@ impl Sink for Gathered<'_, '_> {
         self.map = CoordinateMap::Unknown;
     }
 
+    fn free_slots(&mut self) {
+        self.free_slots.get_or_insert_default();
+    }
+
     fn free_slot(&mut self, slot: i128) {
         let slot = u64::try_from(slot).unwrap_or(u64::MAX);
         self.free_slots.get_or_insert_default().add(self.hasher.number(slot));
@@ -282,6 +286,12 @@ impl Sink for Gathered<'_, '_> {
             None => dimension.ghosts += 1,
         }
         Ok(())
+    }
+
+    fn ref_counts(&mut self) {
+        if let Some(dimension) = self.dimensions.get_mut(self.current) {
+            dimension.ref_counts.get_or_insert_default();
+        }
     }
 
     #[inline]

@@ -252,3 +252,132 @@ impl Values for Joined<'_> {
 pub(super) fn decode(tagged: &[u8]) -> ValueRef<'_> {
     value::decode(tagged).unwrap_or(ValueRef::Null)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::late_values::Arrivals;
+    use crate::storage::MemoryStorage;
+    use std::collections::{BTreeMap, HashSet};
+
+    /// A dimension with random ids, some of which have no value, and cells in random order, some of slots without a point.
+    struct Case {
+        values: BTreeMap<i64, Vec<u8>>,
+        cells: Vec<(u32, i64)>,
+        live: PresentSlots,
+    }
+
+    impl Case {
+        fn new(seed: u64) -> Self {
+            let mut state = seed;
+            let mut random = move || {
+                state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+                state >> 20
+            };
+            let (count, spread) = (random() % 600, [1, 7, 1 << 40][(random() % 3) as usize]);
+            let mut values = BTreeMap::new();
+            for _ in 0..count {
+                let id = (random() % (count * spread)).cast_signed() - 50;
+                let mut tagged = Vec::new();
+                value::encode(ValueRef::Text(&"x".repeat((random() % 90) as usize)), &mut tagged);
+                values.insert(id, tagged);
+            }
+            let ids: Vec<i64> = values.keys().copied().chain([i64::MIN, -51, 0, i64::MAX]).collect();
+            let slots: HashSet<u32> = (0..count).map(|_| (random() % (2 * count + 1)) as u32).collect();
+            let mut cells: Vec<(u32, i64)> =
+                slots.into_iter().map(|slot| (slot, ids[random() as usize % ids.len()])).collect();
+            if seed.is_multiple_of(2) {
+                cells.sort_unstable();
+            }
+            let mut live = PresentSlots::default();
+            (0..2 * count as u32 + 1).filter(|slot| slot % 5 != 3).for_each(|slot| live.insert(slot));
+            Self { values, cells, live }
+        }
+
+        /// What is joined, and what the survey says.
+        fn joined(&self, limit: usize) -> (Vec<(u32, String)>, Survey) {
+            let mut ignore = crate::progress::ignore;
+            let mut meter = Meter::new(&mut ignore, "", 0);
+            let mut spill = Spill::new(Arc::new(MemoryStorage::new()), limit);
+            let values = spill.stream();
+            for (id, tagged) in self.values.iter().rev() {
+                let mut bytes = id.to_le_bytes().to_vec();
+                encode_number(tagged.len() as u64, &mut bytes);
+                bytes.extend_from_slice(tagged);
+                spill.append(values, &bytes).unwrap();
+            }
+            let mut cells = Arrivals::new(&mut spill);
+            for &(slot, id) in &self.cells {
+                let mut bytes = Vec::new();
+                encode_number(zigzag(id), &mut bytes);
+                cells.push(slot, &bytes, &mut spill).unwrap();
+            }
+            let cells = cells.ordered(u32::MAX, (&mut spill, limit), &mut meter).unwrap();
+            assert_eq!(cells.repeated, None);
+            let ids = self.values.keys().next().copied().zip(self.values.keys().last().copied());
+            let dimension = Dimension {
+                name: "x".into(),
+                space: Some(0),
+                values,
+                value_count: self.values.len() as u64,
+                ids,
+                next_id: None,
+                cells: Arrivals::new(&mut spill),
+                cell_count: self.cells.len() as u64,
+                ghosts: 0,
+                has_mapping: true,
+                ref_counts: None,
+            };
+            let joined = Joined::new(&dimension, cells.stream, &self.live, Hasher::new(), (&spill, limit), &mut meter);
+            let Ok((mut joined, survey)) = joined.unwrap() else { panic!("no id comes twice") };
+            let mut found = Vec::new();
+            for pass in 0..2 {
+                let before = std::mem::take(&mut found);
+                joined.rewind();
+                while let Some((slot, value)) = joined.next().unwrap() {
+                    found.push((slot, value.as_str().unwrap().to_owned()));
+                }
+                assert!(pass == 0 || before == found, "the same again");
+            }
+            (found, survey)
+        }
+    }
+
+    #[test]
+    fn each_cell_gets_the_value_of_its_id_whatever_fits_in_memory() {
+        for seed in 0..60 {
+            let case = Case::new(seed);
+            let mut expected = Vec::new();
+            let (mut missing, mut ghosts, mut used) = (Vec::new(), 0, HashSet::new());
+            let mut cells = case.cells.clone();
+            cells.sort_unstable();
+            for (slot, id) in cells {
+                match case.values.get(&id) {
+                    _ if !case.live.contains(slot) => ghosts += 1,
+                    None => missing.push((slot, id)),
+                    Some(tagged) => {
+                        used.insert(id);
+                        expected.push((slot, decode(tagged).as_str().unwrap().to_owned()));
+                    }
+                }
+            }
+            for limit in [0, 3000, 1 << 30] {
+                let (found, survey) = case.joined(limit);
+                assert!(found == expected, "seed {seed}, limit {limit}");
+                assert_eq!(survey.cells, expected.len() as u64, "seed {seed}, limit {limit}");
+                assert_eq!((survey.missing, survey.ghosts), (missing.len() as u64, ghosts), "seed {seed}");
+                assert_eq!(survey.first_missing, missing.first().copied(), "seed {seed}, limit {limit}");
+                assert_eq!(survey.used_values, used.len() as u64, "seed {seed}, limit {limit}");
+            }
+        }
+    }
+
+    #[test]
+    fn signs_survive() {
+        for id in [0, 1, -1, i64::MAX, i64::MIN, 1 << 40, -(1 << 40)] {
+            let mut bytes = Vec::new();
+            encode_number(zigzag(id), &mut bytes);
+            assert_eq!(decode_id(&bytes), id);
+        }
+    }
+}

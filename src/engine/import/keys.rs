@@ -7,8 +7,8 @@ use crate::engine::column_builder::{PresentSlots, Values};
 use crate::engine::numbering::{Build, Contents, number};
 use crate::engine::spill::{Spill, StreamReader};
 use crate::error::{Error, Result};
-use crate::format::canonical::read::ImportLimits;
-use crate::format::canonical::read::contents::Sink;
+use crate::format::canonical::read::sink::Sink;
+use crate::format::canonical::read::{ImportLimits, quoted};
 use crate::model::ValueRef;
 use crate::storage::SourceFile;
 use std::collections::HashMap;
@@ -71,6 +71,16 @@ impl Contents for KeyContents<'_> {
     }
 }
 
+/// A tagged key, for messages: the start of it if it is long.
+fn shown(tagged: &[u8]) -> String {
+    const SHOWN: usize = 200;
+    match decode_value(tagged) {
+        ValueRef::Text(text) => quoted(text),
+        _ if tagged.len() > SHOWN => format!("of {} bytes", tagged.len()),
+        key => key.to_string(),
+    }
+}
+
 /// Keys that come more than once.
 #[derive(Default)]
 pub(super) struct Repeated {
@@ -117,7 +127,7 @@ pub(super) fn repeated(build: &mut Build<'_, '_>, keys: &Keys, spill: &Spill) ->
         {
             repeated.superseded.insert(slot);
             if repeated.places.len() < PLACES_MAX {
-                let key = decode_value(key);
+                let key = shown(key);
                 repeated.places.push(format!("the key {key} is at coordinate {slot} and at coordinate {later}"));
             }
         }
@@ -136,6 +146,8 @@ pub(super) struct Disagreement {
 
 /// Places that are named.
 const PLACES_MAX: usize = 20;
+/// How often a file is read again for the sake of a better message.
+const READINGS_MAX: u32 = 8;
 
 /// Whether keys and coordinate map agree; the rest of the file is not looked at.
 pub(super) fn agree(gathered: &Gathered<'_, '_>) -> bool {
@@ -145,23 +157,27 @@ pub(super) fn agree(gathered: &Gathered<'_, '_>) -> bool {
     }
 }
 
-/// Finds where they disagree, in one more reading of the file for each range of slots that fits in `limit`.
+/// Finds where they disagree, in one more reading of the file for each range of slots that fits in `limit`. If one place is
+/// enough, it is looked for in the first ranges only.
 pub(super) fn disagreement(
     source: &SourceFile,
     limits: &ImportLimits,
     gathered: &mut Gathered<'_, '_>,
-    limit: usize,
+    (limit, one_is_enough): (usize, bool),
 ) -> Result<Disagreement> {
     let mut found = Disagreement::default();
     let range_len = u32::try_from(limit / 9).unwrap_or(u32::MAX).max(1024);
     let mut start = 0;
+    let mut readings = 0;
     loop {
         let end = start + u64::from(range_len).min(u64::from(gathered.keys.slot_count) - start);
         let mut audit = Audit::new(gathered, start as u32, end as u32, found)?;
         decode::decode(source, limits, &mut audit)?;
         found = audit.finish();
         start = end;
-        if start >= u64::from(gathered.keys.slot_count) {
+        readings += 1;
+        let is_enough = one_is_enough && (!found.places.is_empty() || readings == READINGS_MAX);
+        if is_enough || start >= u64::from(gathered.keys.slot_count) {
             return Ok(found);
         }
     }
@@ -207,7 +223,7 @@ impl<'a, 'p, 'f> Audit<'a, 'p, 'f> {
             .take(PLACES_MAX)
             .collect();
         for slot in slots {
-            self.note(|| format!("the key at coordinate {slot} is not in the coordinate map"));
+            self.note(|| format!("no entry for the key at coordinate {slot}"));
         }
         self.found
     }
@@ -230,23 +246,17 @@ impl Sink for Audit<'_, '_, '_> {
             None => None,
         };
         let hash = key.zip(slot).map(|(key, slot)| self.hasher.key(key, slot).max(1));
-        let is_there = match (index, hash) {
-            (Some(index), Some(hash)) => {
-                let is_same = self.hashes.get(index) == Some(&hash);
-                match self.matched.get_mut(index).filter(|_| is_same) {
-                    Some(matched) => !std::mem::replace(matched, true),
-                    None => false,
-                }
-            }
-            _ => false,
+        let is_same = index.zip(hash).is_some_and(|(index, hash)| self.hashes.get(index) == Some(&hash));
+        let matched = index.filter(|_| is_same).and_then(|index| self.matched.get_mut(index));
+        let is_repeated = matched.map(|matched| std::mem::replace(matched, true));
+        let reason = match is_repeated {
+            Some(false) => return Ok(()),
+            Some(true) => "twice",
+            None => "where vector_points has another",
         };
-        if !is_there {
-            self.found.entries += 1;
-            let key = key.map_or_else(|| "null".to_owned(), |key| decode_value(key).to_string());
-            self.note(|| {
-                format!("the coordinate map has the key {key} at coordinate {coordinate}, where the points have it not")
-            });
-        }
+        self.found.entries += 1;
+        let key = key.map_or_else(|| "null".to_owned(), shown);
+        self.note(|| format!("the key {key} at coordinate {coordinate}, {reason}"));
         Ok(())
     }
 

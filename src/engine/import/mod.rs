@@ -29,7 +29,7 @@ use super::spill::Spill;
 use super::writer::now;
 use crate::error::{Error, Result};
 use crate::format::block_file::{AXIS_MAGIC, COLUMN_MAGIC, Identity, NO_DIMENSION};
-use crate::format::canonical::read::ImportLimits;
+use crate::format::canonical::read::{ImportLimits, quoted};
 use crate::format::manifest::{DimensionEntry, FileEntry, Manifest, axis_name, column_name};
 use crate::progress::ProgressFn;
 use crate::storage::{ReplaceError, SourceFile, Storage};
@@ -63,7 +63,7 @@ pub(crate) fn import(
     let mut losses = Losses::default();
     let mut lost = Vec::new();
     if !keys::agree(&gathered) {
-        let found = keys::disagreement(source, &options.limits, &mut gathered, limit)?;
+        let found = keys::disagreement(source, &options.limits, &mut gathered, (limit, !options.salvage))?;
         if !options.salvage {
             let reason = found.places.into_iter().next().unwrap_or_else(|| "they disagree".to_owned());
             return Err(contradiction(source.path(), "coordinate_map", reason, true));
@@ -225,7 +225,7 @@ impl Importer<'_> {
     }
 
     fn contradiction(&self, dimension: &Dimension, reason: String, salvage: bool) -> Error {
-        contradiction(self.source.path(), &format!("coordinate_mappings[{:?}]", dimension.name), reason, salvage)
+        contradiction(self.source.path(), &format!("coordinate_mappings[{}]", quoted(&dimension.name)), reason, salvage)
     }
 
     /// Counts what was wrong with a dimension.
@@ -235,8 +235,8 @@ impl Importer<'_> {
             if !self.options.salvage {
                 return Err(self.contradiction(dimension, reason, true));
             }
-            let (name, missing) = (&dimension.name, survey.missing);
-            self.lose(vec![format!("{missing} cells of dimension {name:?}: {reason}")]);
+            let (name, missing) = (quoted(&dimension.name), survey.missing);
+            self.lose(vec![format!("{missing} cells of dimension {name}: {reason}")]);
         }
         let repairs = &mut self.report.repairs;
         repairs.ref_counts += u64::from(dimension.ref_counts.is_some_and(|stored| stored != survey.uses));

@@ -132,12 +132,18 @@ impl<'b> Input<'b> {
         Ok(bytes)
     }
 
-    /// The next `len` bytes of one string. Memory grows with what is there, not with what is declared.
+    /// The next `len` bytes of one string, if strings may be so long.
     #[inline]
-    pub(crate) fn string(&mut self, len: u64) -> Result<&[u8], Refused> {
+    pub(crate) fn limited_string(&mut self, len: u64) -> Result<&[u8], Refused> {
         if len > self.limits.string_len {
             return Err(Refused::Limit { limit: "string_len", value: len, allowed: self.limits.string_len });
         }
+        self.string(len)
+    }
+
+    /// The next `len` bytes of one string. Memory grows with what is there, not with what is declared.
+    #[inline]
+    pub(crate) fn string(&mut self, len: u64) -> Result<&[u8], Refused> {
         if (self.rest().len() as u64) < len {
             self.fill_string(len)?;
         }
@@ -185,4 +191,39 @@ pub(crate) fn check_inflated(len: u64, file_len: u64, limits: &ImportLimits) -> 
         return Err(Refused::Limit { limit: "inflated_ratio", value, allowed: limits.inflated_ratio });
     }
     Ok(())
+}
+
+/// A double for tests.
+#[cfg(test)]
+pub(super) mod pieces {
+    use super::{Blocks, Refused};
+
+    /// Content that comes in pieces of one length.
+    pub(crate) struct Pieces<'b> {
+        pub(crate) content: &'b [u8],
+        pub(crate) len: usize,
+        pub(crate) at: usize,
+    }
+
+    impl Blocks for Pieces<'_> {
+        fn next_block(&mut self, out: &mut Vec<u8>) -> Result<bool, Refused> {
+            let rest = &self.content[self.at..];
+            let piece = &rest[..self.len.min(rest.len())];
+            out.extend_from_slice(piece);
+            self.at += piece.len();
+            Ok(!piece.is_empty())
+        }
+
+        fn consumed(&self) -> u64 {
+            self.at as u64
+        }
+
+        fn declared_len(&self) -> Option<u64> {
+            None
+        }
+
+        fn trailing(&self) -> u64 {
+            0
+        }
+    }
 }

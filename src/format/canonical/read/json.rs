@@ -433,39 +433,10 @@ fn shown(byte: u8) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::input::Blocks;
+    use super::super::input::pieces::Pieces;
     use super::super::{ImportLimits, Place};
     use super::*;
     use serde_json::Value as Theirs;
-
-    /// Content that comes in pieces of one length.
-    struct Pieces<'b> {
-        content: &'b [u8],
-        len: usize,
-        at: usize,
-    }
-
-    impl Blocks for Pieces<'_> {
-        fn next_block(&mut self, out: &mut Vec<u8>) -> Result<bool, Refused> {
-            let rest = &self.content[self.at..];
-            let piece = &rest[..self.len.min(rest.len())];
-            out.extend_from_slice(piece);
-            self.at += piece.len();
-            Ok(!piece.is_empty())
-        }
-
-        fn consumed(&self) -> u64 {
-            self.at as u64
-        }
-
-        fn declared_len(&self) -> Option<u64> {
-            None
-        }
-
-        fn trailing(&self) -> u64 {
-            0
-        }
-    }
 
     fn json(content: &[u8], piece_len: usize, limits: ImportLimits) -> Json<'_> {
         let pieces = Pieces { content, len: piece_len, at: 0 };
@@ -713,7 +684,7 @@ mod tests {
         let refused = read(nested(6).as_bytes(), 7, limits).unwrap_err();
         assert_eq!(describe(&refused), "depth: 6 of 5");
         let refused = read(nested(100_000).as_bytes(), 4096, ImportLimits::default()).unwrap_err();
-        assert_eq!(describe(&refused), "depth: 135 of 134");
+        assert_eq!(describe(&refused), "depth: 134 of 133");
         // Without a limit there is no stack that could overflow.
         let limits = ImportLimits { depth: u64::MAX, ..limits };
         let content = "[".repeat(1_000_000) + &"]".repeat(1_000_000);

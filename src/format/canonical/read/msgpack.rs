@@ -58,7 +58,7 @@ impl<'b> MessagePack<'b> {
     #[inline]
     fn text(&mut self, len: u64) -> Result<Token<'_>, Refused> {
         let offset = self.offset;
-        let bytes = self.input.string(len)?;
+        let bytes = self.input.limited_string(len)?;
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(Token::Scalar(ValueRef::Text(text))),
             Err(_) => Err(Refused::content(offset, "a text that is not UTF-8")),
@@ -66,12 +66,12 @@ impl<'b> MessagePack<'b> {
     }
 
     fn bytes(&mut self, len: u64) -> Result<Token<'_>, Refused> {
-        self.input.string(len).map(|bytes| Token::Scalar(ValueRef::Bytes(bytes)))
+        self.input.limited_string(len).map(|bytes| Token::Scalar(ValueRef::Bytes(bytes)))
     }
 
     fn ext(&mut self, len: u64) -> Result<Token<'_>, Refused> {
         let code = i8::from_be_bytes(self.input.array()?);
-        let data = self.input.string(len)?;
+        let data = self.input.limited_string(len)?;
         Ok(Token::Scalar(ValueRef::Ext(ExtRef { code, data }).canonical()))
     }
 

@@ -243,3 +243,162 @@ impl<'o> Nest<'o> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::canonical::encode::{self, Form};
+    use crate::format::canonical::read::input::Input;
+    use crate::format::canonical::read::input::pieces::Pieces;
+    use crate::format::canonical::read::msgpack::MessagePack;
+    use crate::format::canonical::read::{ImportLimits, Place};
+    use crate::model::{Ext, Timestamp, Value, ValueBuf};
+
+    fn read(content: &[u8], piece_len: usize) -> Result<(Found, Vec<u8>), Refused> {
+        let pieces = Pieces { content, len: piece_len, at: 0 };
+        let input = Input::new(Box::new(pieces), ImportLimits::default(), content.len() as u64);
+        let mut tokens = MessagePack::new(input);
+        let mut out = Vec::new();
+        let found = next_value(&mut tokens, u64::MAX, &mut out)?;
+        tokens.finish()?;
+        Ok((found, out))
+    }
+
+    /// However the content is cut.
+    fn tagged(content: &[u8]) -> (Found, Vec<u8>) {
+        let whole = read(content, content.len()).unwrap();
+        for piece_len in 1..content.len() {
+            assert_eq!(read(content, piece_len).unwrap(), whole, "{content:02X?} in pieces of {piece_len}");
+        }
+        whole
+    }
+
+    fn tagged_of(value: &Value) -> Vec<u8> {
+        let mut out = Vec::new();
+        value::encode(ValueBuf::try_from(value.clone()).unwrap().as_ref(), &mut out);
+        out
+    }
+
+    /// An integer of more than 128 bits: 2^(8 n), negative or not.
+    fn big(is_negative: bool, n: usize) -> Value {
+        let magnitude: Vec<u8> = std::iter::once(1).chain(std::iter::repeat_n(0, n)).collect();
+        Value::big_int(is_negative, &magnitude)
+    }
+
+    fn values() -> Vec<Value> {
+        let ext = |code, data: &[u8]| Value::Ext(Ext { code, data: data.into() });
+        let nested = Value::Array(vec![
+            Value::Null,
+            Value::Map(vec![("a".into(), 1.into()), (1.into(), Value::Array(vec![]))]),
+            ext(86, &[1, 2]),
+            ext(86, &[0, 1]),
+            ext(-3, &[9; 40]),
+            big(true, 16),
+            Value::Int(1 << 64),
+            Value::Timestamp(Timestamp::new(-5, 7).unwrap()),
+        ]);
+        vec![
+            Value::Null,
+            true.into(),
+            0.into(),
+            (-1).into(),
+            i64::MIN.into(),
+            u64::MAX.into(),
+            Value::Int(1 << 64),
+            Value::Int(i128::MIN),
+            big(false, 40),
+            1.0.into(),
+            (-0.0).into(),
+            f64::from_bits(0x7FF8_0000_0000_0001).into(),
+            "".into(),
+            "é".repeat(40_000).into(),
+            vec![7u8; 300].into(),
+            Value::Timestamp(Timestamp::new(1 << 33, 5).unwrap()),
+            ext(-1, &[]),
+            ext(-128, &[1]),
+            ext(0, &[]),
+            ext(86, &[]),
+            ext(86, &[2, 0x90]),
+            ext(86, &[3, 0xC3]),
+            Value::Array(vec![]),
+            Value::Map(vec![]),
+            nested,
+        ]
+    }
+
+    #[test]
+    fn every_value_comes_back_as_it_was_written() {
+        for of in values() {
+            let stored = ValueBuf::try_from(of.clone()).unwrap();
+            let mut content = Vec::new();
+            encode::value(&mut content, stored.as_ref(), Form::Plain).unwrap();
+            let (found, out) = if content.len() < 500 { tagged(&content) } else { read(&content, 4096).unwrap() };
+            assert!(out == tagged_of(&of), "{of:?}");
+            assert_eq!(found == Found::Null, of.is_null());
+            assert_eq!(found == Found::Key, crate::model::Key::try_from(of.clone()).is_ok(), "{of:?}");
+        }
+        for of in [Value::from(true), 1.into(), 1.0.into()] {
+            let mut content = Vec::new();
+            let stored = ValueBuf::try_from(of.clone()).unwrap();
+            encode::value(&mut content, stored.as_ref(), Form::Wrapped).unwrap();
+            assert_eq!(tagged(&content), (Found::Key, tagged_of(&of)), "{of:?}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_wraps_so_is_the_applications_own() {
+        for data in [
+            &[4u8, 1][..],
+            &[1, 0],
+            &[1, 0, 7],
+            &[1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+            &[2],
+            &[2, 0xC3],
+            &[2, 0x91],
+            &[2, 0x90, 0],
+            &[2, 0xDC, 0, 0],
+            &[2, 0x91, 0xCC, 1],
+            &[3],
+            &[3, 0xA0],
+            &[3, 0xCC, 1],
+            &[3, 0xC3, 0],
+            &[3, 0x90],
+            &[3, 0xD4, 5, 0],
+        ] {
+            let mut content = vec![0xC7, data.len() as u8, 0x56];
+            content.extend_from_slice(data);
+            let own = Value::Ext(Ext { code: 86, data: data.into() });
+            assert_eq!(tagged(&content), (Found::Key, tagged_of(&own)), "{data:02X?}");
+        }
+    }
+
+    #[test]
+    fn arrays_and_maps_that_stand_open_are_taken_in_any_encoding() {
+        // [1, {"a": 1.5}, ext 0x56 kind 1: 2^64, ext 0x56 of an unknown kind] with wide headers and a float of 32 bits.
+        let mut content = vec![0xDD, 0, 0, 0, 4, 0xD3, 0, 0, 0, 0, 0, 0, 0, 1];
+        content.extend([0xDE, 0, 1, 0xD9, 1, b'a', 0xCA, 0x3F, 0xC0, 0, 0]);
+        content.extend([0xC7, 11, 0x56, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+        content.extend([0xC7, 2, 0x56, 9, 9]);
+        let expected = Value::Array(vec![
+            1.into(),
+            Value::Map(vec![("a".into(), 1.5.into())]),
+            Value::Int(1 << 64),
+            Value::Ext(Ext { code: 86, data: [9, 9].into() }),
+        ]);
+        assert_eq!(tagged(&content), (Found::Value, tagged_of(&expected)));
+        assert_eq!(tagged(&[0x92, 1, 0x91, 0xA1, b'x']).0, Found::Key);
+        assert_eq!(tagged(&[0x92, 1, 0x91, 0xC0]).0, Found::Value, "null is no part of a key");
+    }
+
+    #[test]
+    fn what_nests_too_deep_is_refused_where_it_starts() {
+        let mut content = vec![0x91; NESTING_MAX];
+        content.push(0x90);
+        let refused = read(&content, 64).unwrap_err();
+        let Refused::Malformed { place: Place::Content(0), reason } = refused else { panic!("{refused:?}") };
+        assert!(reason.contains("deeper than 128"), "{reason}");
+        content.remove(0);
+        assert_eq!(read(&content, 64).unwrap().1.len(), NESTING_MAX + 1);
+        assert!(matches!(read(&[0x91; 100_000], 64), Err(Refused::Malformed { .. } | Refused::Limit { .. })));
+    }
+}
