@@ -8,6 +8,7 @@ mod canonical;
 mod checkpoints;
 mod corpus;
 mod crash;
+mod export;
 mod face;
 mod fixtures;
 mod forged;

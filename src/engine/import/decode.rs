@@ -19,7 +19,9 @@ const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Container {
     Lz4,
+    #[cfg(feature = "legacy-import")]
     GzipMessagePack,
+    #[cfg(feature = "legacy-import")]
     GzipJson,
 }
 
@@ -27,7 +29,9 @@ impl Container {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Lz4 => "LZ4(MessagePack)",
+            #[cfg(feature = "legacy-import")]
             Self::GzipMessagePack => "gzip(MessagePack)",
+            #[cfg(feature = "legacy-import")]
             Self::GzipJson => "gzip(JSON)",
         }
     }
