@@ -145,7 +145,7 @@ pub(crate) struct Demo {
     pub(crate) dir: Option<PathBuf>,
 }
 
-const IMPORT_HELP: &str = "CSV, types: a column becomes integer, float or boolean only where every cell prints back exactly as it stands \
+pub(crate) const IMPORT_HELP: &str = "CSV, types: a column becomes integer, float or boolean only where every cell prints back exactly as it stands \
 in the file; else it is text, and nothing is lost. Integers are decimal without leading zeros or plus, within 64 bits (0042 is text). \
 Floats must all be in their shortest form and written in one way: whole numbers all with a point (1.0, 2.5, 1e16) or all without \
 (1, 2.5); 1.50 makes a column text, unless --float says otherwise. Booleans are true and false. Missing cells do not count.
@@ -166,7 +166,7 @@ bytes, VALUE may end in KiB, MiB, GiB or TiB:
   file-len        the file [default: 1TiB]
   inflated-len    what it holds, uncompressed [default: 16TiB]
   inflated-ratio  how many times as long as the file that may be, beyond 64 MiB [default: 100]
-  depth           arrays and maps in one another [default: 134]
+  depth           arrays and maps in one another [default: 133]
   string-len      one text, byte string or ext value [default: 1GiB]
   name-len        the name of a dimension [default and at most: 65535]
   dimensions      dimensions [default: 100000]

@@ -62,6 +62,7 @@ pub(crate) fn limits(options: &[LimitOption]) -> ImportLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arguments::IMPORT_HELP;
 
     #[test]
     fn limits_are_set_by_name_in_numbers_and_units() {
@@ -81,6 +82,23 @@ mod tests {
             .map(|(name, _)| name_of(name.trim()))
             .collect();
         assert_eq!(fields, LIMITS.map(|limit| limit.name));
+    }
+
+    #[test]
+    fn the_help_has_every_limit_and_its_default() {
+        let mut defaults = ImportLimits::default();
+        for limit in LIMITS {
+            let default = *(limit.field)(&mut defaults);
+            let unit = UNITS.iter().rev().find(|(_, factor)| default.is_multiple_of(*factor));
+            let default = unit.map_or(default.to_string(), |(unit, factor)| format!("{}{unit}", default / factor));
+            let lines = IMPORT_HELP.lines().filter(|line| line.trim_start().starts_with(&format!("{} ", limit.name)));
+            let lines: Vec<_> = lines.collect();
+            assert!(
+                lines.len() == 1 && lines[0].contains(&format!(": {default}]")),
+                "{} {default}: {lines:?}",
+                limit.name
+            );
+        }
     }
 
     #[test]

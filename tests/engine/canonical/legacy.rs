@@ -139,6 +139,13 @@ fn refused() -> Vec<Case> {
         rejected("deep objects", json_with(&deep("{\"a\":"))),
         rejected("deep where nothing is known", format!("{{\"later\":{}", deep("["))),
         rejected("a value id that is not there", json().replace(r#""name": {"0": 1}"#, r#""name": {"0": 9}"#)),
+        Case::new("gzip: zeros behind", [gzip(&content()), vec![0; 10]].concat(), Expected::Either(points())),
+        Case::new("gzip: bytes behind", [gzip(&content()), b"junk".to_vec()].concat(), Expected::Either(points())),
+        Case::new(
+            "gzip: in two members",
+            [gzip(&content()[..100]), gzip(&content()[100..])].concat(),
+            Expected::Either(points()),
+        ),
         Case::new("json: text that is not UTF-8", gzip(&bytes), Expected::Refused),
         Case::new("gzip: bomb", gzip_bomb(), Expected::Limit("inflated_ratio")),
     ]

@@ -114,9 +114,9 @@ fn derived() -> Vec<Case> {
             file.set("metadata/total_vector_points", 3);
             file.set("metadata/total_dimensions", i128::from(u64::MAX));
         }),
-        repaired("cells of a tombstone and of coordinates past the end", &[("ghost_mappings", 4)], &|file| {
+        repaired("cells of a tombstone and of coordinates past the end", &[("ghost_mappings", 6)], &|file| {
             let cells = format!("{age}/coordinate_to_value_id");
-            for coordinate in [1, 3, 4_000_000_000, 1_i128 << 60] {
+            for coordinate in [1, 3, 4_000_000_000, 1_i128 << 60, -1, i64::MIN.into()] {
                 file.add(&cells, coordinate, 1);
             }
             file.set(&format!("{age}/ref_counts/1"), 1);

@@ -3,6 +3,7 @@
 use super::case::{Case, Expected, check};
 use super::draft::{AXIS, MAPPINGS, SPACES, edited, points_of};
 use super::node::{NIL, Node, array, bytes, ext, map, raw};
+use crate::support::contents::Point;
 use vector_datalib::{Timestamp, Value};
 
 /// The draft with a value for "Alice".
@@ -137,6 +138,52 @@ fn every_type_is_imported_as_it_is() {
     check(imported());
 }
 
+/// Keys and values that Python calls equal, each with a coordinate and an id of its own: the original cannot load them.
+fn twins() -> Vec<Case> {
+    let twins: Vec<(Node, Value)> = vec![
+        (1.into(), 1.into()),
+        (true.into(), true.into()),
+        (1.0.into(), 1.0.into()),
+        (0.into(), 0.into()),
+        (false.into(), false.into()),
+        (0.0.into(), 0.0.into()),
+        ((-0.0).into(), (-0.0).into()),
+        (Node::Int(1 << 53), (1_i64 << 53).into()),
+        (9_007_199_254_740_992.0.into(), 9_007_199_254_740_992.0.into()),
+        ("1".into(), "1".into()),
+        (bytes(b"1"), vec![b'1'].into()),
+        (f64::NAN.into(), f64::NAN.into()),
+        (f64::from_bits(0x7FF8_0000_0000_0001).into(), f64::from_bits(0x7FF8_0000_0000_0001).into()),
+    ];
+    let numbered = || twins.iter().enumerate().map(|(index, (node, _))| (index as i32, node.clone()));
+    let file = edited(|file| {
+        file.set(&format!("{AXIS}/vector_points"), Node::Array(numbered().map(|(_, node)| node).collect()));
+        let pairs = numbered().map(|(coordinate, node)| array([node, coordinate.into()])).collect();
+        file.set(&format!("{AXIS}/coordinate_map"), Node::Array(pairs));
+        file.set(&format!("{AXIS}/free_slots"), array([]));
+        let domain = numbered().map(|(index, node)| ((index + 1).into(), node)).collect();
+        file.set(&format!("{SPACES}/age/value_domain"), Node::Map(domain));
+        file.set(&format!("{SPACES}/age/next_id"), twins.len() as i128 + 1);
+        let cells = numbered().map(|(index, _)| (index.into(), (index + 1).into())).collect();
+        file.set(&format!("{MAPPINGS}/age/coordinate_to_value_id"), Node::Map(cells));
+        let counts = numbered().map(|(index, _)| ((index + 1).into(), 1.into())).collect();
+        file.set(&format!("{MAPPINGS}/age/ref_counts"), Node::Map(counts));
+        file.set("metadata/total_vector_points", twins.len() as i128);
+    });
+    let mut points: Vec<Point> = twins
+        .iter()
+        .zip(0..)
+        .map(|((_, value), coordinate)| (coordinate, value.clone(), vec![("age".to_owned(), value.clone())]))
+        .collect();
+    points[0].2.push(("name".to_owned(), "Alice".into()));
+    vec![Case::new("twins", file, Expected::Points(points, vec![]))]
+}
+
+#[test]
+fn what_python_calls_equal_stays_apart() {
+    check(twins());
+}
+
 fn refused() -> Vec<Case> {
     let key = |name: &str, node: Node| {
         let file = edited(|file| file.set(&format!("{AXIS}/vector_points/0"), node));
@@ -160,7 +207,14 @@ fn refused() -> Vec<Case> {
         ),
         value("a surrogate", raw(b"\xA3\xED\xA0\x80".to_vec()), &["UTF-8"]),
         value("the byte that starts nothing", raw([0xC1]), &["value_domain[\"age\"], entry 1 (", "C1"]),
-        value("deeper than values go", (0..129).fold(NIL, |inner, _| array([inner])), &["deeper than 128"]),
+        Case::new(
+            "value: deeper than values go",
+            edited(|file| {
+                let deep = (0..129).fold(NIL, |inner, _| array([inner]));
+                file.set(&format!("{SPACES}/age/value_domain/2"), deep);
+            }),
+            Expected::Limit("depth"),
+        ),
         Case::rejected(
             "key that is not UTF-8",
             edited(|file| file.set(&format!("{AXIS}/vector_points/2"), raw(b"\xA1\xFF".to_vec()))),
@@ -192,5 +246,5 @@ fn what_is_no_value_or_no_key_is_refused_with_its_place() {
 
 /// All files of this module.
 pub(super) fn cases() -> Vec<Case> {
-    [imported(), refused()].concat()
+    [imported(), twins(), refused()].concat()
 }
