@@ -11,7 +11,7 @@ use crate::progress::Observer;
 use crate::report::Report;
 use crate::source::{Source, begins_with_lz4, is_stdin, read_failure};
 use indicatif::HumanCount;
-use std::io::Read as _;
+use std::io::{BufReader, Read as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use vector_datalib::{BulkLoader, Value};
@@ -133,8 +133,8 @@ fn check_options(arguments: &Import, format: ImportFormat) -> Outcome<()> {
 fn check_no_json(source: &Source) -> Outcome<()> {
     let name = source.name();
     let first = source.read(|reader| {
-        let bytes = reader.bytes().find(|byte| !matches!(byte, Ok(byte) if byte.is_ascii_whitespace()));
-        bytes.transpose().map_err(|error| read_failure(name, &error))
+        let first = BufReader::new(reader).bytes().find(|byte| !matches!(byte, Ok(byte) if byte.is_ascii_whitespace()));
+        first.transpose().map_err(|error| read_failure(name, &error))
     })?;
     match first {
         Some(b'{' | b'[') => Err(Failure::usage(format!(
