@@ -4,6 +4,7 @@ mod arguments;
 #[cfg(feature = "tokio")]
 mod async_db;
 mod bulk;
+mod canonical_review;
 mod checkpoints;
 mod corpus;
 mod crash;
