@@ -41,6 +41,8 @@ impl Container {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Decoded {
     pub(super) container: Container,
+    /// Bytes of content.
+    pub(super) content_len: u64,
     /// Bytes of the file behind its content.
     pub(super) trailing: u64,
 }
@@ -96,7 +98,12 @@ fn decode_file<S: Sink<Error = Error>>(
     let frame = LzFrame::new(reader, limits, len)?;
     let mut tokens = MessagePack::new(Input::new(Box::new(frame), *limits, len));
     contents::read(&mut tokens, limits, sink)?;
-    Ok(Decoded { container: Container::Lz4, trailing: tokens.trailing() })
+    Ok(decoded(Container::Lz4, &tokens))
+}
+
+/// How a file was read, all of which `tokens` have given.
+fn decoded(container: Container, tokens: &impl Tokens) -> Decoded {
+    Decoded { container, content_len: tokens.offset(), trailing: tokens.trailing() }
 }
 
 /// Whether LZ4 has a name for what starts so: skippable frames, and frames of long ago. The frame's reader says what is wrong with them.
@@ -118,11 +125,11 @@ fn decode_gzip<'r, S: Sink<Error = Error>>(
     if matches!(input.peek()?, Some(b'{' | b' ' | b'\t' | b'\r' | b'\n')) {
         let mut tokens = Json::new(input);
         contents::read(&mut tokens, limits, sink)?;
-        return Ok(Decoded { container: Container::GzipJson, trailing: tokens.trailing() });
+        return Ok(decoded(Container::GzipJson, &tokens));
     }
     let mut tokens = MessagePack::new(input);
     contents::read(&mut tokens, limits, sink)?;
-    Ok(Decoded { container: Container::GzipMessagePack, trailing: tokens.trailing() })
+    Ok(decoded(Container::GzipMessagePack, &tokens))
 }
 
 #[cfg(not(feature = "legacy-import"))]

@@ -83,8 +83,9 @@ impl Domain {
         Ok(Ok(Self { bytes, ends, places, used, used_count: 0 }))
     }
 
+    /// The number of the value of an id.
     #[inline]
-    fn place(&self, id: i64) -> Option<u32> {
+    pub(super) fn place(&self, id: i64) -> Option<u32> {
         match &self.places {
             Places::Table { first, places } => {
                 let index = u64::try_from(i128::from(id) - i128::from(*first)).ok()?;

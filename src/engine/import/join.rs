@@ -1,7 +1,7 @@
 //! Ids and values of a dimension brought together in slot order, in bounded memory.
 //!
 //! Where all values fit in memory, each cell finds its own there. Else values and cells are dealt out by a hash of the id; each part
-//! finds its values in memory and writes them in slot order, and the parts are read side by side, as the cells say.
+//! finds its values in memory and writes them in slot order, long ones once, and the parts are read side by side, as the cells say.
 
 use super::domain::{Domain, RepeatedId, memory_of};
 use super::gather::{Dimension, Fingerprint, Hasher, unzigzag, zigzag};
@@ -13,10 +13,14 @@ use crate::engine::spill::{Spill, StreamId, StreamReader, encode_number};
 use crate::error::Result;
 use crate::format::value;
 use crate::model::ValueRef;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Parts that ids are dealt out to.
 const PARTS_MAX: u64 = 4096;
+
+/// A value of so many bytes is not written again for each cell.
+const REFERRED_LEN: usize = 256;
 
 /// What a dimension turned out to be.
 #[derive(Clone, Copy, Default, Debug)]
@@ -27,6 +31,8 @@ pub(super) struct Survey {
     pub(super) ghosts: u64,
     /// Cells of slots whose key counts at a later slot.
     pub(super) superseded: u64,
+    /// Bytes of their values, each counted as often as it occurs.
+    pub(super) len: u64,
     /// How often each id is used, ghosts left out.
     pub(super) uses: Fingerprint,
     pub(super) used_values: u64,
@@ -43,12 +49,29 @@ pub(super) struct Joined<'s> {
 
 enum JoinedValues {
     Whole(Box<Domain>),
-    /// For each part the values of its cells, each behind its length plus one; 0 where there is none.
+    /// For each part the values of its cells: twice the length, 0 where there is none, and the value; or one more, and where in the
+    /// stream the value is.
     Parts {
         spill: Spill,
-        parts: Vec<StreamReader>,
+        parts: Vec<(StreamId, StreamReader)>,
         deal: Deal,
+        /// A value that was read again.
+        referred: Vec<u8>,
     },
+}
+
+/// Why a dimension cannot be imported.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum JoinError {
+    RepeatedId(i64),
+    /// The values of all cells have so many bytes or more, which is too many.
+    TooLong(u64),
+}
+
+impl From<RepeatedId> for JoinError {
+    fn from(RepeatedId(id): RepeatedId) -> Self {
+        Self::RepeatedId(id)
+    }
 }
 
 /// The cells of slots that have a point, in slot order.
@@ -95,24 +118,24 @@ impl Deal {
 }
 
 impl<'s> Joined<'s> {
-    /// Brings ids and values together. `cells` is in slot order, in `spill`. `live` has the slots whose key counts, `with_key`
+    /// Brings ids and values together, as long as the values of all cells have at most `len_max` bytes. `cells` is in slot order, in `spill`. `live` has the slots whose key counts, `with_key`
     /// also the others that have one.
     pub(super) fn new(
         dimension: &Dimension,
         cells: StreamId,
         (live, with_key): (&'s PresentSlots, &'s PresentSlots),
-        hasher: Hasher,
+        (hasher, len_max): (Hasher, u64),
         (spill, limit): (&'s Spill, usize),
         meter: &mut Meter<'_>,
-    ) -> Result<Result<(Self, Survey), RepeatedId>> {
+    ) -> Result<Result<(Self, Survey), JoinError>> {
         let mut cells = Cells { spill, reader: ValueReader::new(cells), live, with_key };
         let mut survey = Survey { ghosts: dimension.ghosts, ..Survey::default() };
         let memory = memory_of(dimension, spill);
         let joined = if memory <= limit as u64 {
-            join_whole(dimension, &mut cells, hasher, &mut survey, meter)?
+            join_whole(dimension, &mut cells, (hasher, len_max), &mut survey, meter)?
         } else {
             let parts = (memory * 2).div_ceil(limit as u64 + 1).clamp(2, PARTS_MAX);
-            join_parts(dimension, &mut cells, hasher, (parts, limit), &mut survey, meter)?
+            join_parts(dimension, &mut cells, (hasher, len_max), (parts, limit), &mut survey, meter)?
         };
         Ok(joined.map(|values| (Self { cells, values }, survey)))
     }
@@ -125,12 +148,13 @@ impl Survey {
         *(if has_key { &mut self.superseded } else { &mut self.ghosts }) += 1;
     }
 
-    /// Counts a cell, whose id has a value or not.
+    /// Counts a cell, whose id has a value of so many bytes or none.
     #[inline]
-    fn add(&mut self, (slot, id): (u32, i64), has_value: bool, hasher: Hasher) {
+    fn add(&mut self, (slot, id): (u32, i64), value: Option<usize>, hasher: Hasher) {
         self.uses.add(hasher.number(zigzag(id)));
-        if has_value {
+        if let Some(len) = value {
             self.cells += 1;
+            self.len += len as u64;
         } else {
             self.missing += 1;
             self.first_missing = Some(self.first_missing.map_or((slot, id), |first| first.min((slot, id))));
@@ -141,18 +165,21 @@ impl Survey {
 fn join_whole(
     dimension: &Dimension,
     cells: &mut Cells<'_>,
-    hasher: Hasher,
+    (hasher, len_max): (Hasher, u64),
     survey: &mut Survey,
     meter: &mut Meter<'_>,
-) -> Result<Result<JoinedValues, RepeatedId>> {
+) -> Result<Result<JoinedValues, JoinError>> {
     let domain = Domain::read(dimension.values, dimension.ids, dimension.value_count, cells.spill)?;
     let mut domain = match domain {
         Ok(domain) => domain,
-        Err(repeated) => return Ok(Err(repeated)),
+        Err(repeated) => return Ok(Err(repeated.into())),
     };
     while let Some(cell) = cells.next(|has_key| survey.pass(has_key))? {
-        let has_value = domain.use_id(cell.1);
-        survey.add(cell, has_value, hasher);
+        domain.use_id(cell.1);
+        survey.add(cell, domain.get(cell.1).map(<[u8]>::len), hasher);
+        if survey.len > len_max {
+            return Ok(Err(JoinError::TooLong(survey.len)));
+        }
         meter.step()?;
     }
     survey.used_values = domain.used_count();
@@ -162,11 +189,11 @@ fn join_whole(
 fn join_parts(
     dimension: &Dimension,
     cells: &mut Cells<'_>,
-    hasher: Hasher,
+    (hasher, len_max): (Hasher, u64),
     (parts, limit): (u64, usize),
     survey: &mut Survey,
     meter: &mut Meter<'_>,
-) -> Result<Result<JoinedValues, RepeatedId>> {
+) -> Result<Result<JoinedValues, JoinError>> {
     let mut spill = Spill::new(Arc::clone(cells.spill.storage()), limit);
     let deal = Deal { mix: Mix::new(), parts };
     let streams = |spill: &mut Spill| -> Vec<StreamId> { (0..parts).map(|_| spill.stream()).collect() };
@@ -199,32 +226,49 @@ fn join_parts(
     for (((&values, &ids), &found), count) in values.iter().zip(&ids).zip(&found).zip(counts) {
         let mut domain = match Domain::read(values, None, count, &spill)? {
             Ok(domain) => domain,
-            Err(repeated) => return Ok(Err(repeated)),
+            Err(repeated) => return Ok(Err(repeated.into())),
         };
         spill.clear(values);
+        // Where in the stream each long value is.
+        let mut written: HashMap<u32, u64> = HashMap::new();
         let mut reader = StreamReader::new(ids);
         while let Some(slot) = reader.u32(&spill)? {
             let id = reader.u64(&spill)?.unwrap_or_default().cast_signed();
-            survey.add((slot, id), domain.use_id(id), hasher);
-            scratch.clear();
+            domain.use_id(id);
             let tagged = domain.get(id);
-            encode_number(tagged.map_or(0, |tagged| tagged.len() as u64), &mut scratch);
-            spill.append(found, &scratch)?;
-            spill.append(found, tagged.unwrap_or_default())?;
+            survey.add((slot, id), tagged.map(<[u8]>::len), hasher);
+            if survey.len > len_max {
+                return Ok(Err(JoinError::TooLong(survey.len)));
+            }
+            let tagged = tagged.unwrap_or_default();
+            let place = domain.place(id).filter(|_| tagged.len() >= REFERRED_LEN);
+            scratch.clear();
+            if let Some(offset) = place.and_then(|place| written.get(&place)) {
+                encode_number(tagged.len() as u64 * 2 + 1, &mut scratch);
+                encode_number(*offset, &mut scratch);
+                spill.append(found, &scratch)?;
+            } else {
+                encode_number(tagged.len() as u64 * 2, &mut scratch);
+                spill.append(found, &scratch)?;
+                if let Some(place) = place {
+                    written.insert(place, spill.len(found));
+                }
+                spill.append(found, tagged)?;
+            }
             meter.step()?;
         }
         survey.used_values += domain.used_count();
         spill.clear(ids);
     }
-    let parts = found.into_iter().map(StreamReader::new).collect();
-    Ok(Ok(JoinedValues::Parts { spill, parts, deal }))
+    let parts = found.into_iter().map(|found| (found, StreamReader::new(found))).collect();
+    Ok(Ok(JoinedValues::Parts { spill, parts, deal, referred: Vec::new() }))
 }
 
 impl Values for Joined<'_> {
     fn rewind(&mut self) {
         self.cells.reader.rewind();
         if let JoinedValues::Parts { parts, .. } = &mut self.values {
-            parts.iter_mut().for_each(StreamReader::rewind);
+            parts.iter_mut().for_each(|(_, reader)| reader.rewind());
         }
     }
 
@@ -239,13 +283,20 @@ impl Values for Joined<'_> {
                 }
                 Ok(None)
             }
-            JoinedValues::Parts { spill, parts, deal } => {
+            JoinedValues::Parts { spill, parts, deal, referred } => {
                 while let Some((slot, id)) = cells.next(|_| ())? {
                     let part = deal.part(id);
-                    let Some(reader) = parts.get_mut(part) else { break };
-                    let len = reader.number(spill)?.unwrap_or_default();
+                    let Some((stream, reader)) = parts.get_mut(part) else { break };
+                    let number = reader.number(spill)?.unwrap_or_default();
+                    let len = (number / 2) as usize;
+                    if number % 2 == 1 {
+                        let offset = reader.number(spill)?.unwrap_or_default();
+                        referred.resize(len, 0);
+                        spill.read_at(*stream, offset, referred)?;
+                        return Ok(Some((slot, decode(referred))));
+                    }
                     if len > 0 {
-                        let tagged = parts.get_mut(part).map(|reader| reader.take(spill, len as usize));
+                        let tagged = parts.get_mut(part).map(|(_, reader)| reader.take(spill, len));
                         return Ok(tagged.transpose()?.flatten().map(|tagged| (slot, decode(tagged))));
                     }
                 }
@@ -286,7 +337,8 @@ mod tests {
             for _ in 0..count {
                 let id = (random() % (count * spread)).cast_signed() - 50;
                 let mut tagged = Vec::new();
-                value::encode(ValueRef::Text(&"x".repeat((random() % 90) as usize)), &mut tagged);
+                let len = random() % [1, 90, 600][(seed % 3) as usize];
+                value::encode(ValueRef::Text(&format!("{id}{}", "x".repeat(len as usize))), &mut tagged);
                 values.insert(id, tagged);
             }
             let ids: Vec<i64> = values.keys().copied().chain([i64::MIN, -51, 0, i64::MAX]).collect();
@@ -339,7 +391,7 @@ mod tests {
                 &dimension,
                 cells.stream,
                 (&self.live, &self.live),
-                Hasher::new(),
+                (Hasher::new(), u64::MAX),
                 (&spill, limit),
                 &mut meter,
             );

@@ -14,9 +14,8 @@ mod report;
 pub use report::{ImportReport, Losses, Repairs};
 
 use self::decode::{Container, Decoded};
-use self::domain::RepeatedId;
 use self::gather::{Dimension, Fingerprint, Gathered, Hasher, Keys};
-use self::join::{Joined, Survey};
+use self::join::{JoinError, Joined, Survey};
 use self::keys::SlotKeys;
 use super::axis_builder::AxisBuilder;
 use super::block_writer::{BlockWriter, FileSpec};
@@ -36,6 +35,8 @@ use crate::storage::{ReplaceError, SourceFile, Storage};
 use std::path::Path;
 use std::sync::Arc;
 
+/// Values of all cells together longer than this must not be too many times as long as the content.
+const COPIES_FROM: u64 = 1 << 30;
 /// Losses that are named.
 const LOST_MAX: usize = 20;
 
@@ -59,7 +60,7 @@ pub(crate) fn import(
     let limit = Build::share(options.memory_budget);
     let spill = Spill::new(Arc::clone(&storage), limit);
     let mut gathered = Gathered::new(spill, source.len(), progress);
-    let Decoded { container, trailing } = decode::decode(source, &options.limits, &mut gathered)?;
+    let Decoded { container, content_len, trailing } = decode::decode(source, &options.limits, &mut gathered)?;
     let mut losses = Losses::default();
     let mut lost = Vec::new();
     if !keys::agree(&gathered) {
@@ -85,7 +86,8 @@ pub(crate) fn import(
         Manifest { generation: 1, last_sequence: 1, last_commit_time: now(), ..new_manifest(metadata.properties()) };
     let (container, version) = (container.name(), metadata.version);
     let report = ImportReport { container, version, points: 0, dimensions: 0, cells: 0, repairs, losses, lost };
-    let held = Held { spill, hasher, keys, free_slots, totals };
+    let copies_len_max = content_len.saturating_mul(options.limits.copies_ratio).max(COPIES_FROM);
+    let held = Held { spill, hasher, keys, free_slots, totals, content_len, copies_len_max, copies_len: 0 };
     Importer { source, storage, options, manifest, report }.run(held, dimensions, progress)
 }
 
@@ -101,6 +103,12 @@ struct Held {
     keys: Keys,
     free_slots: Option<Fingerprint>,
     totals: [Option<i128>; 2],
+    /// Bytes of the content.
+    content_len: u64,
+    /// Bytes that the values of all cells together may have.
+    copies_len_max: u64,
+    /// What they have so far.
+    copies_len: u64,
 }
 
 /// Builds the files.
@@ -204,14 +212,26 @@ impl Importer<'_> {
             return Err(self.contradiction(&dimension, reason, false));
         }
         let slots = (live, &held.keys.live);
-        let joined = Joined::new(&dimension, cells.stream, slots, held.hasher, (&held.spill, limit), meter)?;
+        let copies = (held.hasher, held.copies_len_max.saturating_sub(held.copies_len));
+        let joined = Joined::new(&dimension, cells.stream, slots, copies, (&held.spill, limit), meter)?;
         let (mut joined, survey) = match joined {
             Ok(joined) => joined,
-            Err(RepeatedId(id)) => {
+            Err(JoinError::TooLong(len)) => {
+                let value = (held.copies_len + len).div_ceil(held.content_len.max(1));
+                let allowed = self.options.limits.copies_ratio;
+                return Err(Error::Limit {
+                    path: self.source.path().to_owned(),
+                    limit: "copies_ratio",
+                    value,
+                    allowed,
+                });
+            }
+            Err(JoinError::RepeatedId(id)) => {
                 let reason = format!("more than one value has the id {id}");
                 return Err(self.contradiction(&dimension, reason, false));
             }
         };
+        held.copies_len += survey.len;
         self.count(&dimension, &survey)?;
         // A mapping without a space and without cells is no dimension.
         if dimension.space.is_some() {
