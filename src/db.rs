@@ -442,6 +442,15 @@ impl VectorDb {
         Ok(file.commit()?)
     }
 
+    /// Writes the canonical file to any writer: for tests and fuzzing.
+    ///
+    /// # Errors
+    /// Those of [`export`](Self::export).
+    #[doc(hidden)]
+    pub fn export_to(&self, out: impl std::io::Write) -> Result<()> {
+        self.state().export(out, self.path(), &mut progress::ignore)
+    }
+
     /// Numbers about the database and each dimension. O(dimensions), and what was changed since the last checkpoint.
     ///
     /// # Errors
