@@ -1,6 +1,6 @@
 //! The handle of an open database.
 
-use crate::engine::{self, Database, Handle, Outcome, SlotOrder, State, Step};
+use crate::engine::{self, Database, Handle, Outcome, Scratch, SlotOrder, State, Step};
 use crate::engine::{OpenReport, VerifyReport};
 use crate::error::{Error, Result};
 use crate::model::{Key, KeyRef, Slot, Value};
@@ -10,7 +10,7 @@ use crate::point::VectorPoint;
 use crate::progress::{self, ProgressFn};
 use crate::snapshot::Snapshot;
 use crate::stats::{self, Stats};
-use crate::storage::StagedFile;
+use crate::storage::{DiskStorage, MapMode, StagedFile};
 use crate::value_cache::ValueCache;
 use std::fmt;
 use std::path::Path;
@@ -438,7 +438,9 @@ impl VectorDb {
         }
         check_outside(path)?;
         let mut file = StagedFile::create(path)?;
-        self.state().export(&mut file, path, progress)?;
+        let storage = Arc::new(DiskStorage::containing(path, MapMode::default())?);
+        let scratch = Scratch { storage, memory_budget: self.database.memory_budget() };
+        self.state().export(&mut file, path, &scratch, progress)?;
         Ok(file.commit()?)
     }
 

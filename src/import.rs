@@ -15,7 +15,7 @@ use std::sync::Arc;
 ///
 /// Which release wrote the file is told by its first bytes: LZ4(MessagePack) since 1.4, gzip(MessagePack) and gzip(JSON) before; the
 /// latter two need the feature `legacy-import`. Coordinates, the order of dimensions, and every key and value stay as they are, null
-/// values and free places too. `created_at`, `version` and `last_modified` are kept ([`VectorDb::metadata`](crate::VectorDb::metadata)),
+/// values and free places too. `created_at`, `version` and `last_modified` are kept ([`Stats::metadata`](crate::Stats::metadata)),
 /// the last until the next commit.
 ///
 /// Nothing is taken on trust. What follows from the rest of the file (reference counts, free slots, next ids, totals) is compared, made

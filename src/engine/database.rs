@@ -200,6 +200,11 @@ impl Database {
         self.backlog.since_try()
     }
 
+    /// Bytes of memory that building a file may take.
+    pub(crate) fn memory_budget(&self) -> usize {
+        self.options.memory_budget
+    }
+
     /// Whether it was opened for reading only.
     #[cfg(feature = "tokio")]
     pub(crate) fn is_read_only(&self) -> bool {

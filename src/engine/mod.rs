@@ -71,6 +71,7 @@ pub(crate) use checkpoint::SlotOrder;
 pub(crate) use database::{Database, EngineOptions, State};
 pub use database::{Durability, OpenReport};
 pub use export::Metadata;
+pub(crate) use export::Scratch;
 pub use find::Find;
 pub(crate) use import::{ImportOptions, import};
 pub use import::{ImportReport, Losses, Repairs};

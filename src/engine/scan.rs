@@ -7,6 +7,7 @@ use super::cells::{SegmentSummary, SegmentView};
 use super::merged_segment;
 use super::segment::{CellSource, CellValues, Dictionary, Segment, SegmentPresence, SegmentValues};
 use super::state::DimensionView;
+use super::view::Changes;
 use crate::error::Result;
 use crate::format::Invalid;
 use crate::format::column::{Encoding, Presence, SEGMENT_LEN};
@@ -68,6 +69,15 @@ impl<'s> Segments<'s> {
         Self { view, changed, next: 0, end }
     }
 
+    /// The same, where what the overlays changed is known.
+    pub(super) fn since(view: DimensionView<'s>, changes: &Changes) -> Self {
+        let has_base = view.column.is_some_and(|column| column.base().is_some());
+        let mut changed: Vec<u32> = changes.of(view.id, has_base).collect();
+        changed.sort_unstable();
+        let end = view.state.slot_count().div_ceil(SEGMENT_LEN) as usize;
+        Self { view, changed: changed.into(), next: 0, end }
+    }
+
     pub(super) fn base(&self) -> Option<&'s BaseColumn> {
         self.view.column.and_then(|column| column.base())
     }
@@ -108,6 +118,20 @@ impl<'s> Segments<'s> {
             return Ok(None);
         }
         Ok(Some(Untouched { base, segment, summary }))
+    }
+
+    /// Whether the column file states that all its values differ, and nothing newer says anything of them.
+    pub(super) fn all_differ(&self) -> Result<bool> {
+        let Some(base) = self.base() else { return Ok(false) };
+        if base.resolve()?.0.distinct_count != base.value_count() {
+            return Ok(false);
+        }
+        for number in 0..self.end {
+            if self.untouched(number)?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// A segment.

@@ -199,7 +199,7 @@ impl Spill {
     }
 
     #[cold]
-    fn end_of_stream(&self) -> crate::error::Error {
+    pub(super) fn end_of_stream(&self) -> crate::error::Error {
         let cause = ErrorKind::UnexpectedEof.into();
         crate::storage::StorageError::new(self.storage.path(), "read a temporary file in", cause).into()
     }

@@ -7,6 +7,7 @@ mod bulk;
 mod checkpoints;
 mod corpus;
 mod crash;
+mod export;
 mod face;
 mod forged;
 mod inspect;

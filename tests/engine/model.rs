@@ -5,12 +5,12 @@
 //! how to repeat its run with VECTOR_TRACE=1, which prints each operation. `VECTOR_SEEDS` seeds, from `VECTOR_SEED` on,
 //! of `VECTOR_OPERATIONS` operations each; `VECTOR_RUN` is one run of a seed.
 
-mod canonical;
+pub(crate) mod canonical;
 mod compare;
 mod large;
 mod load;
 mod place;
-mod plain;
+pub(crate) mod plain;
 mod profile;
 mod run;
 mod scans;

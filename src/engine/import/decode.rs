@@ -1,10 +1,11 @@
 //! From a file to a sink, whatever the file is packed in.
 
 use crate::error::Error;
-use crate::format::canonical::read::contents::{self, ReadError, Sink};
+use crate::format::canonical::read::contents;
 use crate::format::canonical::read::frame::LzFrame;
 use crate::format::canonical::read::input::Input;
 use crate::format::canonical::read::msgpack::MessagePack;
+use crate::format::canonical::read::sink::{ReadError, Sink};
 use crate::format::canonical::read::tokens::Tokens;
 use crate::format::canonical::read::{ImportLimits, Refused};
 use crate::storage::{SourceFile, StorageError};
@@ -18,7 +19,9 @@ const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Container {
     Lz4,
+    #[cfg(feature = "legacy-import")]
     GzipMessagePack,
+    #[cfg(feature = "legacy-import")]
     GzipJson,
 }
 
@@ -26,7 +29,9 @@ impl Container {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Lz4 => "LZ4(MessagePack)",
+            #[cfg(feature = "legacy-import")]
             Self::GzipMessagePack => "gzip(MessagePack)",
+            #[cfg(feature = "legacy-import")]
             Self::GzipJson => "gzip(JSON)",
         }
     }

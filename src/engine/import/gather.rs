@@ -6,7 +6,7 @@ use crate::engine::late_values::Arrivals;
 use crate::engine::mix::Mix;
 use crate::engine::spill::{Spill, StreamId, encode_number};
 use crate::error::{Error, Result};
-use crate::format::canonical::read::contents::{MetadataText, Missing, Sink, Total};
+use crate::format::canonical::read::sink::{MetadataText, Missing, Sink, Total};
 use crate::format::value;
 use crate::model::{Slot, ValueRef};
 use crate::progress::{Progress, ProgressFn};

@@ -7,7 +7,7 @@ use crate::engine::column_builder::{PresentSlots, Values};
 use crate::engine::numbering::{Build, Contents, number};
 use crate::engine::spill::{Spill, StreamReader};
 use crate::error::{Error, Result};
-use crate::format::canonical::read::contents::Sink;
+use crate::format::canonical::read::sink::Sink;
 use crate::format::canonical::read::{ImportLimits, quoted};
 use crate::model::ValueRef;
 use crate::storage::SourceFile;

@@ -1,9 +1,8 @@
 //! MessagePack in its shortest encodings, and the ext values for what Python cannot hold.
 
-use super::WriteError;
 use crate::model::nested::{self, EXT_CODE, EXT_KIND_ESCAPED, EXT_KIND_INTEGER};
 use crate::model::{Slot, Value, ValueRef};
-use rmp::encode as msgpack;
+use rmp::{Marker, encode as msgpack};
 use std::io::{self, Write};
 
 /// MessagePack of an array or a map.
@@ -13,52 +12,85 @@ pub(crate) const EXT_KIND_SCALAR: u8 = 3;
 
 /// How a value is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// As it is, if Python has such a value.
     Plain,
     /// In an ext value, because Python calls it equal to one that was written before.
     Wrapped,
 }
 
-pub(super) fn nil(out: &mut impl Write) -> io::Result<()> {
+/// Bytes of [`nil`].
+pub(crate) const NIL_LEN: u64 = 1;
+
+pub(crate) fn nil(out: &mut impl Write) -> io::Result<()> {
     msgpack::write_nil(out)
 }
 
-pub(super) fn uint(out: &mut impl Write, int: u64) -> io::Result<()> {
-    msgpack::write_uint(out, int)?;
-    Ok(())
+/// An integer that is not negative.
+#[inline]
+pub(crate) fn uint(out: &mut impl Write, int: u64) -> io::Result<()> {
+    // By hand: of each two bytes in the file one is of such an integer.
+    let [.., d, c, b, a] = int.to_be_bytes();
+    match int {
+        0..=0x7F => out.write_all(&[a]),
+        0x80..=0xFF => out.write_all(&[Marker::U8.to_u8(), a]),
+        0x100..=0xFFFF => out.write_all(&[Marker::U16.to_u8(), b, a]),
+        0x1_0000..=0xFFFF_FFFF => out.write_all(&[Marker::U32.to_u8(), d, c, b, a]),
+        _ => {
+            out.write_all(&[Marker::U64.to_u8()])?;
+            out.write_all(&int.to_be_bytes())
+        }
+    }
 }
 
-pub(super) fn text(out: &mut impl Write, text: &str) -> io::Result<()> {
+/// Bytes of a non-negative integer.
+#[inline]
+pub(crate) const fn uint_len(int: u64) -> u64 {
+    match int {
+        0..=0x7F => 1,
+        0x80..=0xFF => 2,
+        0x100..=0xFFFF => 3,
+        0x1_0000..=0xFFFF_FFFF => 5,
+        _ => 9,
+    }
+}
+
+pub(crate) fn text(out: &mut impl Write, text: &str) -> io::Result<()> {
     msgpack::write_str_len(out, len_32(text.len())?)?;
     out.write_all(text.as_bytes())
 }
 
-pub(super) fn array_len(out: &mut impl Write, count: u32) -> io::Result<()> {
+pub(crate) fn array_len(out: &mut impl Write, count: u32) -> io::Result<()> {
     msgpack::write_array_len(out, count)?;
     Ok(())
 }
 
-pub(super) fn map_len(out: &mut impl Write, count: impl TryInto<u32>) -> io::Result<()> {
+pub(crate) fn map_len(out: &mut impl Write, count: impl TryInto<u32>) -> io::Result<()> {
     msgpack::write_map_len(out, count.try_into().map_err(|_| too_long())?)?;
     Ok(())
 }
 
 /// One pair of a map of numbers.
-pub(super) fn pair<E>(out: &mut impl Write, key: u32, value: u32) -> Result<(), WriteError<E>> {
+#[inline]
+pub(crate) fn pair(out: &mut impl Write, key: u32, value: u32) -> io::Result<()> {
     uint(out, u64::from(key))?;
-    uint(out, u64::from(value))?;
-    Ok(())
+    uint(out, u64::from(value))
+}
+
+/// Bytes of such a pair.
+#[inline]
+pub(crate) const fn pair_len(key: u32, value: u32) -> u64 {
+    uint_len(key as u64).saturating_add(uint_len(value as u64))
 }
 
 /// One element of `coordinate_map`.
-pub(super) fn key_and_slot(out: &mut impl Write, key: ValueRef<'_>, form: Form, slot: Slot) -> io::Result<()> {
+pub(crate) fn key_and_slot(out: &mut impl Write, key: ValueRef<'_>, form: Form, slot: Slot) -> io::Result<()> {
     array_len(out, 2)?;
     value(out, key, form)?;
     uint(out, u64::from(slot.0))
 }
 
-pub(super) fn value(out: &mut impl Write, value: ValueRef<'_>, form: Form) -> io::Result<()> {
+pub(crate) fn value(out: &mut impl Write, value: ValueRef<'_>, form: Form) -> io::Result<()> {
     match (form, value) {
         (Form::Wrapped, _) => scalar(out, value),
         (Form::Plain, ValueRef::Null) => nil(out),
@@ -67,7 +99,7 @@ pub(super) fn value(out: &mut impl Write, value: ValueRef<'_>, form: Form) -> io
         (Form::Plain, ValueRef::BigInt(big)) => ext(out, EXT_CODE, Some(EXT_KIND_INTEGER), big.as_bytes()),
         (Form::Plain, ValueRef::Float(float)) => {
             // By its bits, so that every NaN stays the one it is.
-            out.write_all(&[rmp::Marker::F64.to_u8()])?;
+            out.write_all(&[Marker::F64.to_u8()])?;
             out.write_all(&float.to_bits().to_be_bytes())
         }
         (Form::Plain, ValueRef::Text(value)) => text(out, value),
@@ -129,20 +161,31 @@ fn too_long() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "a value of more than 4 GiB")
 }
 
-/// How many bytes an encoder writes.
-pub(super) fn measure<E>(encode: impl FnOnce(&mut Length) -> io::Result<()>) -> Result<u64, WriteError<E>> {
+/// Bytes of a value.
+pub(crate) fn value_len(value: ValueRef<'_>, form: Form) -> io::Result<u64> {
     let mut length = Length(0);
-    encode(&mut length)?;
+    self::value(&mut length, value, form)?;
     Ok(length.0)
 }
 
+/// Bytes of an element of `coordinate_map` whose key has `key_len` bytes.
+pub(crate) const fn key_and_slot_len(key_len: u64, slot: Slot) -> u64 {
+    // One byte for the array of two.
+    key_len.saturating_add(uint_len(slot.0 as u64)).saturating_add(1)
+}
+
 /// Counts what is written to it.
-pub(super) struct Length(u64);
+struct Length(u64);
 
 impl Write for Length {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0 = self.0.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         Ok(bytes.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write(bytes).map(|_| ())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -3,6 +3,7 @@
 //! Tells each part to a [`Sink`] as it is read and keeps nothing. What contradicts itself within one entry is refused here; what takes
 //! two places to see is up to the sink.
 
+use super::sink::{MetadataText, Missing, ReadError, Sink, Total};
 use super::tokens::{Token, Tokens};
 use super::transcode::{Found, next_value};
 use super::{ImportLimits, Place, Refused, quoted};
@@ -13,116 +14,6 @@ const REPORT_INTERVAL: u32 = 8192;
 
 /// Bytes of a version or a time.
 const METADATA_LEN_MAX: usize = 4096;
-
-/// Takes the contents of a file; what it does not care for is passed over.
-pub(crate) trait Sink {
-    type Error;
-
-    /// The next element of `vector_points`: a tagged key, or `None` for a tombstone.
-    fn slot(&mut self, _key: Option<&[u8]>) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    /// An entry of `coordinate_map`. A key is `None` where it is null.
-    fn coordinate(&mut self, _key: Option<&[u8]>, _coordinate: i128) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    /// `coordinate_map` is there, but its keys are text and cannot be compared.
-    fn coordinates_untyped(&mut self) {}
-
-    /// `free_slots` is there.
-    fn free_slots(&mut self) {}
-
-    /// An element of `free_slots`.
-    fn free_slot(&mut self, _slot: i128) {}
-
-    /// The space of a dimension starts. False if it came before.
-    fn space(&mut self, _name: &str) -> Result<bool, Self::Error> {
-        Ok(true)
-    }
-
-    /// A value of the space that started last: its id and its tagged form.
-    fn value(&mut self, _id: i64, _tagged: &[u8]) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    /// The `next_id` of the space that started last.
-    fn next_id(&mut self, _next_id: i128) {}
-
-    /// The mapping of a dimension starts. False if it came before.
-    fn mapping(&mut self, _name: &str) -> Result<bool, Self::Error> {
-        Ok(true)
-    }
-
-    /// A pair of the mapping that started last.
-    fn cell(&mut self, _coordinate: i128, _id: i64) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    /// The mapping that started last has `ref_counts`.
-    fn ref_counts(&mut self) {}
-
-    /// An entry of the `ref_counts` of the mapping that started last.
-    fn ref_count(&mut self, _id: i64, _count: i128) {}
-
-    /// A text of `metadata`.
-    fn metadata(&mut self, _field: MetadataText, _text: &str) {}
-
-    /// A number of `metadata`.
-    fn total(&mut self, _field: Total, _number: i128) {}
-
-    /// Something that should be there is not.
-    fn missing(&mut self, _field: Missing) {}
-
-    /// A field that no release knows was passed over.
-    fn unknown_field(&mut self) {}
-
-    /// So many bytes of the file are read.
-    fn progress(&mut self, _consumed: u64) -> Result<(), Self::Error> {
-        Ok(())
-    }
-}
-
-/// The texts of `metadata`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum MetadataText {
-    Version,
-    CreatedAt,
-    LastModified,
-}
-
-/// The numbers of `metadata`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Total {
-    Points,
-    Dimensions,
-}
-
-/// What may be missing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Missing {
-    Metadata,
-    CoordinateMap,
-    FreeSlots,
-    Spaces,
-    Mappings,
-    NextId,
-    RefCounts,
-}
-
-/// Why reading ended early.
-#[derive(Debug)]
-pub(crate) enum ReadError<E> {
-    Refused(Refused),
-    Sink(E),
-}
-
-impl<E> From<Refused> for ReadError<E> {
-    fn from(refused: Refused) -> Self {
-        Self::Refused(refused)
-    }
-}
 
 /// Reads all contents. What follows them is an error.
 pub(crate) fn read<T: Tokens, S: Sink>(
@@ -229,7 +120,7 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
     fn map(&mut self) -> Step<S, Option<u32>> {
         let found = match self.tokens.next()? {
             Token::Map(count) => return Ok(count),
-            token => name_of(&token),
+            token => token.name(),
         };
         self.refuse(format!("{found} where a map belongs"))
     }
@@ -238,7 +129,7 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
     fn array(&mut self) -> Step<S, Option<u32>> {
         let found = match self.tokens.next()? {
             Token::Array(count) => return Ok(count),
-            token => name_of(&token),
+            token => token.name(),
         };
         self.refuse(format!("{found} where an array belongs"))
     }
@@ -306,10 +197,10 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
         if let Token::End = token {
             return Ok(None);
         }
-        match integer_of(&token) {
+        match token.integer() {
             Some(integer) => Ok(Some(integer)),
             None => {
-                let found = name_of(&token);
+                let found = token.name();
                 self.refuse(format!("{found} where {what} belongs"))
             }
         }
@@ -387,7 +278,7 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
                 return Ok(());
             }
             Token::Scalar(ValueRef::Null) => return Ok(()),
-            token => name_of(&token),
+            token => token.name(),
         };
         self.refuse(format!("{found} where a version or a time belongs"))
     }
@@ -488,7 +379,7 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
             Token::Map(_) => true,
             Token::Array(_) => false,
             token => {
-                let found = name_of(&token);
+                let found = token.name();
                 return self.refuse(format!("{found} where a map or an array of pairs belongs"));
             }
         };
@@ -546,7 +437,7 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
             }
             Token::Scalar(ValueRef::Text(name)) => name.to_owned(),
             token => {
-                let found = name_of(&token);
+                let found = token.name();
                 return self.refuse(format!("{found} where the name of a dimension belongs, which is a text"));
             }
         };
@@ -652,9 +543,9 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
             let (direct, field, is_open) = match &token {
                 Token::End => break,
                 Token::Scalar(ValueRef::Text(name)) => {
-                    (integer_of(&token), FIELDS.iter().position(|field| *field == name.as_bytes()), false)
+                    (token.integer(), FIELDS.iter().position(|field| *field == name.as_bytes()), false)
                 }
-                Token::Scalar(_) => (integer_of(&token), None, false),
+                Token::Scalar(_) => (token.integer(), None, false),
                 Token::Array(_) | Token::Map(_) => (None, None, true),
             };
             if is_open {
@@ -726,41 +617,3 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
 
 const NO_KEY: &str =
     "a value that cannot be a key: a map, an integer outside of 64 bits, or an array with one of these or null";
-
-/// The integer that stands for an id or a coordinate.
-#[inline]
-fn integer_of(token: &Token<'_>) -> Option<i128> {
-    match token {
-        Token::Scalar(ValueRef::Int(integer)) => Some(*integer),
-        #[expect(clippy::cast_possible_truncation, reason = "a whole number within 64 bits")]
-        Token::Scalar(ValueRef::Float(float)) if float.trunc() == *float && float.abs() < TWO_POW_63 => {
-            Some(*float as i128)
-        }
-        Token::Scalar(ValueRef::Text(text)) => text.trim().parse().ok(),
-        Token::Scalar(ValueRef::Bytes(bytes)) => std::str::from_utf8(bytes).ok()?.trim().parse().ok(),
-        _ => None,
-    }
-}
-
-const TWO_POW_63: f64 = 9_223_372_036_854_775_808.0;
-
-/// What a token is, for messages.
-fn name_of(token: &Token<'_>) -> &'static str {
-    match token {
-        Token::End => "nothing",
-        Token::Array(_) => "an array",
-        Token::Map(_) => "a map",
-        Token::Scalar(scalar) => match scalar {
-            ValueRef::Null => "null",
-            ValueRef::Bool(_) => "a boolean",
-            ValueRef::Int(_) | ValueRef::BigInt(_) => "an integer",
-            ValueRef::Float(_) => "a float",
-            ValueRef::Text(_) => "a text",
-            ValueRef::Bytes(_) => "a byte string",
-            ValueRef::Timestamp(_) => "a timestamp",
-            ValueRef::Ext(_) => "an ext value",
-            ValueRef::Array(_) => "an array",
-            ValueRef::Map(_) => "a map",
-        },
-    }
-}

@@ -2,7 +2,7 @@
 //!
 //! Layers, each of which trusts nothing of the one below: [`frame`] and `gzip` undo the compression block by block, [`input`] hands
 //! out bytes and counts them, [`msgpack`] and `json` cut them into [`tokens`], and [`contents`] knows what they mean and tells it to a
-//! [`Sink`](contents::Sink). Memory is bounded by a block, the longest string and the depth, whatever the file declares.
+//! [`Sink`](sink::Sink). Memory is bounded by a block, the longest string and the depth, whatever the file declares.
 
 pub(crate) mod contents;
 pub(crate) mod frame;
@@ -13,6 +13,7 @@ pub(crate) mod input;
 pub(crate) mod json;
 mod limits;
 pub(crate) mod msgpack;
+pub(crate) mod sink;
 pub(crate) mod tokens;
 pub(crate) mod transcode;
 

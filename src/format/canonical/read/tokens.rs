@@ -16,6 +16,46 @@ pub(crate) enum Token<'a> {
     End,
 }
 
+impl Token<'_> {
+    /// The integer that it stands for as an id or a coordinate: the original also takes whole floats, and text and bytes of digits.
+    #[inline]
+    pub(crate) fn integer(&self) -> Option<i128> {
+        match self {
+            Token::Scalar(ValueRef::Int(integer)) => Some(*integer),
+            #[expect(clippy::cast_possible_truncation, reason = "a whole number within 64 bits")]
+            Token::Scalar(ValueRef::Float(float)) if float.trunc() == *float && float.abs() < TWO_POW_63 => {
+                Some(*float as i128)
+            }
+            Token::Scalar(ValueRef::Text(text)) => text.trim().parse().ok(),
+            Token::Scalar(ValueRef::Bytes(bytes)) => std::str::from_utf8(bytes).ok()?.trim().parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// What it is, for messages.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Token::End => "nothing",
+            Token::Array(_) => "an array",
+            Token::Map(_) => "a map",
+            Token::Scalar(scalar) => match scalar {
+                ValueRef::Null => "null",
+                ValueRef::Bool(_) => "a boolean",
+                ValueRef::Int(_) | ValueRef::BigInt(_) => "an integer",
+                ValueRef::Float(_) => "a float",
+                ValueRef::Text(_) => "a text",
+                ValueRef::Bytes(_) => "a byte string",
+                ValueRef::Timestamp(_) => "a timestamp",
+                ValueRef::Ext(_) => "an ext value",
+                ValueRef::Array(_) => "an array",
+                ValueRef::Map(_) => "a map",
+            },
+        }
+    }
+}
+
+const TWO_POW_63: f64 = 9_223_372_036_854_775_808.0;
+
 /// A tree of values, token by token, in bounded memory. Checks syntax, UTF-8, depth and the length of strings.
 pub(crate) trait Tokens {
     /// The next token. To be called until the tree's root is complete, and no more.

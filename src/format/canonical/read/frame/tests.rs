@@ -300,14 +300,17 @@ fn linked_blocks_repeat_what_is_up_to_a_window_before_and_independent_blocks_do_
 
 #[test]
 fn linked_blocks_of_one_byte_make_a_window_too() {
-    let content = Random::new(6).noise(200_000);
-    let mut frame = Handmade::new(0x40, 0x70, &[]);
-    for byte in &content {
-        frame = frame.stored(&[*byte]);
+    // About where two windows are gathered, and beyond.
+    for len in [65_531, 131_071, 131_072, 131_073, 200_000] {
+        let content = Random::new(6).noise(len);
+        let mut frame = Handmade::new(0x40, 0x70, &[]);
+        for byte in &content {
+            frame = frame.stored(&[*byte]);
+        }
+        let whole = read(&frame.compressed(&match_block(65_535, 1_000)).end()).unwrap();
+        let from = len + 4 - 65_535;
+        assert!(whole.content == [&content, b"xxxx".as_slice(), &content[from..from + 1_000]].concat(), "{len} bytes");
     }
-    let whole = read(&frame.compressed(&match_block(65_535, 1_000)).end()).unwrap();
-    let from = content.len() + 4 - 65_535;
-    assert!(whole.content == [&content, b"xxxx".as_slice(), &content[from..from + 1_000]].concat());
 }
 
 #[test]
