@@ -10,7 +10,7 @@ use crate::point::VectorPoint;
 use crate::progress::{self, ProgressFn};
 use crate::snapshot::Snapshot;
 use crate::stats::{self, Stats};
-use crate::storage::{DiskStorage, MapMode, StagedFile};
+use crate::storage::{DiskStorage, MapMode, MemoryStorage, StagedFile};
 use crate::value_cache::ValueCache;
 use std::fmt;
 use std::path::Path;
@@ -444,13 +444,14 @@ impl VectorDb {
         Ok(file.commit()?)
     }
 
-    /// Writes the canonical file to any writer: for tests and fuzzing.
+    /// Writes the canonical file to any writer, with a memory budget in bytes, beyond which it takes more memory: for tests and fuzzing.
     ///
     /// # Errors
     /// Those of [`export`](Self::export).
     #[doc(hidden)]
-    pub fn export_to(&self, out: impl std::io::Write) -> Result<()> {
-        self.state().export(out, self.path(), &mut progress::ignore)
+    pub fn export_to(&self, out: impl std::io::Write + Send, memory_budget: usize) -> Result<()> {
+        let scratch = Scratch { storage: Arc::new(MemoryStorage::new()), memory_budget };
+        self.state().export(out, self.path(), &scratch, &mut progress::ignore)
     }
 
     /// Numbers about the database and each dimension. O(dimensions), and what was changed since the last checkpoint.

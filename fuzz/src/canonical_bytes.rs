@@ -2,7 +2,7 @@
 //!
 //! Input: flags, then the file or what it holds.
 
-use super::imports;
+use super::imports::{self, BUDGET, BUDGET_SMALL};
 use super::input::Input;
 use super::node::Xorshift;
 use super::{packing, probe};
@@ -18,10 +18,6 @@ pub const FLAG_SALVAGE: u8 = 4;
 pub const FLAG_MEMORY: u8 = 8;
 /// Change what was imported.
 pub const FLAG_CHANGE: u8 = 16;
-
-/// With this little, what does not fit into a few kilobytes goes to a file.
-pub const BUDGET_SMALL: usize = 1;
-pub const BUDGET: usize = 8 << 20;
 
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);

@@ -2,8 +2,7 @@
 //!
 //! Input: flags, then changes of a database and their arguments.
 
-use super::canonical_bytes::{BUDGET, BUDGET_SMALL};
-use super::imports::Exported;
+use super::imports::{BUDGET, BUDGET_SMALL, Exported};
 use super::input::Input;
 use std::sync::Arc;
 use vector_datalib::internals::MemoryStorage;
@@ -39,12 +38,17 @@ fn change(db: &VectorDb, input: &mut Input<'_>) {
             db.insert_at(key, position as u32, [(input.name(), value)]).expect(SOUND);
         }
         5 => many(db, input),
-        6 => drop(db.upsert(key(input), [] as [(&str, Value); 0]).expect(SOUND)),
+        6 => {
+            db.upsert(key(input), [] as [(&str, Value); 0]).expect(SOUND);
+        }
         7 => {
             let key = key(input);
-            drop(db.upsert(key, [(input.text().chars().take(9).collect::<String>(), input.value())]).expect(SOUND));
+            let name: String = input.text().chars().take(9).collect();
+            db.upsert(key, [(name, input.value())]).expect(SOUND);
         }
-        _ => drop(db.upsert(key(input), [(input.name(), input.value())]).expect(SOUND)),
+        _ => {
+            db.upsert(key(input), [(input.name(), input.value())]).expect(SOUND);
+        }
     }
 }
 

@@ -7,6 +7,11 @@ use std::sync::Arc;
 use vector_datalib::internals::{MemoryStorage, SourceFile};
 use vector_datalib::{Error, Import, ImportReport, Metadata, Result, VectorDb};
 
+/// Memory with which what does not fit into a few kilobytes goes to a file.
+pub const BUDGET_SMALL: usize = 1;
+/// Memory enough for everything.
+pub const BUDGET: usize = 8 << 20;
+
 const SOUND: &str = "nothing is wrong with the storage";
 
 /// Imports a file; the files of the database, or why there are none.
@@ -42,8 +47,12 @@ pub struct Exported {
 
 impl Exported {
     pub fn of(db: &VectorDb) -> Self {
-        let mut file = Vec::new();
-        db.export_to(&mut file).expect(SOUND);
+        let [file, other_file] = [BUDGET, BUDGET_SMALL].map(|budget| {
+            let mut file = Vec::new();
+            db.export_to(&mut file, budget).expect(SOUND);
+            file
+        });
+        assert!(file == other_file, "the same state gives the same file, with however much memory");
         let contents = Contents { sequence: 0, ..probe::contents(db).expect(SOUND) };
         Self { file, contents, metadata: db.stats().expect(SOUND).metadata }
     }

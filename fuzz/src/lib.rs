@@ -10,8 +10,10 @@
 pub mod bases;
 pub mod block_file;
 pub mod canonical_bytes;
+pub mod canonical_lies;
 pub mod canonical_round;
 pub mod column_file;
+pub mod draft;
 pub mod imports;
 pub mod input;
 pub mod log_file;

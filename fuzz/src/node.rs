@@ -98,9 +98,7 @@ fn nested_node(value: &Value, is_long: bool) -> Node {
         Value::Text(text) => Node::Text(text.clone()),
         Value::Bytes(bytes) => Node::Bytes(bytes.clone()),
         Value::Timestamp(timestamp) => timestamp_node(*timestamp, is_long),
-        Value::Ext(ext) if ext.code() == EXT_CODE => {
-            Node::Ext(EXT_CODE, [&[KIND_ESCAPED], ext.data()].concat())
-        }
+        Value::Ext(ext) if ext.code() == EXT_CODE => Node::Ext(EXT_CODE, [&[KIND_ESCAPED], ext.data()].concat()),
         Value::Ext(ext) => Node::Ext(ext.code(), ext.data().to_vec()),
         Value::Array(values) => Node::Array(values.iter().map(|value| nested_node(value, is_long)).collect()),
         Value::Map(pairs) => {
