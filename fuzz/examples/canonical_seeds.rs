@@ -58,17 +58,18 @@ fn main() {
         [0, lies::LIE_IDS, lies::LIE_COORDINATES, lies::LIE_KEYS, lies::LIE_TWICE, lies::LIE_PART, lies::LIE_BYTE];
     for number in 0..42u8 {
         let (flags, lie) = (flags[usize::from(number % 8)], kinds[usize::from(number % 7)]);
-        let truth = random(60 << (number % 3));
+        let mut truth = random(200 << (number % 3));
+        // A few dimensions.
+        truth[12] = 3;
+        truth[13] = 0;
         write("canonical_lies", &format!("random-{number}"), &[&[flags, lie, number, number / 2], &truth]);
         write("canonical_round", &format!("random-{number}"), &[&[number % 2], &random(30 << (number % 4))]);
     }
     for number in 0..8u8 {
         // Thousands of points.
-        write(
-            "canonical_lies",
-            &format!("many-{number}"),
-            &[&[flags[usize::from(number)], 0, 0, 0, 0, 7, 0xD0, 7, number, 2, 1, number], &random(20)],
-        );
+        let header = [flags[usize::from(number)], 0, number, 0];
+        let truth = [2, 0, 0, 0, 1, 0, 7, 0xD0, 4, number, number];
+        write("canonical_lies", &format!("many-{number}"), &[&header, &[0; 12], &truth, &random(120)]);
         write("canonical_round", &format!("many-{number}"), &[&[0, 5, 0xD0, 4, 7, 0, number * 5, number, number * 9]]);
     }
 }

@@ -1,6 +1,6 @@
 //! Target `canonical_lies`: canonical files that are well formed, and say what is true in any form there is, or lie.
 //!
-//! Input: flags, lies and a number of the style; then what is true and where to lie.
+//! Input: flags, lies and a number of the style; where to lie, and what; then what is true.
 
 use super::draft::{Draft, Style};
 use super::imports::{self, BUDGET, BUDGET_SMALL};
@@ -39,9 +39,13 @@ pub const LIE_PART: u8 = 16;
 /// A byte of the content is another.
 pub const LIE_BYTE: u8 = 32;
 
+/// Bytes that say where to lie.
+const LIE_LEN: usize = 12;
+
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
     let (flags, lies, number) = (input.u8(), input.u8(), input.u16());
+    let mut lie = Input::new(input.take(LIE_LEN));
     let has = |flag: u8| flags & flag != 0;
     let mut style = Style {
         is_json: has(FLAG_JSON),
@@ -54,19 +58,19 @@ pub fn run(data: &[u8]) {
     };
     let mut draft = Draft::new(&mut input, &style, lies & LIE_KEYS != 0);
     let mut torn = draft.truth().points.len() != draft.slots.iter().flatten().count();
-    torn |= lies & LIE_IDS != 0 && lose_values(&mut draft, &mut input);
+    torn |= lies & LIE_IDS != 0 && lose_values(&mut draft, &mut lie);
     // JSON does not tell keys apart well enough to compare them.
     if lies & LIE_COORDINATES != 0 && !style.is_bare && !style.is_json {
-        torn |= confuse_coordinates(&mut draft, &mut input);
+        torn |= confuse_coordinates(&mut draft, &mut lie);
     }
     let truth = draft.truth();
-    let is_impossible = lies & LIE_TWICE != 0 && repeat(&mut draft, &mut input);
+    let is_impossible = lies & LIE_TWICE != 0 && repeat(&mut draft, &mut lie);
     let mut root = draft.node(&mut style);
     if lies & LIE_PART != 0 {
-        let part = part(&mut root, &mut input);
-        *part = replacement(&mut input, style.is_json);
+        let part = part(&mut root, &mut lie);
+        *part = replacement(&mut lie, style.is_json);
     }
-    let file = pack(&root, has(FLAG_GZIP), (lies & LIE_BYTE != 0).then_some(&mut input), &mut style);
+    let file = pack(&root, has(FLAG_GZIP), (lies & LIE_BYTE != 0).then_some(&mut lie), &mut style);
 
     let [budget, other_budget] = if has(FLAG_MEMORY) { [BUDGET, BUDGET_SMALL] } else { [BUDGET_SMALL, BUDGET] };
     let import = Import::new().memory_budget(budget).salvage(has(FLAG_SALVAGE));

@@ -12,7 +12,9 @@ use vector_datalib::{CompactOptions, Import, Key, Options, Value, VectorDb};
 pub const FLAG_MEMORY: u8 = 1;
 
 const SOUND: &str = "nothing is wrong with the storage";
-const CHANGE_COUNT_MAX: usize = 120;
+const CHANGE_COUNT_MAX: usize = 80;
+/// Points that do not all fit into the smallest memory.
+const MANY: u64 = 800;
 
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
@@ -37,7 +39,7 @@ fn change(db: &VectorDb, input: &mut Input<'_>) {
             let position = u64::from(position) % (db.snapshot().slot_count() + 1);
             db.insert_at(key, position as u32, [(input.name(), value)]).expect(SOUND);
         }
-        5 => many(db, input),
+        5 if db.snapshot().slot_count() < MANY => many(db, input),
         6 => {
             db.upsert(key(input), [] as [(&str, Value); 0]).expect(SOUND);
         }
@@ -59,7 +61,7 @@ fn key(input: &mut Input<'_>) -> Key {
 
 /// So many points that not all fits into the smallest memory.
 fn many(db: &VectorDb, input: &mut Input<'_>) {
-    let (count, first, kind, name) = (input.u16() % 1500, input.u16(), input.u8(), input.name());
+    let (count, first, kind, name) = (input.u16() % MANY as u16, input.u16(), input.u8(), input.name());
     let few = u16::from(input.u8()) + 1;
     let records = (0..count).map(|n| {
         let key = match kind % 4 {

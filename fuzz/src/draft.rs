@@ -1,7 +1,7 @@
 //! A canonical file in the making: what it says, and what is true.
 
 use super::input::Input;
-use super::node::{Node, Xorshift, key_node, value_node};
+use super::node::{Node, Xorshift, json_node, value_node};
 use super::probe::Attributes;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use vector_datalib::{Key, Slot, Value};
@@ -53,6 +53,13 @@ impl Draft {
     /// A draft that contradicts itself nowhere. `repeats`: but for keys that come again.
     pub fn new(input: &mut Input<'_>, style: &Style, repeats: bool) -> Self {
         let mut draft = Self { slots: Vec::new(), coordinates: Vec::new(), dimensions: Vec::new() };
+        let mut names: Vec<String> = Vec::new();
+        for _ in 0..input.below(5) {
+            let name = if input.one_in(4) { input.text() } else { input.name().to_owned() };
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
         let mut keys = HashSet::new();
         for _ in 0..input.below(14) {
             let key = draft_key(input, style.is_json);
@@ -67,13 +74,8 @@ impl Draft {
         }
         let slots = draft.slots.iter().zip(0..);
         draft.coordinates = slots.filter_map(|(key, slot)| Some((key.clone()?, slot))).collect();
-        let mut names: Vec<String> = Vec::new();
-        for _ in 0..input.below(5) {
-            let name = if input.one_in(4) { input.text() } else { input.name().to_owned() };
-            if !names.contains(&name) {
-                draft.dimensions.push(draft.dimension(name.clone(), input, style.is_json));
-                names.push(name);
-            }
+        for name in names {
+            draft.dimensions.push(draft.dimension(name, input, style.is_json));
         }
         draft
     }
@@ -150,7 +152,7 @@ impl Draft {
     /// As a tree.
     pub fn node(&self, style: &mut Style) -> Node {
         let points = self.slots.iter().map(|key| match key {
-            Some(key) => key_node(key, !style.is_json && style.numbers.below(3) == 2),
+            Some(key) => style.value(&key.to_value()),
             None => Node::Nil,
         });
         let mut points: Vec<Node> = points.collect();
@@ -188,7 +190,7 @@ impl Draft {
 
     fn coordinate_map(&self, style: &mut Style) -> Node {
         let node = |(key, coordinate): &(Key, i128)| {
-            let key = key_node(key, !style.is_json && style.numbers.below(3) == 2);
+            let key = style.value(&key.to_value());
             (key, style.number(*coordinate, false))
         };
         let mut entries: Vec<(Node, Node)> = self.coordinates.iter().map(node).collect();
@@ -235,9 +237,7 @@ impl Dimension {
 
     fn space(&self, style: &mut Style) -> (Node, Node) {
         let highest = self.domain.iter().map(|(id, _)| i128::from(*id)).max().unwrap_or(0);
-        let value = |(id, value): &(i64, Value)| {
-            (style.number((*id).into(), true), value_node(value, !style.is_json && style.numbers.below(3) == 2))
-        };
+        let value = |(id, value): &(i64, Value)| (style.number((*id).into(), true), style.value(value));
         let mut domain: Vec<(Node, Node)> = self.domain.iter().map(value).collect();
         style.numbers.shuffle(&mut domain);
         let mut fields = Vec::new();
@@ -277,6 +277,10 @@ impl Dimension {
 }
 
 impl Style {
+    fn value(&mut self, value: &Value) -> Node {
+        if self.is_json { json_node(value) } else { value_node(value, self.numbers.below(3) == 2) }
+    }
+
     /// A number in one of the forms that stand for it. `is_name`: it is the key of a map.
     fn number(&mut self, number: i128, is_name: bool) -> Node {
         let text = number.to_string();

@@ -1,6 +1,6 @@
 //! What a canonical file holds, as a tree, and the two encodings it has had.
 
-use vector_datalib::{Key, Timestamp, Value};
+use vector_datalib::{Timestamp, Value};
 
 /// The type code of VECTOR's ext values.
 pub const EXT_CODE: i8 = 0x56;
@@ -71,9 +71,14 @@ pub fn value_node(value: &Value, is_wrapped: bool) -> Node {
     }
 }
 
-/// A key as a canonical file has it.
-pub fn key_node(key: &Key, is_wrapped: bool) -> Node {
-    value_node(&key.to_value(), is_wrapped)
+/// A value as JSON, which has it.
+pub fn json_node(value: &Value) -> Node {
+    match value {
+        Value::Int(int) => Node::Int(*int),
+        Value::Array(values) => Node::Array(values.iter().map(json_node).collect()),
+        Value::Map(pairs) => Node::Map(pairs.iter().map(|(key, value)| (json_node(key), json_node(value))).collect()),
+        other => nested_node(other, false),
+    }
 }
 
 fn is_short(int: i128) -> bool {
