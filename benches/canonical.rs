@@ -1,10 +1,10 @@
-//! Export to the canonical `.db` file.
+//! Export to the canonical `.db` file, and import from it.
 //!
 //! `scripts/canonical-memory.sh` runs it in a control group with a hard limit of memory, page cache included. By itself:
 //! `cargo bench --bench canonical -- export DIRECTORY [COUNT] [MIB]` exports a database of so many points (1,000,000) with four
 //! attributes and the keys 1, 2, 3 and so on; then one in which 1,000 points were changed since it was compacted, so that value ids cannot
-//! be known from its column files. Both are made in DIRECTORY, unless they are there from last time, as by `load` in place of `export`. MIB
-//! is the memory budget in MiB (256).
+//! be known from its column files. Both are made in DIRECTORY, unless they are there from last time, as by `load` in place of `export`. `import`
+//! imports the files that `files` has made of them. MIB is the memory budget in MiB (256).
 
 // Each benchmark takes from these records what it needs.
 #[allow(dead_code)]
@@ -13,10 +13,12 @@ mod points;
 use points::{Outcome, attributes, cities, name, scatter};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use vector_datalib::{BulkLoader, Options, attrs};
+use vector_datalib::{BulkLoader, Import, Options, attrs};
 
 /// How often a file is written; the fastest counts.
 const ROUND_COUNT: usize = 3;
+/// The databases.
+const WHATS: [&str; 2] = ["compacted", "changed"];
 /// Points that are changed.
 const CHANGED_COUNT: u64 = 1000;
 
@@ -30,7 +32,10 @@ fn main() -> Outcome<()> {
     let databases = Databases { directory: directory.into(), count: number(2, 1_000_000)?, budget: number(3, 256)? };
     match command.as_str() {
         "load" => databases.load(),
+        "files" => databases.files(),
         "export" => databases.export(),
+        "import" => databases.import(),
+        "seconds" => databases.seconds(),
         other => Err(format!("there is no {other:?}").into()),
     }
 }
@@ -73,19 +78,64 @@ impl Databases {
         Ok(db.close()?)
     }
 
+    fn file(&self, what: &str) -> PathBuf {
+        self.directory.join(format!("{what}-{}.db", self.count))
+    }
+
+    fn budget(&self) -> usize {
+        (self.budget as usize) << 20
+    }
+
+    /// Exports them all once.
+    fn files(&self) -> Outcome<()> {
+        self.load()?;
+        WHATS.iter().try_for_each(|what| self.export_one(what).map(|_| ()))
+    }
+
+    /// Exports one; returns the seconds it took.
+    fn export_one(&self, what: &str) -> Outcome<f64> {
+        let db = Options::new().memory_budget(self.budget()).open_read_only(self.path(what))?;
+        let start = Instant::now();
+        db.export(self.file(what))?;
+        Ok(start.elapsed().as_secs_f64())
+    }
+
+    /// Imports one into a database that is removed again; returns the seconds it took.
+    fn import_one(&self, what: &str) -> Outcome<f64> {
+        let target = self.directory.join("imported.vdb");
+        let start = Instant::now();
+        let report = Import::new().memory_budget(self.budget()).run(self.file(what), &target)?;
+        let seconds = start.elapsed().as_secs_f64();
+        assert_eq!((report.points, report.cells), (self.count, 4 * self.count));
+        assert!(report.repairs.is_empty(), "{:?}", report.repairs);
+        std::fs::remove_dir_all(target)?;
+        Ok(seconds)
+    }
+
     fn export(&self) -> Outcome<()> {
         self.load()?;
-        for what in ["compacted", "changed"] {
-            let db = Options::new().memory_budget((self.budget as usize) << 20).open_read_only(self.path(what))?;
-            let file = self.directory.join(format!("{what}-{}.db", self.count));
+        self.measure("export", Self::export_one)
+    }
+
+    fn import(&self) -> Outcome<()> {
+        self.measure("import", Self::import_one)
+    }
+
+    fn measure(&self, name: &str, run: fn(&Self, &str) -> Outcome<f64>) -> Outcome<()> {
+        for what in WHATS {
             let mut fastest = f64::INFINITY;
             for _ in 0..ROUND_COUNT {
-                let start = Instant::now();
-                db.export(&file)?;
-                fastest = fastest.min(start.elapsed().as_secs_f64());
+                fastest = fastest.min(run(self, what)?);
             }
-            self.print(&format!("export, {what}"), fastest, &file)?;
+            self.print(&format!("{name}, {what}"), fastest, &self.file(what))?;
         }
+        Ok(())
+    }
+
+    /// Seconds of one export and one import, for `scripts/original-speed.sh`.
+    fn seconds(&self) -> Outcome<()> {
+        let [what, _] = WHATS;
+        println!("{:.3} {:.3}", self.export_one(what)?, self.import_one(what)?);
         Ok(())
     }
 

@@ -1,15 +1,16 @@
 #!/bin/sh
-# Exports 10,000,000 points of four attributes to the canonical file, with a memory budget of 256 MiB in a control group with a hard
-# limit of 384 MiB, page cache included. Ends with 1 when that fails. The databases are loaded outside of the group.
+# Exports 10,000,000 points of four attributes to the canonical file, or imports them from it, with a memory budget of 256 MiB in a
+# control group with a hard limit of 384 MiB, page cache included. Ends with 1 when that fails. What is read is made outside of the group.
 #
-# usage: scripts/canonical-memory.sh export [COUNT] [BUDGET_MIB] [LIMIT_MIB] [DIRECTORY]
+# usage: scripts/canonical-memory.sh export|import [COUNT] [BUDGET_MIB] [LIMIT_MIB] [DIRECTORY]
 #   DIRECTORY (a temporary one) needs 4 GB of disk.
 # Needs root, and control groups of version 1 or 2 for memory.
 set -eu
 cd "$(dirname "$0")/.."
 what=${1:-}
 case $what in
-export) ;;
+export) made=load ;;
+import) made=files ;;
 *) sed -n '2,7p' "$0"; exit 2 ;;
 esac
 count=${2:-10000000}
@@ -40,7 +41,7 @@ trap 'rm -rf "$directory"; rmdir "$group" 2>/dev/null || true' EXIT
 mkdir "$group"
 echo $((limit << 20)) >"$group/$limit_file"
 
-"$binary" load "$directory" "$count" "$budget"
+"$binary" $made "$directory" "$count" "$budget"
 # What is cached already would not be counted.
 find "$directory" -type f -exec dd if={} iflag=nocache count=0 status=none \;
 

@@ -16,8 +16,8 @@ binary=$(cargo bench --quiet --package vector-datalib --bench canonical --no-run
     sed -n 's/.*"name":"canonical".*"executable":"\([^"]*\)".*/\1/p' | tail -1)
 [ -x "$binary" ] || { echo "original-speed: there is no program to run" >&2; exit 1; }
 
-"$binary" export "$directory" "$count" >&2
-file="$directory/canonical-$count.db"
+"$binary" files "$directory" "$count"
+file="$directory/compacted-$count.db"
 for _ in $(seq "$rounds"); do
     read -r open save < <("$python" tests/python/speed.py "$file" "$directory/copy.db")
     read -r export import < <("$binary" seconds "$directory" "$count")

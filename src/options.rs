@@ -116,9 +116,9 @@ impl Options {
         self
     }
 
-    /// The memory that compaction, a checkpoint and a merge of patches may take to build files, in bytes, each; a merge may run beside a
+    /// The memory that compaction, a checkpoint, a merge of patches and an [`export`](VectorDb::export) may take to build files, in bytes, each; a merge may run beside a
     /// checkpoint. What does not fit is put aside in temporary files without a name (or one that they lose at once, where the file
-    /// system needs it) in the database's directory, of up to a few times the size of the largest file. The default is 256 MiB. Axis
+    /// system needs it) in the database's directory (an export: beside the file that it makes), of up to a few times the size of the largest file. The default is 256 MiB. Axis
     /// and column files do not depend on it; patches may hold a text more than once where it is small. Beside it there are some 8 MB
     /// of buffers, a bit for each slot up to
     /// the last one that is free or changed, 4 bytes for each slot where slots move, and whatever the largest single value takes; mapped

@@ -4,11 +4,13 @@ mod arguments;
 #[cfg(feature = "tokio")]
 mod async_db;
 mod bulk;
+mod canonical;
 mod checkpoints;
 mod corpus;
 mod crash;
 mod export;
 mod face;
+mod fixtures;
 mod forged;
 mod inspect;
 mod layers;

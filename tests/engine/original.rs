@@ -2,20 +2,30 @@
 //!
 //! Needs `VECTOR_PYTHON`: a Python that has what `tests/python/requirements.txt` lists (`scripts/python.sh` makes one).
 
+mod random;
+
 use crate::support::skip;
 use std::path::Path;
 use std::process::Command;
 use vector_datalib::{Key, Timestamp, Value, VectorDb, attrs};
 
-/// What the original says of a file, or `None` where there is no Python to ask.
-fn read_back(file: &Path, resave: Option<&Path>) -> Option<String> {
+/// A Python program of `tests/python`, to be run where there is a Python with the original package.
+fn python(script: &str) -> Option<Command> {
     let Ok(python) = std::env::var("VECTOR_PYTHON") else {
         skip("needs VECTOR_PYTHON, a Python with the original package");
         return None;
     };
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/read_back.py");
     let mut command = Command::new(python);
-    command.arg(script).arg("--strict");
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python").join(script));
+    // Nothing is to be left beside the programs.
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    Some(command)
+}
+
+/// What the original says of a file, or `None` where there is no Python to ask.
+fn read_back(file: &Path, resave: Option<&Path>) -> Option<String> {
+    let mut command = python("read_back.py")?;
+    command.arg("--strict");
     if let Some(out) = resave {
         command.arg("--resave").arg(out);
     }

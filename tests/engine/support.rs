@@ -1,5 +1,6 @@
 //! What the tests of the engine share: seeded randomness, and an order of values that owes nothing to the engine.
 
+pub(crate) mod contents;
 pub(crate) mod order;
 pub(crate) mod random;
 pub(crate) mod refusing;

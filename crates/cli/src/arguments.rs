@@ -1,5 +1,6 @@
 //! The command line: every command and option, with the help that `vdb help` prints.
 
+use crate::limits::{self, LimitOption};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -20,7 +21,7 @@ const AFTER_HELP: &str = "Start with: vdb demo
 
 Results go to stdout: tables on a terminal, JSON when piped. Progress and reports go to stderr.
 
-Exit codes: 0 done, 1 key or value not found, 2 wrong usage, 3 corrupt database, 4 database locked by another writer, \
+Exit codes: 0 done, 1 key or value not found, 2 wrong usage, 3 corrupt database or .db file, 4 database locked by another writer, \
 5 anything else; vdb --help says more.";
 
 const AFTER_LONG_HELP: &str = "Start with: vdb demo
@@ -32,7 +33,8 @@ Exit codes:
   1  a key or a value that was asked for is not there (get, delete, find, count)
   2  wrong usage: the command line has to be another one. An unknown option, a KEY that no key
      can be, a column that SOURCE does not have, a file where a database is expected
-  3  corrupt: bytes on disk are not what was written (for verify: there is any problem)
+  3  corrupt: bytes on disk are not what was written (for verify: there is any problem), or a
+     .db file to import is damaged, contradicts itself or exceeds a limit
   4  locked: another writer has the database open
   5  anything else: the command line makes sense, but not with what is there. No database, or one
      already; a source that is missing or rejected; no permission; no space";
@@ -143,7 +145,7 @@ pub(crate) struct Demo {
     pub(crate) dir: Option<PathBuf>,
 }
 
-const IMPORT_HELP: &str = "CSV, types: a column becomes integer, float or boolean only where every cell prints back exactly as it stands \
+pub(crate) const IMPORT_HELP: &str = "CSV, types: a column becomes integer, float or boolean only where every cell prints back exactly as it stands \
 in the file; else it is text, and nothing is lost. Integers are decimal without leading zeros or plus, within 64 bits (0042 is text). \
 Floats must all be in their shortest form and written in one way: whole numbers all with a point (1.0, 2.5, 1e16) or all without \
 (1, 2.5); 1.50 makes a column text, unless --float says otherwise. Booleans are true and false. Missing cells do not count.
@@ -157,14 +159,28 @@ point: --key FIELD says which one is the key, which is no dimension then; withou
 (vdb get --help). null is a value; a field that is not there is missing. Coordinates are not kept: points get the coordinates 0, 1, 2 and so on in the \
 order of the lines, and it is said how many lines had another one, as behind a gap that a deleted point left.
 
-Points with the same key are merged: the first has the place, the last the say. The file is read twice and never held in memory. \
+.db: every release of the Python package vector_datalib, told by its first bytes. Coordinates, types and the order of dimensions are kept. What \
+follows from the rest of the file (reference counts, free slots, next ids) is made anew, and it is said what was wrong. A file that is damaged, \
+cut short or contradicts itself is rejected with the place and the reason, and the exit code is 3. Limits, for files of strangers; lengths are in \
+bytes, VALUE may end in KiB, MiB, GiB or TiB:
+  file-len        the file [default: 1TiB]
+  inflated-len    what it holds, uncompressed [default: 16TiB]
+  inflated-ratio  how many times as long as the file that may be, beyond 64 MiB [default: 100]
+  depth           arrays and maps in one another [default: 133]
+  string-len      one text, byte string or ext value [default: 1GiB]
+  name-len        the name of a dimension [default and at most: 65535]
+  dimensions      dimensions [default: 100000]
+  points          points and free places between them [default and at most: 4294967295]
+  values          values in one dimension [default: 4294967295]
+
+CSV and JSON lines: points with the same key are merged: the first has the place, the last the say. The file is read twice and never held in memory. \
 Nothing is left behind when it is rejected. An import that is killed leaves a directory .NAME.*.loading beside DB, \
 which the next import to DB removes.";
 
 /// Arguments of `import`.
 #[derive(Args, Debug)]
 pub(crate) struct Import {
-    /// A CSV file with a header line or JSON lines, plain or compressed by gzip or zip (whatever its name), or - for stdin
+    /// A CSV file with a header line or JSON lines, plain or compressed by gzip or zip (whatever its name), a .db file, or - for stdin
     pub(crate) source: PathBuf,
 
     /// The directory of the new database; there must be none yet
@@ -174,7 +190,8 @@ pub(crate) struct Import {
     #[arg(long, value_name = "COLUMN")]
     pub(crate) key: Option<String>,
 
-    /// What SOURCE is; else told from its name: .jsonl or .ndjson, .csv and anything else is CSV
+    /// What SOURCE is; else a .db file where it begins like one, and told from its name otherwise: .db, .jsonl or .ndjson, .csv and anything
+    /// else is CSV
     #[arg(long, value_enum)]
     pub(crate) format: Option<ImportFormat>,
 
@@ -189,6 +206,14 @@ pub(crate) struct Import {
     /// CSV: read a column as floats though its cells (1.50, 1e5) do not print back as they stand. May be repeated
     #[arg(long, value_name = "COLUMN")]
     pub(crate) float: Vec<String>,
+
+    /// db: import what can be saved of a file that contradicts itself, as torn saves of the Python package do, and say what is lost
+    #[arg(long)]
+    pub(crate) salvage: bool,
+
+    /// db: refuse a file that has more of something than VALUE, or accept one that has. May be repeated; the names are below
+    #[arg(long, value_name = "NAME=VALUE", value_parser = limits::parse)]
+    pub(crate) limit: Vec<LimitOption>,
 }
 
 /// What a source of an import can be.
@@ -196,8 +221,7 @@ pub(crate) struct Import {
 pub(crate) enum ImportFormat {
     /// Comma-separated values with a header line
     Csv,
-    /// A canonical file
-    #[value(hide = true)]
+    /// A file of the Python package `vector_datalib`, or one that an export wrote
     Db,
     /// JSON lines: points as an export writes them, or plain objects
     Jsonl,

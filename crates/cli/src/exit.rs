@@ -15,7 +15,7 @@ pub(crate) enum Exit {
     NotFound = 1,
     /// The command line does not make sense.
     Usage = 2,
-    /// Bytes on disk are not what was written.
+    /// Bytes on disk are not what was written, or a `.db` file is not what it must be.
     Corrupt = 3,
     /// Another process is writing to the database.
     Locked = 4,
@@ -97,7 +97,7 @@ impl fmt::Display for Failure {
 
 impl From<vector_datalib::Error> for Failure {
     fn from(error: vector_datalib::Error) -> Self {
-        let exit = if error.is_corrupt() {
+        let exit = if error.is_corrupt() || error.is_rejected() || error.is_limit() {
             Exit::Corrupt
         } else if error.is_locked() {
             Exit::Locked

@@ -2,14 +2,16 @@
 
 use crate::arguments::{Import, ImportFormat};
 use crate::csv_import::{self, CsvOptions};
+use crate::db_import;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::inference::ColumnType;
 use crate::jsonl_import::{self, Loaded};
 use crate::output::{Output, count_of, duration};
 use crate::progress::Observer;
 use crate::report::Report;
-use crate::source::Source;
+use crate::source::{Source, begins_with_lz4, is_stdin, read_failure};
 use indicatif::HumanCount;
+use std::io::{BufReader, Read as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use vector_datalib::{BulkLoader, Value};
@@ -31,16 +33,19 @@ struct Imported {
 pub(crate) fn run(arguments: &Import, output: &Output) -> Outcome {
     let started = Instant::now();
     let format = arguments.format.unwrap_or_else(|| format_of(&arguments.source));
+    check_options(arguments, format)?;
     let import: fn(&Import, &Source, &mut BulkLoader, &Output) -> Outcome<Imported> = match format {
         ImportFormat::Csv => import_csv,
         ImportFormat::Jsonl => import_jsonl,
-        ImportFormat::Db => return Err(unsupported(&arguments.source, "a .db file")),
+        ImportFormat::Db => return db_import::run(arguments, output).map(|()| Exit::Done),
         ImportFormat::Parquet => return Err(unsupported(&arguments.source, "Parquet")),
         ImportFormat::Arrow => return Err(unsupported(&arguments.source, "Arrow")),
     };
-    check_options(arguments, format)?;
     let ending = if format == ImportFormat::Jsonl { "jsonl" } else { "csv" };
     let source = Source::open(&arguments.source, ending, output)?;
+    if arguments.format.is_none() && format == ImportFormat::Csv {
+        check_no_json(&source)?;
+    }
     let mut loader = BulkLoader::create(&arguments.db).map_err(refused)?;
     let imported = import(arguments, &source, &mut loader, output)?;
     let mut observer = Observer::new(output);
@@ -103,9 +108,38 @@ fn import_jsonl(arguments: &Import, source: &Source, loader: &mut BulkLoader, ou
 /// Refuses options that mean nothing in a format.
 fn check_options(arguments: &Import, format: ImportFormat) -> Outcome<()> {
     let of_cells = [("--null", &arguments.null), ("--text", &arguments.text), ("--float", &arguments.float)];
-    match of_cells.iter().find(|(_, given)| !given.is_empty()) {
-        Some((flag, _)) if format == ImportFormat::Jsonl => Err(Failure::usage(format!(
-            "{flag} does not apply to jsonl, only to csv; JSON lines say of each value what it is"
+    let of_cells = of_cells.iter().find(|(_, given)| !given.is_empty()).map(|(flag, _)| *flag);
+    let of_db = [("--salvage", arguments.salvage), ("--limit", !arguments.limit.is_empty())];
+    let of_db = of_db.iter().find(|(_, given)| *given).map(|(flag, _)| *flag);
+    let refusal = match (format, of_cells, of_db) {
+        (ImportFormat::Jsonl, Some(flag), _) => {
+            format!("{flag} does not apply to jsonl, only to csv; JSON lines say of each value what it is")
+        }
+        (ImportFormat::Db, Some(flag), _) => {
+            format!("{flag} does not apply to db, only to csv; a .db file says of each value what it is")
+        }
+        (ImportFormat::Db, None, _) if arguments.key.is_some() => {
+            "--key does not apply to db, whose points have their keys".to_owned()
+        }
+        (ImportFormat::Csv | ImportFormat::Jsonl, _, Some(flag)) => {
+            format!("{flag} applies to db only; say --format db if SOURCE is a .db file")
+        }
+        _ => return Ok(()),
+    };
+    Err(Failure::usage(refusal))
+}
+
+/// Refuses JSON that is about to be taken for CSV, for want of a name that says so.
+fn check_no_json(source: &Source) -> Outcome<()> {
+    let name = source.name();
+    let first = source.read(|reader| {
+        let first = BufReader::new(reader).bytes().find(|byte| !matches!(byte, Ok(byte) if byte.is_ascii_whitespace()));
+        first.transpose().map_err(|error| read_failure(name, &error))
+    })?;
+    match first {
+        Some(b'{' | b'[') => Err(Failure::usage(format!(
+            "{name}: this looks like JSON, not like CSV; say --format jsonl for JSON lines, --format db for a file of \
+             vector_datalib, --format csv if it is CSV nevertheless"
         ))),
         _ => Ok(()),
     }
@@ -113,7 +147,7 @@ fn check_options(arguments: &Import, format: ImportFormat) -> Outcome<()> {
 
 fn unsupported(source: &Path, what: &str) -> Failure {
     Failure::usage(format!(
-        "{}: importing {what} is not supported in this version yet; the source must be CSV or JSON lines, \
+        "{}: importing {what} is not supported in this version yet; the source must be CSV, JSON lines or a .db file, \
          which --format says of any name",
         source.display()
     ))
@@ -124,7 +158,8 @@ fn type_name(column_type: Option<ColumnType>) -> Value {
     column_type.map_or(Value::Null, |column_type| column_type.name().into())
 }
 
-fn refused(error: vector_datalib::Error) -> Failure {
+/// What a library's error means to a command that makes a database.
+pub(crate) fn refused(error: vector_datalib::Error) -> Failure {
     let exists = error.is_already_exists();
     let failure = Failure::from(error);
     if exists {
@@ -134,8 +169,12 @@ fn refused(error: vector_datalib::Error) -> Failure {
     }
 }
 
-/// What a source is, by its name without the endings of packing; CSV unless the name says otherwise.
+/// What a source is: a .db file if it begins like one, else what its name says without the endings of packing, and CSV where that says nothing.
 fn format_of(source: &Path) -> ImportFormat {
+    // What cannot be looked into is looked at by whoever reads it.
+    if !is_stdin(source) && begins_with_lz4(source).unwrap_or_default() {
+        return ImportFormat::Db;
+    }
     let mut name = source.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     while let Some(inner) = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zip")) {
         name = inner.to_owned();

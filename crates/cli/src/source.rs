@@ -11,6 +11,7 @@ use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
+use tempfile::NamedTempFile;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
@@ -44,12 +45,34 @@ enum Packing {
     Zip(usize),
 }
 
+/// Whether a path stands for stdin.
+pub(crate) fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Whether a regular file begins with an LZ4 frame.
+pub(crate) fn begins_with_lz4(path: &Path) -> io::Result<bool> {
+    let mut start = Vec::new();
+    // A pipe would lose what is read here.
+    if std::fs::metadata(path)?.is_file() {
+        File::open(path)?.take(LZ4_MAGIC.len() as u64).read_to_end(&mut start)?;
+    }
+    Ok(start == LZ4_MAGIC)
+}
+
+/// Copies stdin to a temporary file, for those who read by name; it is gone when what is returned is dropped.
+pub(crate) fn spool_stdin(output: &Output) -> Outcome<NamedTempFile> {
+    let mut file = NamedTempFile::new().map_err(|error| spool_failure(&error))?;
+    copy("stdin", io::stdin().lock(), file.as_file_mut(), output)?;
+    Ok(file)
+}
+
 impl Source {
     /// Opens a path, or stdin if it is `-`.
     ///
     /// `ending` is that of the names of such files: it tells which one in an archive is meant.
     pub(crate) fn open(path: &Path, ending: &str, output: &Output) -> Outcome<Self> {
-        if path.as_os_str() == "-" {
+        if is_stdin(path) {
             return Self::examine("stdin".to_owned(), spool("stdin", io::stdin().lock(), output)?, ending);
         }
         let at = |error: io::Error| Failure::file(path, &error);
@@ -75,7 +98,7 @@ impl Source {
             let (index, len) = zip_entry(&name, &file, ending)?;
             (Packing::Zip(index), len)
         } else if start == LZ4_MAGIC {
-            return Err(Failure::usage(format!("{name}: importing a .db file is not supported in this version yet")));
+            return Err(Failure::usage(format!("{name}: this is a .db file; say --format db")));
         } else {
             (Packing::Plain, len)
         };
@@ -176,12 +199,18 @@ pub(crate) fn read_failure(name: &str, error: &io::Error) -> Failure {
 }
 
 /// Copies what can be read only once to a temporary file without a name.
-fn spool(name: &str, mut reader: impl Read, output: &Output) -> Outcome<File> {
-    let at = |error: io::Error| Failure::file(Path::new(name), &error);
-    let spooled = |error: io::Error| {
-        Failure::file(&std::env::temp_dir(), &error).with_hint("set TMPDIR to a directory with more room")
-    };
-    let mut file = tempfile::tempfile().map_err(spooled)?;
+fn spool(name: &str, reader: impl Read, output: &Output) -> Outcome<File> {
+    let mut file = tempfile::tempfile().map_err(|error| spool_failure(&error))?;
+    copy(name, reader, &mut file, output)?;
+    Ok(file)
+}
+
+fn spool_failure(error: &io::Error) -> Failure {
+    Failure::file(&std::env::temp_dir(), error).with_hint("set TMPDIR to a directory with more room")
+}
+
+/// Copies all there is to a temporary file.
+fn copy(name: &str, mut reader: impl Read, file: &mut File, output: &Output) -> Outcome<()> {
     let mut progress = Progress::new(output, "reading", Unit::Bytes, None);
     let mut buffer = vec![0; BUFFER_LEN];
     let mut total = 0;
@@ -190,14 +219,14 @@ fn spool(name: &str, mut reader: impl Read, output: &Output) -> Outcome<File> {
             Ok(0) => break,
             Ok(len) => len,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(at(error)),
+            Err(error) => return Err(Failure::file(Path::new(name), &error)),
         };
-        file.write_all(&buffer[..len]).map_err(spooled)?;
+        file.write_all(&buffer[..len]).map_err(|error| spool_failure(&error))?;
         total += len as u64;
         progress.set(total);
     }
     progress.finish();
-    Ok(file)
+    Ok(())
 }
 
 #[cfg(test)]

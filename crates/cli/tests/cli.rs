@@ -8,6 +8,8 @@ mod find;
 mod flights;
 #[path = "cli/import.rs"]
 mod import;
+#[path = "cli/import_db.rs"]
+mod import_db;
 #[path = "cli/import_jsonl.rs"]
 mod import_jsonl;
 #[path = "cli/inspect.rs"]

@@ -154,13 +154,24 @@ impl<'b> Input<'b> {
 
     #[cold]
     fn fill_string(&mut self, len: u64) -> Result<(), Refused> {
-        check_inflated(self.position().saturating_add(len), self.file_len, &self.limits)?;
-        let whole = self.blocks.declared_len();
-        if whole.is_some_and(|whole| self.position().saturating_add(len) > whole) {
-            return Err(self.cut_short());
-        }
+        self.expect(len)?;
         let wanted = usize::try_from(len).unwrap_or(usize::MAX);
         if self.fill(wanted)? { Ok(()) } else { Err(self.cut_short()) }
+    }
+
+    /// Fails if `len` more bytes of content are too much for the file, before any of them are read.
+    #[inline]
+    pub(crate) fn expect(&self, len: u64) -> Result<(), Refused> {
+        if (self.rest().len() as u64) < len { self.expect_blocks(len) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn expect_blocks(&self, len: u64) -> Result<(), Refused> {
+        let end = self.position().saturating_add(len);
+        if self.blocks.declared_len().is_some_and(|whole| end > whole) {
+            return Err(self.cut_short());
+        }
+        check_inflated(end, self.file_len, &self.limits)
     }
 
     /// The content ends here and should not.

@@ -39,6 +39,8 @@ impl<'b> MessagePack<'b> {
         if depth >= allowed {
             return Err(Refused::Limit { limit: "depth", value: depth.saturating_add(1), allowed });
         }
+        // Each value takes a byte or more.
+        self.input.expect(values)?;
         self.open.push(values);
         Ok(())
     }

@@ -1,0 +1,117 @@
+//! `.db` files, of every release of the Python package and of this program, into a new database.
+
+use crate::arguments::Import;
+use crate::exit::{Failure, Outcome};
+use crate::import::refused;
+use crate::limits;
+use crate::output::{Output, count_of, duration};
+use crate::progress::Observer;
+use crate::report::Report;
+use crate::source;
+use std::time::Instant;
+use vector_datalib::{Error, ImportReport, Value};
+
+/// Imports the file and says so.
+pub(crate) fn run(arguments: &Import, output: &Output) -> Outcome<()> {
+    let started = Instant::now();
+    // The library reads a file more than once, by its name.
+    let spooled = source::is_stdin(&arguments.source).then(|| source::spool_stdin(output)).transpose()?;
+    let (path, name) = match &spooled {
+        Some(file) => (file.path(), "stdin".to_owned()),
+        None => (arguments.source.as_path(), arguments.source.display().to_string()),
+    };
+    let import = vector_datalib::Import::new().limits(limits::limits(&arguments.limit)).salvage(arguments.salvage);
+    let mut observer = Observer::new(output);
+    let report = import
+        .run_with(path, &arguments.db, &mut |progress| observer.observe(progress))
+        .map_err(|error| explained(error, &name))?;
+    drop(observer);
+
+    let elapsed = started.elapsed();
+    let remarks = [("put right", put_right(&report)), ("lost", lost(&report))]
+        .into_iter()
+        .filter(|(_, what)| !what.is_empty())
+        .map(|(what, list)| format!("; {what}: {}", list.join(", ")))
+        .collect::<String>();
+    output.note(&format!(
+        "imported {} x {} from {} in {}{remarks}",
+        count_of(report.points, "point"),
+        count_of(report.dimensions, "dimension"),
+        report.container,
+        duration(elapsed),
+    ));
+    for place in &report.lost {
+        output.note(&format!("lost: {place}"));
+    }
+    if output.is_json() {
+        output.print(&summary(&report).seconds(elapsed).to_json())?;
+    }
+    Ok(())
+}
+
+/// One sentence with the file, the place, the reason, and the option that helps.
+fn explained(error: Error, name: &str) -> Failure {
+    match &error {
+        Error::Rejected { place, reason, salvage, .. } => {
+            let failure = Failure::corrupt(format!("{name} {place}: {reason}"));
+            if *salvage {
+                failure.with_hint("--salvage imports what can be saved, and says what is lost")
+            } else {
+                failure
+            }
+        }
+        Error::Limit { limit, value, allowed, .. } => {
+            let limit = limits::name_of(limit);
+            Failure::corrupt(format!(
+                "{name}: its {limit} is {value} or more, and the limit is {allowed}; --limit {limit}=NUMBER raises it for a file that you trust"
+            ))
+        }
+        _ => refused(error),
+    }
+}
+
+/// What was repaired, in words.
+fn put_right(report: &ImportReport) -> Vec<String> {
+    let words = |(name, count): (&str, u64)| match name {
+        "ref_counts" => format!("reference counts of {}", count_of(count, "dimension")),
+        "free_slots" => "the list of free slots".to_owned(),
+        "next_ids" => format!("next ids of {}", count_of(count, "dimension")),
+        "totals" => count_of(count, "total"),
+        "ghost_mappings" => format!("{} of coordinates without a point", count_of(count, "cell")),
+        "unused_values" => format!("{} that no point has", count_of(count, "value")),
+        "repeated_values" => format!("{} with more than one id", count_of(count, "value")),
+        "trailing_tombstones" => format!("{} behind the last point", count_of(count, "free slot")),
+        "missing_fields" => count_of(count, "missing field"),
+        "unknown_fields" => count_of(count, "unknown field"),
+        "trailing_bytes" => format!("{} behind the LZ4 frame", count_of(count, "byte")),
+        other => format!("{other} {count}"),
+    };
+    report.repairs.iter().filter(|(_, count)| *count > 0).map(words).collect()
+}
+
+/// What a salvage could not save, in words.
+fn lost(report: &ImportReport) -> Vec<String> {
+    let words = |(name, count): (&str, u64)| match name {
+        "cells" => format!("{} whose value id has no value", count_of(count, "cell")),
+        "coordinates" => format!("{} of coordinate_map that no point has", count_of(count, "key")),
+        "repeated_keys" => format!("{} whose key came again", count_of(count, "point")),
+        other => format!("{other} {count}"),
+    };
+    report.losses.iter().filter(|(_, count)| *count > 0).map(words).collect()
+}
+
+fn summary(report: &ImportReport) -> Report {
+    let counts = |counts: &mut dyn Iterator<Item = (&'static str, u64)>| {
+        Value::from(counts.fold(Report::new(), |report, (name, count)| report.field(name, count)))
+    };
+    let lost: Vec<Value> = report.lost.iter().map(|place| place.as_str().into()).collect();
+    Report::new()
+        .field("points", report.points)
+        .field("dimensions", report.dimensions)
+        .field("cells", report.cells)
+        .field("container", report.container)
+        .field("version", report.version.as_deref().map_or(Value::Null, Value::from))
+        .field("repairs", counts(&mut report.repairs.iter()))
+        .field("losses", counts(&mut report.losses.iter()))
+        .field("lost", lost)
+}

@@ -1,0 +1,187 @@
+//! import: `.db` files.
+
+use crate::Place;
+use crate::import::gzip;
+use std::fs;
+use std::path::Path;
+
+/// A point whose value id has no value, in MessagePack.
+const TORN: &[u8] =
+    b"\x81\xA8database\x83\xACcentral_axis\x81\xADvector_points\x91\xA1a\xB2dimensional_spaces\x81\xA1n\x81\
+\xACvalue_domain\x80\xB3coordinate_mappings\x81\xA1n\x81\x00\x05";
+
+/// An LZ4 frame around content, without checksums.
+fn frame(content: &[u8]) -> Vec<u8> {
+    let len = (content.len() as u32 | 1 << 31).to_le_bytes();
+    [b"\x04\x22\x4D\x18\x60\x40\x82", &len[..], content, &[0; 4]].concat()
+}
+
+fn fixture(name: &str) -> Vec<u8> {
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(name)).unwrap()
+}
+
+#[test]
+fn a_db_file_is_imported_whatever_its_name_and_comes_back_the_same() {
+    let place = Place::new();
+    let people = place.people();
+    place.line(&["delete", people, "101"]);
+    place.line(&["put", people, "true", r#"{"list":[1,{"$float":"NaN"}]}"#]);
+    place.line(&["put", people, "1", r#"{"age":null}"#]);
+    place.line(&["export", people, "people.db"]);
+    let expected = place.line(&["export", people, "-", "--format", "jsonl"]);
+    fs::copy(place.path("people.db"), place.path("people.csv")).unwrap();
+    for (index, source) in ["people.db", "people.csv"].into_iter().enumerate() {
+        let db = format!("{index}.vdb");
+        let run = place.run(&["import", source, &db]);
+        assert_eq!(run.code, 0, "{run:?}");
+        assert!(run.stderr.starts_with("vdb: imported 4 points x 4 dimensions from LZ4(MessagePack) in "), "{run:?}");
+        assert!(!run.stderr.contains(';'), "{run:?}");
+        assert_eq!(place.line(&["export", &db, "-", "--format", "jsonl"]), expected);
+        let again = format!("{index}.db");
+        place.line(&["export", &db, &again]);
+        assert!(fs::read(place.path(&again)).unwrap() == fs::read(place.path("people.db")).unwrap(), "{source}");
+    }
+    let file = fs::read(place.path("people.db")).unwrap();
+    let run = place.run_with(&["import", "-", "piped.vdb", "--format", "db", "-q"], Some(&file));
+    assert_eq!((run.code, run.stderr.as_str()), (0, ""), "{run:?}");
+    assert_eq!(place.line(&["export", "piped.vdb", "-", "--format", "jsonl"]), expected);
+    let run = place.run_with(&["import", "-", "x.vdb"], Some(&file));
+    assert_eq!((run.code, run.stderr.as_str()), (2, "vdb: stdin: this is a .db file; say --format db\n"));
+}
+
+#[test]
+fn files_of_old_releases_are_imported() {
+    let place = Place::new();
+    for (name, container) in [("o17_release_1_0_1", "gzip(JSON)"), ("o19_release_1_2_0", "gzip(MessagePack)")] {
+        let file = format!("{name}.db");
+        place.write(&file, fixture(&file));
+        let report = place.json(&["import", &file, name]);
+        assert_eq!(report["container"], container);
+        assert_eq!(report["version"].as_str().unwrap(), format!("{}-beta", &name[12..].replace('_', ".")));
+        assert!(report["points"].as_u64().unwrap() > 0, "{report}");
+    }
+}
+
+#[test]
+fn what_was_put_right_is_said_in_words_and_in_json() {
+    let place = Place::new();
+    place.write("drift.db", [fixture("o15_refcount_drift.db"), b"junk".to_vec()].concat());
+    let run = place.run(&["import", "drift.db", "drift.vdb"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    for words in ["; put right: reference counts of ", " that no point has", "4 bytes behind the LZ4 frame"] {
+        assert!(run.stderr.contains(words), "{words}: {run:?}");
+    }
+    let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(report["repairs"]["trailing_bytes"], 4);
+    assert!(report["repairs"]["ref_counts"].as_u64().unwrap() > 0, "{report}");
+    assert_eq!((&report["losses"]["cells"], &report["lost"]), (&0.into(), &serde_json::Value::Array(vec![])));
+    for field in ["points", "dimensions", "cells", "seconds"] {
+        assert!(report[field].is_number(), "{field}: {report}");
+    }
+}
+
+#[test]
+fn a_rejected_file_is_one_sentence_with_place_reason_and_what_helps() {
+    let place = Place::new();
+    let file = fixture("o02_single.db");
+    place.write("cut.db", &file[..file.len() - 1]);
+    place.write("cut.old.db", &fixture("o19_release_1_2_0.db")[..500]);
+    place.write("torn.db", frame(TORN));
+    place.write("text.db", "not a database");
+    for (name, words) in [
+        ("cut.db", &["cut.db at byte ", "cut short"][..]),
+        ("cut.old.db", &["cut.old.db at byte ", "gzip"]),
+        ("torn.db", &["torn.db in ", "\"n\"", "; --salvage imports what can be saved, and says what is lost\n"]),
+        ("text.db", &["text.db at byte 0"]),
+    ] {
+        let run = place.run(&["import", name, "x.vdb"]);
+        assert_eq!((run.code, run.stdout.as_str(), run.stderr.lines().count()), (3, "", 1), "{run:?}");
+        for part in words {
+            assert!(run.stderr.contains(part), "{part}: {run:?}");
+        }
+        assert_eq!(run.stderr.contains("--salvage"), name == "torn.db", "{run:?}");
+    }
+    let run = place.run_with(&["import", "-", "x.vdb", "--format", "db"], Some(&file[..50]));
+    assert!(run.code == 3 && run.stderr.starts_with("vdb: stdin at byte 50: "), "{run:?}");
+    assert_eq!(place.names(), ["cut.db", "cut.old.db", "text.db", "torn.db"]);
+}
+
+#[test]
+fn salvage_says_what_is_lost() {
+    let place = Place::new();
+    place.write("torn.db", frame(TORN));
+    let run = place.run(&["import", "torn.db", "saved.vdb", "--salvage"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.stderr.contains("; lost: 1 cell whose value id has no value\nvdb: lost: "), "{run:?}");
+    let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&report["losses"]["cells"], report["lost"].as_array().unwrap().len()), (&1.into(), 1));
+    assert_eq!(place.line(&["get", "saved.vdb", "a"]), "{}");
+}
+
+#[test]
+fn limits_are_named_where_they_are_exceeded_and_can_be_raised() {
+    let place = Place::new();
+    place.write("a.db", fixture("o06_tombstones.db"));
+    let run = place.run(&["import", "a.db", "a.vdb", "--limit", "points=5", "--limit", "string_len=1KiB"]);
+    assert_eq!((run.code, run.stderr.lines().count()), (3, 1), "{run:?}");
+    for words in ["a.db: its points is ", "the limit is 5; --limit points=NUMBER raises it"] {
+        assert!(run.stderr.contains(words), "{words}: {run:?}");
+    }
+    place.line(&["import", "a.db", "a.vdb", "--limit", "points=50"]);
+    for limit in ["speed=5", "points", "points=x"] {
+        assert_eq!(place.run(&["import", "a.db", "b.vdb", "--limit", limit]).code, 2, "{limit}");
+    }
+    let help = place.line(&["import", "--help"]);
+    for name in ["file-len", "inflated-ratio", "string-len", "[default: 100000]"] {
+        assert!(help.contains(name), "{name}");
+    }
+}
+
+#[test]
+fn options_are_refused_where_they_mean_nothing() {
+    let place = Place::new();
+    place.write("a.db", fixture("o02_single.db"));
+    place.write("a.csv", "a\n1\n");
+    place.write("a.jsonl", "{}\n");
+    let said = "a .db file says of each value what it is";
+    place.fails(
+        &["import", "a.db", "x", "--null", ""],
+        2,
+        &format!("--null does not apply to db, only to csv; {said}"),
+    );
+    place.fails(&["import", "a.db", "x", "--key", "a"], 2, "--key does not apply to db, whose points have their keys");
+    for source in ["a.csv", "a.jsonl"] {
+        let rest = "applies to db only; say --format db if SOURCE is a .db file";
+        place.fails(&["import", source, "x", "--salvage"], 2, &format!("--salvage {rest}"));
+        place.fails(&["import", source, "x", "--limit", "points=1"], 2, &format!("--limit {rest}"));
+    }
+    assert_eq!(place.names(), ["a.csv", "a.db", "a.jsonl"]);
+}
+
+#[test]
+fn an_existing_database_is_refused_and_unharmed() {
+    let place = Place::new();
+    let db = place.people();
+    place.write("a.db", fixture("o02_single.db"));
+    let run = place.run(&["import", "a.db", db]);
+    assert_eq!(run.code, 5, "{run:?}");
+    assert!(run.stderr.contains("; an import makes a new database: give it another name"), "{run:?}");
+    assert_eq!(place.line(&["get", db, "101", "age"]), "25");
+}
+
+#[test]
+fn json_is_not_taken_for_csv() {
+    let place = Place::new();
+    for (name, content) in [
+        ("lines", b"{\"a\":1}\n".to_vec()),
+        ("array.csv", b"\n  [1]".to_vec()),
+        ("old.gz", gzip("{\n  \"metadata\": {}}")),
+    ] {
+        place.write(name, content);
+        let rest = "this looks like JSON, not like CSV; say --format jsonl for JSON lines, --format db for a file of \
+                    vector_datalib, --format csv if it is CSV nevertheless";
+        place.fails(&["import", name, "x.vdb"], 2, &format!("{name}: {rest}"));
+    }
+    assert_eq!(place.json(&["import", "lines", "x.vdb", "--format", "jsonl"])["points"], 1);
+    assert_eq!(place.json(&["import", "array.csv", "y.vdb", "--format", "csv"])["points"], 0);
+}
