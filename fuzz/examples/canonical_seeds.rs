@@ -1,6 +1,4 @@
-//! Writes the seeds of the targets that import, `corpus/canonical_*/seed-*`.
-//!
-//! `cargo run --example canonical_seeds [DIRECTORY]` takes the small canonical files of a directory too.
+//! Writes the seeds of the targets that import, `corpus/canonical_*/seed-*`: `cargo run --example canonical_seeds`.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -33,13 +31,12 @@ fn main() {
     for (name, text) in JSON {
         write("canonical_bytes", &format!("json-{name}"), &[&[FLAG_GZIP | FLAG_MEMORY], text.as_bytes()]);
     }
-    if let Some(directory) = std::env::args().nth(1) {
-        for (name, file) in small_files(Path::new(&directory)) {
-            write("canonical_bytes", &format!("{name}-file"), &[&[0], &file]);
-            let (flag, content) = unpacked(&file);
-            if content.len() <= CONTENT_LEN_MAX {
-                write("canonical_bytes", &format!("{name}-content"), &[&[flag], &content]);
-            }
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures");
+    for (name, file) in small_files(&fixtures) {
+        write("canonical_bytes", &format!("{name}-file"), &[&[0], &file]);
+        let (flag, content) = unpacked(&file);
+        if content.len() <= CONTENT_LEN_MAX {
+            write("canonical_bytes", &format!("{name}-content"), &[&[flag], &content]);
         }
     }
     let mut random = Xorshift::new(1);

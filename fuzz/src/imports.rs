@@ -75,9 +75,7 @@ pub fn check_sound(report: &ImportReport, files: &Files, again: &Import) -> Cont
     let verified = db.verify().expect("verify reports problems");
     assert!(verified.is_sound(), "{:?}", verified.problems);
     let exported = Exported::of(&db);
-    if report.losses.is_empty() {
-        assert!(report.lost.is_empty());
-    }
+    assert_eq!(report.lost.is_empty(), report.losses.is_empty(), "what is lost is named: {:?}", report.lost);
     let stated = (report.points, report.dimensions, report.cells);
     assert_eq!(stated, counts(&exported.contents));
     assert!(report.lost.len() <= 20);
