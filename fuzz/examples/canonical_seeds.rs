@@ -40,7 +40,7 @@ fn main() {
         }
     }
     let mut random = Xorshift::new(1);
-    let mut random = |len: usize| -> Vec<u8> { (0..len).map(|_| random.next() as u8).collect() };
+    let mut random = |len: usize| -> Vec<u8> { (0..len).map(|_| random.number() as u8).collect() };
     let flags = [
         0,
         lies::FLAG_JSON,
@@ -66,7 +66,12 @@ fn main() {
         // Thousands of points.
         let header = [flags[usize::from(number)], 0, number, 0];
         let truth = [2, 0, 0, 0, 1, 0, 7, 0xD0, 4, number, number];
-        write("canonical_lies", &format!("many-{number}"), &[&header, &[0; 12], &truth, &random(120)]);
+        // The first few are null; of the others each has its own.
+        let values = [&[0; 41][..], &[1, 0]].concat();
+        write("canonical_lies", &format!("many-{number}"), &[&header, &[0; 12], &truth, &values, &random(120)]);
+        let lie = [number, number % 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let header = [flags[usize::from(number)], lies::LIE_COORDINATES, 0, 0];
+        write("canonical_lies", &format!("map-{number}"), &[&header, &lie, &[1, 0, 0, 3, 0, 1, 1, 0, 2, 1, 0, 3, 1]]);
         write("canonical_round", &format!("many-{number}"), &[&[0, 5, 0xD0, 4, 7, 0, number * 5, number, number * 9]]);
     }
 }

@@ -132,10 +132,11 @@ fn confuse_coordinates(draft: &mut Draft, input: &mut Input<'_>) -> bool {
         return false;
     }
     let at = input.below(coordinates.len());
-    match input.u8() % 4 {
+    match input.u8() % 5 {
         0 => drop(coordinates.remove(at)),
         1 => coordinates[at].1 += i128::from(input.u16()) + 1,
         2 => coordinates[at].1 = -1,
+        3 => coordinates.push((coordinates[at].0.clone(), -1 - i128::from(input.u16()))),
         _ => coordinates.push(coordinates[at].clone()),
     }
     true
@@ -154,9 +155,9 @@ fn repeat(draft: &mut Draft, input: &mut Input<'_>) -> bool {
             dimension.domain.push((id, Value::from("again")));
         }
         1 => {
-            let coordinates =
+            let mut coordinates =
                 dimension.cells.iter().filter(|(coordinate, _)| (0..i128::from(u32::MAX)).contains(coordinate));
-            let Some(&cell) = coordinates.last() else { return false };
+            let Some(&cell) = coordinates.next_back() else { return false };
             dimension.cells.push(cell);
         }
         _ => {

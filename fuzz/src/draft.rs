@@ -55,7 +55,7 @@ impl Draft {
         let mut draft = Self { slots: Vec::new(), coordinates: Vec::new(), dimensions: Vec::new() };
         let mut names: Vec<String> = Vec::new();
         for _ in 0..input.below(5) {
-            let name = if input.one_in(4) { input.text() } else { input.name().to_owned() };
+            let name = if input.one_in(4) { input.text().chars().take(300).collect() } else { input.name().to_owned() };
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -328,7 +328,7 @@ fn many_value(n: u64, kind: u8, few: u64) -> Option<Value> {
         0 => Some(Value::from(n % few)),
         1 => Some(Value::from(format!("the value number {n}"))),
         2 => Some(Value::from((n % few) as f64)),
-        3 => (n % few == 0).then(|| Value::from(n)),
+        3 => n.is_multiple_of(few).then(|| Value::from(n)),
         _ => None,
     }
 }
