@@ -23,8 +23,9 @@ use std::sync::Arc;
 /// a coordinate map that disagrees with the points, a value id without a value, a wrong type, anything cut short or behind its end.
 ///
 /// Memory is bounded by [`memory_budget`](Self::memory_budget), whatever the file holds or declares: beside it some 16 MB of
-/// buffers, twice the longest value, a bit for each slot, and a few hundred bytes for each dimension. What does not fit is put aside in
-/// temporary files without a name, of up to a few times the content's size.
+/// buffers, a few times the longest value, two bits for each slot, and three times the name and a few hundred bytes for each
+/// dimension. What does not fit is put aside in temporary files without a name, of up to a few times the content's size, and of the
+/// length of all cells' values where those of a dimension do not fit.
 ///
 /// ```
 /// # let dir = tempfile::tempdir()?;
@@ -74,7 +75,7 @@ impl Import {
     /// go on changing, so a save beside writes may have value ids without values, and keys without coordinates. The default is to refuse.
     ///
     /// A salvage leaves out cells whose id has no value; takes `vector_points` for the truth where `coordinate_map` disagrees; and of a key at two
-    /// coordinates keeps the later one. What was lost is in the report. Files that are cut short or damaged stay refused.
+    /// coordinates keeps the later one, with its values only. What was lost is in the report. Files that are cut short or damaged stay refused.
     pub fn salvage(mut self, salvage: bool) -> Self {
         self.options.salvage = salvage;
         self

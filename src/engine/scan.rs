@@ -134,6 +134,23 @@ impl<'s> Segments<'s> {
         Ok(true)
     }
 
+    /// Which types the column file states of its values (bit t: tag t), if nothing newer says anything of them.
+    pub(super) fn stated_types(&self) -> Result<Option<u16>> {
+        let mut types = 0;
+        for number in 0..self.end {
+            match self.untouched(number)? {
+                Some(untouched) => types |= untouched.summary.value_types,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(types))
+    }
+
+    /// Slots of all segments.
+    pub(super) fn slot_count(&self) -> u32 {
+        self.view.state.slot_count()
+    }
+
     /// A segment.
     pub(super) fn read(&self, number: usize) -> Result<Segment<'s>> {
         let (first, slot_count) = self.extent(number);

@@ -108,6 +108,9 @@ impl Spill {
         // While a buffer grows, its old and its new bytes are both there.
         if self.buffered + wanted > self.limit {
             self.flush()?;
+            if bytes.len() >= STAGE_LEN {
+                return self.write_through(id, bytes);
+            }
         }
         if let Some(stream) = self.streams.get_mut(id.0) {
             self.buffered -= stream.buffer.capacity();
@@ -115,6 +118,17 @@ impl Spill {
             stream.buffer.reserve_exact(least - stream.buffer.len());
             stream.buffer.extend_from_slice(bytes);
             self.buffered += stream.buffer.capacity();
+        }
+        Ok(())
+    }
+
+    /// Appends to a stream whose buffer is empty, in the file that is there: long contents are not in memory twice.
+    fn write_through(&mut self, id: StreamId, bytes: &[u8]) -> Result<()> {
+        if let (Some(file), Some(stream)) = (&mut self.file, self.streams.get_mut(id.0)) {
+            file.write_at(self.file_len, bytes)?;
+            stream.extents.push(Extent { start: stream.written, offset: self.file_len });
+            stream.written += bytes.len() as u64;
+            self.file_len += bytes.len() as u64;
         }
         Ok(())
     }
@@ -351,6 +365,26 @@ mod tests {
             }
             assert!(readers.iter_mut().all(|reader| reader.take(&spill, 1).unwrap().is_none()));
         }
+    }
+
+    #[test]
+    fn what_is_longer_than_the_limit_is_not_kept_in_memory() {
+        let mut spill = Spill::new(Arc::new(MemoryStorage::new()), 1000);
+        let ids = [spill.stream(), spill.stream()];
+        let long = |n: u8| vec![n; STAGE_LEN + usize::from(n)];
+        for n in 0..8 {
+            let id = ids[usize::from(n % 2)];
+            spill.append(id, &[n]).unwrap();
+            spill.append(id, &long(n)).unwrap();
+            assert!(spill.buffered <= 1000, "{}", spill.buffered);
+        }
+        let mut readers = ids.map(StreamReader::new);
+        for n in 0..8 {
+            let reader = &mut readers[usize::from(n % 2)];
+            assert_eq!(reader.take(&spill, 1).unwrap(), Some(&[n][..]));
+            assert!(reader.take(&spill, STAGE_LEN + usize::from(n)).unwrap() == Some(&*long(n)));
+        }
+        assert!(readers.iter_mut().all(|reader| reader.take(&spill, 1).unwrap().is_none()));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Files of others that are read from start to end, and never written.
 
 use super::StorageError;
-use std::fs::File;
+use std::fs::{self, File, Metadata};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -27,14 +27,11 @@ impl SourceFile {
     /// Opens a regular file.
     pub fn open(path: &Path) -> Result<Self, StorageError> {
         let failed = |source| StorageError::new(path, "open", source);
+        // Opening a pipe would wait for who writes to it.
+        check_regular(&fs::metadata(path).map_err(failed)?).map_err(failed)?;
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
-        if metadata.is_dir() {
-            return Err(failed(ErrorKind::IsADirectory.into()));
-        }
-        if !metadata.is_file() {
-            return Err(failed(io::Error::other("it is a pipe or a device, and has to be read more than once")));
-        }
+        check_regular(&metadata).map_err(failed)?;
         Ok(Self { bytes: Bytes::File(file), path: path.to_owned(), len: metadata.len() })
     }
 
@@ -64,6 +61,16 @@ impl SourceFile {
     }
 }
 
+fn check_regular(metadata: &Metadata) -> io::Result<()> {
+    if metadata.is_dir() {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is a pipe or a device, and has to be read more than once"));
+    }
+    Ok(())
+}
+
 struct SourceReader<'s> {
     source: &'s SourceFile,
     offset: u64,
@@ -80,5 +87,24 @@ impl Read for SourceReader<'_> {
         };
         self.offset += count as u64;
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    #[test]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let (told, heard) = mpsc::channel();
+        std::thread::spawn(move || told.send(SourceFile::open(&path).unwrap_err().to_string()));
+        let error = heard.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert!(error.contains("a pipe or a device"), "{error}");
     }
 }

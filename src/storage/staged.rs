@@ -4,7 +4,7 @@ use super::StorageError;
 use super::disk::{MadeDirectories, create_directories};
 use super::lock::{is_at, try_lock};
 use std::fs::{self, File, Permissions};
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use tempfile::{Builder, NamedTempFile, TempDir};
@@ -101,6 +101,12 @@ impl Write for StagedFile {
 
     fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
+    }
+}
+
+impl Seek for StagedFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.writer.seek(to)
     }
 }
 

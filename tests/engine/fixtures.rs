@@ -11,13 +11,18 @@ use sidecar::{Expect, Sidecar};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
-use vector_datalib::{ImportReport, Options, VectorDb};
+use vector_datalib::internals::{MemoryStorage, SourceFile};
+use vector_datalib::{Import, ImportReport, Options, VectorDb};
 
 /// Deeply nested values are compared recursively.
 const STACK_LEN: usize = 256 << 20;
 
-/// What is wrong, if anything is.
+/// A budget that makes all but the smallest files go through temporary files.
+const LITTLE_MEMORY: usize = 64 << 10;
+
+/// What was seen, or what is wrong.
 type Verdict = Result<String, String>;
 
 fn files() -> Vec<PathBuf> {
@@ -83,12 +88,36 @@ fn check(file: &Path) -> Verdict {
             if expect == Expect::Repair && report.repairs.is_empty() {
                 return Err("nothing was reported as repaired".to_owned());
             }
-            check_database(&target, &sidecar, &report)
+            check_database(&target, &sidecar, &report)?;
+            check_little_memory(&source, &target, &report)?;
+            Ok(said(&report))
         }
     }
 }
 
-fn check_database(target: &Path, sidecar: &Sidecar, report: &ImportReport) -> Verdict {
+/// What was imported, and what was repaired.
+fn said(report: &ImportReport) -> String {
+    let repairs: Vec<_> = report.repairs.iter().filter(|(_, count)| *count > 0).collect();
+    let ImportReport { points, dimensions, container, .. } = report;
+    format!("{points} points x {dimensions} dimensions, {container}, repairs {repairs:?}")
+}
+
+/// An import in next to no memory, through files, makes the same.
+fn check_little_memory(source: &Path, target: &Path, report: &ImportReport) -> Result<(), String> {
+    // Without a disk, which would have to be waited for.
+    let storage = Arc::new(MemoryStorage::new());
+    let source = SourceFile::open(source).map_err(|error| error.to_string())?;
+    let import = Import::new().memory_budget(LITTLE_MEMORY);
+    let found = import.run_in(&source, storage.clone()).map_err(|error| error.to_string())?;
+    if found != *report {
+        return Err(format!("in little memory: {found:?} instead of {report:?}"));
+    }
+    let again = Contents::of(&Options::new().open_read_only_in(storage).unwrap());
+    let difference = again.difference(&Contents::of(&VectorDb::open_read_only(target).unwrap()));
+    difference.map_or(Ok(()), |difference| Err(format!("in little memory: {difference}")))
+}
+
+fn check_database(target: &Path, sidecar: &Sidecar, report: &ImportReport) -> Result<(), String> {
     let db = Options::new().open(target).map_err(|error| error.to_string())?;
     let verified = db.verify().map_err(|error| error.to_string())?;
     if !verified.is_sound() {
@@ -116,7 +145,7 @@ fn check_database(target: &Path, sidecar: &Sidecar, report: &ImportReport) -> Ve
             return Err(format!("{name} is {found:?} instead of {expected:?}"));
         }
     }
-    Ok(format!("{} points x {} dimensions, {}, {:?}", counted.0, counted.1, report.container, report.repairs))
+    Ok(())
 }
 
 /// What differs from the sidecar.

@@ -5,6 +5,7 @@ mod arguments;
 mod async_db;
 mod bulk;
 mod canonical;
+mod canonical_review;
 mod checkpoints;
 mod corpus;
 mod crash;

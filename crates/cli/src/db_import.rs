@@ -63,7 +63,8 @@ fn explained(error: Error, name: &str) -> Failure {
         Error::Limit { limit, value, allowed, .. } => {
             let limit = limits::name_of(limit);
             Failure::corrupt(format!(
-                "{name}: its {limit} is {value} or more, and the limit is {allowed}; --limit {limit}=NUMBER raises it for a file that you trust"
+                "{name} exceeds the limit on {limit}: {value} or more, where {allowed} is allowed; \
+                 --limit {limit}=NUMBER raises it for a file that you trust"
             ))
         }
         _ => refused(error),

@@ -10,7 +10,7 @@ use crate::engine::meter::Meter;
 use crate::engine::spill::{Spill, StreamId};
 use crate::engine::view::Changes;
 use crate::error::Result;
-use crate::format::canonical::encode::{self, Form, NIL_LEN, key_and_slot_len, uint, uint_len, value_len};
+use crate::format::canonical::encode::{self, uint};
 use crate::format::column::SEGMENT_LEN;
 use crate::model::{KeyRef, Slot, ValueRef};
 
@@ -89,17 +89,13 @@ impl Values for KeyValues<'_, '_> {
     }
 }
 
-/// The central axis, counted and measured.
+/// The central axis, counted.
 #[derive(Default)]
 pub(super) struct Axis {
     /// One above the last slot that has a key.
     pub(super) slots: u32,
     /// Slots that have a key.
     pub(super) points: u32,
-    /// Bytes of the elements of `vector_points`, `coordinate_map` and `free_slots`.
-    pub(super) points_len: u64,
-    pub(super) map_len: u64,
-    pub(super) free_len: u64,
     /// Slots whose key Python calls equal to that of a lower slot, ascending.
     wrapped: Option<StreamId>,
 }
@@ -107,36 +103,24 @@ pub(super) struct Axis {
 impl Axis {
     pub(super) fn survey(keys: &Keys<'_>, work: &mut Work<'_, '_>) -> Result<Self, WriteError> {
         let mut axis = Self::default();
-        if axis.measure(keys, work.meter)?.may_be_equal() {
+        if axis.count(keys, work.meter)?.may_be_equal() {
             let (mut build, kept) = work.build();
             if let Some(wrapped) = Wrapped::find(&mut build, &mut KeyValues { keys, next: 0 })? {
-                axis.points_len += wrapped.more_len;
-                axis.map_len += wrapped.more_len;
                 axis.wrapped = Some(keep(&build.spill, wrapped.numbers, kept)?);
             }
         }
         Ok(axis)
     }
 
-    /// Counts and measures as if no key were equal to another, and says which kinds of keys there are.
-    fn measure(&mut self, keys: &Keys<'_>, meter: &mut Meter<'_>) -> Result<Lookalikes, WriteError> {
+    /// Counts the keys, and says which kinds of keys there are.
+    fn count(&mut self, keys: &Keys<'_>, meter: &mut Meter<'_>) -> Result<Lookalikes, WriteError> {
         let mut lookalikes = Lookalikes::default();
-        // Bytes of the tombstones since the last key: the ones after the very last are not written.
-        let (mut nils_len, mut free_len) = (0, 0);
         keys.each(keys.slot_count(), meter, |slot, key| {
-            let Some(key) = key else {
-                nils_len += NIL_LEN;
-                free_len += uint_len(slot.into());
-                return Ok(());
-            };
-            lookalikes.add(key);
-            self.slots = slot + 1;
-            self.points += 1;
-            let key_len = value_len(key, Form::Plain)?;
-            self.points_len += nils_len + key_len;
-            self.map_len += key_and_slot_len(key_len, Slot(slot));
-            self.free_len += free_len;
-            (nils_len, free_len) = (0, 0);
+            if let Some(key) = key {
+                lookalikes.add(key);
+                self.slots = slot + 1;
+                self.points += 1;
+            }
             Ok(())
         })?;
         Ok(lookalikes)

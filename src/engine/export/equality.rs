@@ -5,8 +5,9 @@ use super::values::Values;
 use crate::engine::numbering::{Build, Contents, FirstUses, number};
 use crate::engine::spill::{Spill, StreamId, StreamReader};
 use crate::error::Result;
-use crate::format::canonical::encode::{Form, value_len};
+use crate::format::canonical::encode::Form;
 use crate::format::canonical::python_integer;
+use crate::format::value::{TAG_BOOL, TAG_FLOAT, TAG_INT, TAG_UINT};
 use crate::model::ValueRef;
 
 /// Which values there are that Python takes for integers. Two that differ here are equal there only if one is a boolean and
@@ -33,6 +34,13 @@ impl Lookalikes {
             }
             _ => {}
         }
+    }
+
+    /// Whether no two values of these types (bit t: tag t) can be equal to Python and differ here.
+    pub(super) fn are_none_among(types: u16) -> bool {
+        let has = |tag: u8| types & (1 << tag) != 0;
+        let integers = has(TAG_INT) || has(TAG_UINT);
+        !(has(TAG_FLOAT) || has(TAG_BOOL) && integers)
     }
 
     /// Whether two of them may be equal to Python.
@@ -68,8 +76,6 @@ impl Contents for Integers<'_> {
 pub(super) struct Wrapped {
     /// Their numbers, ascending.
     pub(super) numbers: StreamId,
-    /// Bytes that they take more in their other form, together.
-    pub(super) more_len: u64,
 }
 
 impl Wrapped {
@@ -79,7 +85,7 @@ impl Wrapped {
         if numbered.distinct == numbered.count {
             return Ok(None);
         }
-        let mut wrapped = Self { numbers: build.spill.stream(), more_len: 0 };
+        let wrapped = Self { numbers: build.spill.stream() };
         let mut uses = FirstUses::new(&numbered);
         values.rewind();
         while let Some((number, value)) = values.next()? {
@@ -87,7 +93,6 @@ impl Wrapped {
                 && let Some((_, false)) = uses.next(&build.spill)?
             {
                 build.spill.append(wrapped.numbers, &number.to_le_bytes())?;
-                wrapped.more_len += value_len(value, Form::Wrapped)? - value_len(value, Form::Plain)?;
             }
             build.meter.step()?;
         }

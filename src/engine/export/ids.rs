@@ -61,6 +61,27 @@ impl Ids {
         Ok((numbered.distinct == numbered.count).then_some(Self::Dictionary(len)))
     }
 
+    /// How many cells there are, and how many ids.
+    pub(super) fn counts(self, segments: &Segments<'_>, kept: &Spill) -> Result<(u32, u32)> {
+        let (mut cells, mut ids) = (0, self.reader());
+        let mut last = 0;
+        for segment in segments.clone() {
+            let segment = segment?;
+            cells += segment.value_count() as u32;
+            if let Self::Dictionary(_) = self {
+                for index in 0..segment.value_count() {
+                    let (id, _) = ids.next(kept, &segment, index)?;
+                    last = last.max(id);
+                }
+            }
+        }
+        Ok(match self {
+            Self::Distinct => (cells, cells),
+            Self::Dictionary(_) => (cells, last),
+            Self::Kept(numbered) => (cells, numbered.distinct as u32),
+        })
+    }
+
     /// Reads them from the start.
     pub(super) fn reader(self) -> IdReader {
         match self {

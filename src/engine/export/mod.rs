@@ -1,8 +1,7 @@
 //! The canonical `.db` file of a state, in bounded memory.
 //!
-//! The header of the frame holds the length of its content, and every map starts with its count, so everything is read twice or
-//! more: first a survey that counts and measures, then the writing, which must come to the same length. The same state gives the same
-//! bytes, whatever the memory budget.
+//! Every map starts with its count, so there is a survey that counts before the writing. The length of the content, which the header of
+//! the frame holds, is put there at the end. The same state gives the same bytes, whatever the memory budget.
 //!
 //! Value ids are numbers by first occurrence. Those of a dimension whose values all differ need no finding, those of one that is
 //! dictionary-encoded as a whole are found in passing; the others are numbered in bounded memory ([`numbering`](super::numbering)) and kept
@@ -35,7 +34,7 @@ use axis::{Axis, Keys};
 use column::Column;
 use output::{Output, WriteError, compress};
 use ref_counts::RefCounts;
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::path::Path;
 use work::Work;
 
@@ -46,22 +45,18 @@ impl State {
     /// Writes the canonical file. `path` is for messages.
     pub(crate) fn export(
         &self,
-        out: impl Write + Send,
+        out: impl Write + Seek + Send,
         path: &Path,
         scratch: &Scratch,
         progress: &mut ProgressFn<'_>,
     ) -> Result<()> {
         Survey::new(self, scratch, progress)
-            .and_then(|mut survey| {
-                let mut measure = Output::measure();
-                structure::write(&mut survey, &mut measure)?;
-                compress(out, measure.len(), |out| structure::write(&mut survey, out))
-            })
+            .and_then(|mut survey| compress(out, |out| structure::write(&mut survey, out)))
             .map_err(|error| error.into_error(path))
     }
 }
 
-/// Everything that the file holds, counted and measured.
+/// Everything that the file holds, counted.
 struct Survey<'s, 'p> {
     metadata: structure::Metadata,
     dimensions: Vec<DimensionView<'s>>,
@@ -97,19 +92,6 @@ impl<'s, 'p> Survey<'s, 'p> {
         let metadata = state.canonical_metadata();
         Ok(Self { metadata, dimensions, changes, keys, axis, columns, kept, counts_len, ref_counts: None, meter })
     }
-
-    /// The bytes of a part.
-    fn len(&self, part: Part) -> u64 {
-        let column = |number: usize, len: fn(&Column) -> u64| self.columns.get(number).map_or(0, len);
-        match part {
-            Part::Points => self.axis.points_len,
-            Part::CoordinateMap => self.axis.map_len,
-            Part::FreeSlots => self.axis.free_len,
-            Part::ValueDomain(number) => column(number, |column| column.domain_len),
-            Part::ValueIds(number) => column(number, |column| column.ids_len),
-            Part::RefCounts(number) => column(number, |column| column.counts_len),
-        }
-    }
 }
 
 impl Contents for Survey<'_, '_> {
@@ -135,9 +117,6 @@ impl Contents for Survey<'_, '_> {
     }
 
     fn elements(&mut self, part: Part, out: &mut Output) -> Result<(), WriteError> {
-        if out.measures(self.len(part)) {
-            return Ok(());
-        }
         let Self { axis, keys, kept, meter, .. } = self;
         match part {
             Part::Points => axis.write_points(keys, kept, meter, out),

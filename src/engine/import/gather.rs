@@ -253,8 +253,8 @@ impl Sink for Gathered<'_, '_> {
         self.scratch.clear();
         self.scratch.extend(id.to_le_bytes());
         encode_number(tagged.len() as u64, &mut self.scratch);
-        self.scratch.extend_from_slice(tagged);
         self.spill.append(dimension.values, &self.scratch)?;
+        self.spill.append(dimension.values, tagged)?;
         dimension.value_count += 1;
         let (low, high) = dimension.ids.unwrap_or((id, id));
         dimension.ids = Some((low.min(id), high.max(id)));

@@ -25,6 +25,8 @@ pub(super) struct Survey {
     pub(super) cells: u64,
     /// Cells of slots that have none.
     pub(super) ghosts: u64,
+    /// Cells of slots whose key counts at a later slot.
+    pub(super) superseded: u64,
     /// How often each id is used, ghosts left out.
     pub(super) uses: Fingerprint,
     pub(super) used_values: u64,
@@ -54,17 +56,19 @@ struct Cells<'s> {
     spill: &'s Spill,
     reader: ValueReader,
     live: &'s PresentSlots,
+    /// The slots that have a key, whether it counts or not.
+    with_key: &'s PresentSlots,
 }
 
 impl Cells<'_> {
-    /// The next slot and id. `ghost` is called for each slot without a point.
+    /// The next slot and id. `passed` is called for each slot without a point: with whether it has a key.
     #[inline]
-    fn next(&mut self, mut ghost: impl FnMut()) -> Result<Option<(u32, i64)>> {
+    fn next(&mut self, mut passed: impl FnMut(bool)) -> Result<Option<(u32, i64)>> {
         while let Some((slot, id)) = self.reader.next(self.spill)? {
             if self.live.contains(slot) {
                 return Ok(Some((slot, decode_id(id))));
             }
-            ghost();
+            passed(self.with_key.contains(slot));
         }
         Ok(None)
     }
@@ -91,16 +95,17 @@ impl Deal {
 }
 
 impl<'s> Joined<'s> {
-    /// Brings ids and values together. `cells` is in slot order, in `spill`.
+    /// Brings ids and values together. `cells` is in slot order, in `spill`. `live` has the slots whose key counts, `with_key`
+    /// also the others that have one.
     pub(super) fn new(
         dimension: &Dimension,
         cells: StreamId,
-        live: &'s PresentSlots,
+        (live, with_key): (&'s PresentSlots, &'s PresentSlots),
         hasher: Hasher,
         (spill, limit): (&'s Spill, usize),
         meter: &mut Meter<'_>,
     ) -> Result<Result<(Self, Survey), RepeatedId>> {
-        let mut cells = Cells { spill, reader: ValueReader::new(cells), live };
+        let mut cells = Cells { spill, reader: ValueReader::new(cells), live, with_key };
         let mut survey = Survey { ghosts: dimension.ghosts, ..Survey::default() };
         let memory = memory_of(dimension, spill);
         let joined = if memory <= limit as u64 {
@@ -114,6 +119,12 @@ impl<'s> Joined<'s> {
 }
 
 impl Survey {
+    /// Counts a cell without a point, whose slot has a key or not.
+    #[inline]
+    fn pass(&mut self, has_key: bool) {
+        *(if has_key { &mut self.superseded } else { &mut self.ghosts }) += 1;
+    }
+
     /// Counts a cell, whose id has a value or not.
     #[inline]
     fn add(&mut self, (slot, id): (u32, i64), has_value: bool, hasher: Hasher) {
@@ -139,13 +150,11 @@ fn join_whole(
         Ok(domain) => domain,
         Err(repeated) => return Ok(Err(repeated)),
     };
-    let mut ghosts = 0;
-    while let Some(cell) = cells.next(|| ghosts += 1)? {
+    while let Some(cell) = cells.next(|has_key| survey.pass(has_key))? {
         let has_value = domain.use_id(cell.1);
         survey.add(cell, has_value, hasher);
         meter.step()?;
     }
-    survey.ghosts += ghosts;
     survey.used_values = domain.used_count();
     Ok(Ok(JoinedValues::Whole(Box::new(domain))))
 }
@@ -172,22 +181,20 @@ fn join_parts(
         scratch.extend(id.to_le_bytes());
         let Some(tagged) = reader.content(cells.spill)? else { break };
         encode_number(tagged.len() as u64, &mut scratch);
-        scratch.extend_from_slice(tagged);
         if let (Some(&stream), Some(count)) = (values.get(part), counts.get_mut(part)) {
             spill.append(stream, &scratch)?;
+            spill.append(stream, tagged)?;
             *count += 1;
         }
         meter.step()?;
     }
-    let mut ghosts = 0;
-    while let Some((slot, id)) = cells.next(|| ghosts += 1)? {
+    while let Some((slot, id)) = cells.next(|has_key| survey.pass(has_key))? {
         if let Some(&stream) = ids.get(deal.part(id)) {
             spill.append(stream, &slot.to_le_bytes())?;
             spill.append(stream, &id.to_le_bytes())?;
         }
         meter.step()?;
     }
-    survey.ghosts += ghosts;
 
     for (((&values, &ids), &found), count) in values.iter().zip(&ids).zip(&found).zip(counts) {
         let mut domain = match Domain::read(values, None, count, &spill)? {
@@ -202,8 +209,8 @@ fn join_parts(
             scratch.clear();
             let tagged = domain.get(id);
             encode_number(tagged.map_or(0, |tagged| tagged.len() as u64), &mut scratch);
-            scratch.extend_from_slice(tagged.unwrap_or_default());
             spill.append(found, &scratch)?;
+            spill.append(found, tagged.unwrap_or_default())?;
             meter.step()?;
         }
         survey.used_values += domain.used_count();
@@ -225,7 +232,7 @@ impl Values for Joined<'_> {
         let Self { cells, values } = self;
         match values {
             JoinedValues::Whole(domain) => {
-                while let Some((slot, id)) = cells.next(|| ())? {
+                while let Some((slot, id)) = cells.next(|_| ())? {
                     if let Some(tagged) = domain.get(id) {
                         return Ok(Some((slot, decode(tagged))));
                     }
@@ -233,7 +240,7 @@ impl Values for Joined<'_> {
                 Ok(None)
             }
             JoinedValues::Parts { spill, parts, deal } => {
-                while let Some((slot, id)) = cells.next(|| ())? {
+                while let Some((slot, id)) = cells.next(|_| ())? {
                     let part = deal.part(id);
                     let Some(reader) = parts.get_mut(part) else { break };
                     let len = reader.number(spill)?.unwrap_or_default();
@@ -328,7 +335,14 @@ mod tests {
                 has_mapping: true,
                 ref_counts: None,
             };
-            let joined = Joined::new(&dimension, cells.stream, &self.live, Hasher::new(), (&spill, limit), &mut meter);
+            let joined = Joined::new(
+                &dimension,
+                cells.stream,
+                (&self.live, &self.live),
+                Hasher::new(),
+                (&spill, limit),
+                &mut meter,
+            );
             let Ok((mut joined, survey)) = joined.unwrap() else { panic!("no id comes twice") };
             let mut found = Vec::new();
             for pass in 0..2 {

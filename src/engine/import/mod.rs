@@ -203,7 +203,8 @@ impl Importer<'_> {
             let reason = format!("coordinate {slot} has more than one value id");
             return Err(self.contradiction(&dimension, reason, false));
         }
-        let joined = Joined::new(&dimension, cells.stream, live, held.hasher, (&held.spill, limit), meter)?;
+        let slots = (live, &held.keys.live);
+        let joined = Joined::new(&dimension, cells.stream, slots, held.hasher, (&held.spill, limit), meter)?;
         let (mut joined, survey) = match joined {
             Ok(joined) => joined,
             Err(RepeatedId(id)) => {
@@ -244,7 +245,7 @@ impl Importer<'_> {
         repairs.next_ids += u64::from(next_id.is_some_and(|(next, (_, highest))| next <= i128::from(highest)));
         repairs.ghost_mappings += survey.ghosts;
         repairs.unused_values += dimension.value_count - survey.used_values;
-        self.report.losses.cells += survey.missing;
+        self.report.losses.cells += survey.missing + survey.superseded;
         self.report.cells += survey.cells;
         Ok(())
     }

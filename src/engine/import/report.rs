@@ -48,7 +48,7 @@ macro_rules! counts {
 counts! {
     /// What an import put right, as it follows from the rest of the file. No point or value is lost by it.
     Repairs {
-        /// Dimensions whose `ref_counts` were wrong.
+        /// Dimensions whose `ref_counts` did not count the cells of points.
         ref_counts,
         /// 1 if `free_slots` did not list exactly the places without a point.
         free_slots,
@@ -66,11 +66,11 @@ counts! {
         unmapped_points,
         /// Places without a point behind the last one.
         trailing_tombstones,
-        /// Fields that every file of the original has and this one had not.
+        /// Parts that every file of the original has and this one had not; those within `metadata` are not counted.
         missing_fields,
         /// Fields that no release knows.
         unknown_fields,
-        /// Bytes of the file behind the LZ4 frame.
+        /// Bytes of the file behind the LZ4 frame, or zeros behind the gzip data.
         trailing_bytes,
     }
 }
@@ -78,7 +78,7 @@ counts! {
 counts! {
     /// What a salvage could not save.
     Losses {
-        /// Cells whose value id has no value.
+        /// Cells whose value id has no value, and those of `repeated_keys`.
         cells,
         /// Entries of `coordinate_map` whose coordinate does not have that key.
         coordinates,
@@ -105,6 +105,6 @@ pub struct ImportReport {
     pub repairs: Repairs,
     /// What was lost; nothing, unless the import was a salvage.
     pub losses: Losses,
-    /// The first places where something was lost, 20 at most.
+    /// The first places where something was lost, or where the file contradicts itself; 20 at most.
     pub lost: Vec<String>,
 }

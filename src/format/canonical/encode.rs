@@ -19,9 +19,6 @@ pub(crate) enum Form {
     Wrapped,
 }
 
-/// Bytes of [`nil`].
-pub(crate) const NIL_LEN: u64 = 1;
-
 pub(crate) fn nil(out: &mut impl Write) -> io::Result<()> {
     msgpack::write_nil(out)
 }
@@ -40,18 +37,6 @@ pub(crate) fn uint(out: &mut impl Write, int: u64) -> io::Result<()> {
             out.write_all(&[Marker::U64.to_u8()])?;
             out.write_all(&int.to_be_bytes())
         }
-    }
-}
-
-/// Bytes of a non-negative integer.
-#[inline]
-pub(crate) const fn uint_len(int: u64) -> u64 {
-    match int {
-        0..=0x7F => 1,
-        0x80..=0xFF => 2,
-        0x100..=0xFFFF => 3,
-        0x1_0000..=0xFFFF_FFFF => 5,
-        _ => 9,
     }
 }
 
@@ -75,12 +60,6 @@ pub(crate) fn map_len(out: &mut impl Write, count: impl TryInto<u32>) -> io::Res
 pub(crate) fn pair(out: &mut impl Write, key: u32, value: u32) -> io::Result<()> {
     uint(out, u64::from(key))?;
     uint(out, u64::from(value))
-}
-
-/// Bytes of such a pair.
-#[inline]
-pub(crate) const fn pair_len(key: u32, value: u32) -> u64 {
-    uint_len(key as u64).saturating_add(uint_len(value as u64))
 }
 
 /// One element of `coordinate_map`.
@@ -159,36 +138,4 @@ fn len_32(len: usize) -> io::Result<u32> {
 
 fn too_long() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "a value of more than 4 GiB")
-}
-
-/// Bytes of a value.
-pub(crate) fn value_len(value: ValueRef<'_>, form: Form) -> io::Result<u64> {
-    let mut length = Length(0);
-    self::value(&mut length, value, form)?;
-    Ok(length.0)
-}
-
-/// Bytes of an element of `coordinate_map` whose key has `key_len` bytes.
-pub(crate) const fn key_and_slot_len(key_len: u64, slot: Slot) -> u64 {
-    // One byte for the array of two.
-    key_len.saturating_add(uint_len(slot.0 as u64)).saturating_add(1)
-}
-
-/// Counts what is written to it.
-struct Length(u64);
-
-impl Write for Length {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 = self.0.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        Ok(bytes.len())
-    }
-
-    #[inline]
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.write(bytes).map(|_| ())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -1,7 +1,7 @@
 //! The bytes of values; what whole files are is tested in `tests/engine/export.rs`, and held against the original in
 //! `tests/engine/original.rs`.
 
-use super::encode::{self, EXT_KIND_SCALAR, Form, pair, pair_len, uint, uint_len, value_len};
+use super::encode::{self, EXT_KIND_SCALAR, Form, uint};
 use super::python_integer;
 use crate::model::{Value, ValueBuf};
 
@@ -11,7 +11,6 @@ fn encode(value: Value, form: Form) -> Vec<u8> {
     let value = ValueBuf::try_from(value).unwrap();
     let mut out = Vec::new();
     encode::value(&mut out, value.as_ref(), form).unwrap();
-    assert_eq!(value_len(value.as_ref(), form).unwrap(), out.len() as u64);
     out
 }
 
@@ -73,11 +72,8 @@ fn integers_are_as_short_as_can_be_and_their_lengths_are_known() {
     ] {
         let mut out = Vec::new();
         uint(&mut out, int).unwrap();
-        assert_eq!((&out, uint_len(int)), (&bytes, bytes.len() as u64));
+        assert_eq!(out, bytes);
         assert_eq!(encoded(int.into()), bytes);
-        let Ok(small) = u32::try_from(int) else { continue };
-        pair(&mut out, small, 5).unwrap();
-        assert_eq!(pair_len(small, 5), (out.len() - bytes.len()) as u64);
     }
 }
 

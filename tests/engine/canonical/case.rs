@@ -52,7 +52,9 @@ impl Case {
     }
 
     fn check(&self) -> Result<(), String> {
-        match (&self.expected, import(&self.file, &Import::new())?) {
+        let result = import(&self.file, &Import::new())?;
+        self.check_little_memory(&result)?;
+        match (&self.expected, result) {
             (Expected::Points(points, repairs), Ok(imported)) => {
                 imported.check(points)?;
                 let found = nonzero(imported.report.repairs.iter());
@@ -83,6 +85,34 @@ impl Case {
             (_, Err(error)) => Err(format!("{:?} expected: {error}", self.expected)),
             (_, Ok(imported)) => Err(format!("{:?} expected: {:?}", self.expected, imported.report)),
         }
+    }
+
+    /// An import in next to no memory, through files, ends in the same way.
+    fn check_little_memory(&self, expected: &Result<Imported, Error>) -> Result<(), String> {
+        let found = import_in_memory(&self.file, Import::new().memory_budget(1), &self.name);
+        match (&found, expected) {
+            (Ok(found), Ok(expected)) if found.report == expected.report => {
+                let difference = found.contents.difference(&expected.contents);
+                difference.map_or(Ok(()), |difference| Err(format!("in little memory: {difference}")))
+            }
+            (Err(found), Err(expected)) if reason(found) == reason(expected) => Ok(()),
+            (found, expected) => {
+                let said = |result: &Result<Imported, Error>| match result {
+                    Ok(imported) => format!("{:?}", imported.report),
+                    Err(error) => error.to_string(),
+                };
+                Err(format!("in little memory: {} instead of {}", said(found), said(expected)))
+            }
+        }
+    }
+}
+
+/// What an error says, but for the file.
+fn reason(error: &Error) -> String {
+    match error {
+        Error::Rejected { place, reason, salvage, .. } => format!("{place}: {reason}, {salvage}"),
+        Error::Limit { limit, value, allowed, .. } => format!("{limit}, {value}, {allowed}"),
+        other => other.to_string(),
     }
 }
 
@@ -158,13 +188,13 @@ pub(crate) fn points_only(file: &[u8]) -> Vec<Point> {
     imported.map(|imported| imported.contents.points).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Imports bytes without touching the disk; fails where the database is not sound.
+/// Imports bytes, to memory; fails where the database is not sound.
 #[track_caller]
-pub(crate) fn import_in_memory(file: &[u8], what: &str) -> Result<Imported, Error> {
+pub(crate) fn import_in_memory(file: &[u8], import: Import, what: &str) -> Result<Imported, Error> {
     let storage = Arc::new(MemoryStorage::new());
     let source = SourceFile::in_memory(Path::new("source.db"), file.to_vec());
-    let import = AssertUnwindSafe(|| Import::new().run_in(&source, storage.clone()));
-    let result = catch_unwind(import).unwrap_or_else(|_| panic!("{what}: a panic"));
+    let run = AssertUnwindSafe(|| import.run_in(&source, storage.clone()));
+    let result = catch_unwind(run).unwrap_or_else(|_| panic!("{what}: a panic"));
     if let Err(error) = &result {
         assert!(error.is_rejected() || error.is_limit(), "{what}: {error}");
     }

@@ -7,7 +7,7 @@ use crate::support::contents::Contents;
 use crate::support::random::Random;
 use crate::support::values;
 use std::path::PathBuf;
-use vector_datalib::{Value, VectorDb, attrs};
+use vector_datalib::{Import, Value, VectorDb, attrs};
 
 /// Calls a function with the file in which each bit in turn is the other one.
 fn each_flip(file: &[u8], mut check: impl FnMut(&[u8], &str)) {
@@ -51,7 +51,7 @@ fn any_bit_of_our_own_files_turned_over_is_an_error_or_changes_nothing() {
     for (number, (file, contents)) in files.iter().enumerate() {
         each_flip(file, |flipped, bit| {
             let what = format!("file {number}, {bit}");
-            if let Ok(imported) = import_in_memory(flipped, &what) {
+            if let Ok(imported) = import_in_memory(flipped, Import::new(), &what) {
                 assert_eq!(imported.contents.difference(contents), None, "{what}");
             }
         });
@@ -64,7 +64,7 @@ fn any_bit_of_files_without_checksums_turned_over_is_refused_or_sound() {
         let path: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests/fixtures", &format!("{name}.db")].iter().collect();
         let file = std::fs::read(path).unwrap();
         assert_eq!(file[4] & 0x14, 0, "{name} has checksums");
-        each_flip(&file, |flipped, bit| drop(import_in_memory(flipped, &format!("{name}, {bit}"))));
+        each_flip(&file, |flipped, bit| drop(import_in_memory(flipped, Import::new(), &format!("{name}, {bit}"))));
     }
 }
 
@@ -75,7 +75,7 @@ fn content_with_any_byte_changed_is_refused_or_sound() {
         for byte in [0x00, 0x7F, 0x80, 0x90, 0xA0, 0xC0, 0xC1, 0xC6, 0xC9, 0xCB, 0xCF, 0xD3, 0xDB, 0xDD, 0xDF, 0xFF] {
             let mut changed = content.clone();
             changed[at] = byte;
-            drop(import_in_memory(&packed(&changed), &format!("byte {at} is {byte:#x}")));
+            drop(import_in_memory(&packed(&changed), Import::new(), &format!("byte {at} is {byte:#x}")));
         }
     }
 }
@@ -113,7 +113,8 @@ fn wrong_types_anywhere_are_refused_or_sound() {
                     index += 1;
                 });
             });
-            refused += usize::from(import_in_memory(&file, &format!("node {at}, type {number}")).is_err());
+            refused +=
+                usize::from(import_in_memory(&file, Import::new(), &format!("node {at}, type {number}")).is_err());
         }
     }
     assert!(refused * 2 > count * wrong.len(), "{refused} of {} were refused", count * wrong.len());

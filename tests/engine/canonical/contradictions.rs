@@ -185,7 +185,7 @@ fn disagreeing() -> Vec<Case> {
         Case::new(
             "a key twice in the points",
             twice,
-            Expected::Torn(&["vector_points", "\"a\""], later, vec![("repeated_keys", 1)]),
+            Expected::Torn(&["vector_points", "\"a\""], later, vec![("cells", 2), ("repeated_keys", 1)]),
         ),
     ]
 }

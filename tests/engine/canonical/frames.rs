@@ -6,7 +6,7 @@ use super::frame::{BLOCK_CHECKSUMS, Block, CONTENT_CHECKSUM, CONTENT_LEN, DICTIO
 use super::node::Width;
 use crate::support::random::Random;
 use lz4_flex::frame::{BlockMode, BlockSize, FrameInfo};
-use vector_datalib::VectorDb;
+use vector_datalib::{Import, VectorDb};
 
 /// Letters that repeat now and then, so that blocks have matches far back.
 fn long_text() -> String {
@@ -138,9 +138,9 @@ fn a_frame_cut_at_any_byte_is_refused() {
         ("an empty database of the original", include_bytes!("../../fixtures/o01_empty.db").to_vec()),
     ];
     for (name, file) in files {
-        assert!(import_in_memory(&file, name).is_ok(), "{name}");
+        assert!(import_in_memory(&file, Import::new(), name).is_ok(), "{name}");
         for len in 0..file.len() {
-            let result = import_in_memory(&file[..len], &format!("{name}, {len} bytes"));
+            let result = import_in_memory(&file[..len], Import::new(), &format!("{name}, {len} bytes"));
             let error = result.err().unwrap_or_else(|| panic!("{name}: imported from {len} of {} bytes", file.len()));
             assert!(error.is_rejected(), "{name}, {len} bytes: {error}");
         }
@@ -151,7 +151,7 @@ fn a_frame_cut_at_any_byte_is_refused() {
 fn content_cut_at_any_byte_is_refused() {
     let content = content();
     for len in 0..content.len() {
-        let result = import_in_memory(&packed(&content[..len]), &format!("{len} bytes"));
+        let result = import_in_memory(&packed(&content[..len]), Import::new(), &format!("{len} bytes"));
         let error = result.err().unwrap_or_else(|| panic!("imported from {len} bytes"));
         assert!(error.is_rejected(), "{len} bytes: {error}");
     }

@@ -6,7 +6,7 @@ use super::node::Width;
 use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
 use std::io::Write as _;
-use vector_datalib::Value;
+use vector_datalib::{Import, Value};
 
 fn gzip(content: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -170,7 +170,7 @@ fn gzip_cut_at_any_byte_is_refused() {
     for file in [gzip(&content()), gzip(json().as_bytes())] {
         assert_eq!(super::case::points_only(&file), points());
         for len in 0..file.len() {
-            let result = import_in_memory(&file[..len], &format!("{len} bytes"));
+            let result = import_in_memory(&file[..len], Import::new(), &format!("{len} bytes"));
             let error = result.err().unwrap_or_else(|| panic!("imported from {len} of {} bytes", file.len()));
             assert!(error.is_rejected(), "{len} bytes: {error}");
         }
@@ -183,7 +183,7 @@ fn any_bit_of_gzip_turned_over_is_refused_or_changes_nothing() {
     for bit in 0..file.len() * 8 {
         let mut flipped = file.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        if let Ok(imported) = import_in_memory(&flipped, &format!("bit {bit}")) {
+        if let Ok(imported) = import_in_memory(&flipped, Import::new(), &format!("bit {bit}")) {
             imported.check(&points()).unwrap_or_else(|difference| panic!("bit {bit}: {difference}"));
         }
     }

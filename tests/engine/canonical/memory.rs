@@ -18,17 +18,19 @@ const BUDGET: usize = 16 << 20;
 const BESIDE: u64 = 16 << 20;
 
 fn cases() -> Vec<Case> {
-    let mut cases = [
+    #[cfg(feature = "legacy-import")]
+    let legacy = super::legacy::cases();
+    #[cfg(not(feature = "legacy-import"))]
+    let legacy = Vec::new();
+    let tables = [
         super::lengths::cases(),
         super::frames::cases(),
         super::contradictions::cases(),
         super::values::cases(),
         super::tolerated::cases(),
-    ]
-    .concat();
-    #[cfg(feature = "legacy-import")]
-    cases.extend(super::legacy::cases());
-    cases
+        legacy,
+    ];
+    tables.concat()
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn limits_are_named_where_they_are_exceeded_and_can_be_raised() {
     place.write("a.db", fixture("o06_tombstones.db"));
     let run = place.run(&["import", "a.db", "a.vdb", "--limit", "points=5", "--limit", "string_len=1KiB"]);
     assert_eq!((run.code, run.stderr.lines().count()), (3, 1), "{run:?}");
-    for words in ["a.db: its points is ", "the limit is 5; --limit points=NUMBER raises it"] {
+    for words in ["a.db exceeds the limit on points: ", "where 5 is allowed; --limit points=NUMBER raises it"] {
         assert!(run.stderr.contains(words), "{words}: {run:?}");
     }
     place.line(&["import", "a.db", "a.vdb", "--limit", "points=50"]);

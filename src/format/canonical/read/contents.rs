@@ -514,7 +514,7 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
             self.sink.value(id, &self.scratch).map_err(ReadError::Sink)?;
             self.step()?;
         }
-        self.index = None;
+        self.at("dimensional_spaces");
         Ok(())
     }
 
@@ -537,7 +537,7 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
         const FIELDS: [&[u8]; 2] = [b"coordinate_to_value_id", b"ref_counts"];
         self.map()?;
         let mut seen = Seen::default();
-        let mut cells = 0u64;
+        let (mut cells, mut others) = (0u64, false);
         loop {
             let token = self.tokens.next()?;
             let (direct, field, is_open) = match &token {
@@ -560,12 +560,20 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
                 (None, Some(field)) if !seen.insert(field) => return self.refuse("a field comes twice"),
                 (None, Some(0)) => self.cells()?,
                 (None, Some(_)) => self.ref_counts()?,
-                (None, None) => self.unknown()?,
+                (None, None) => {
+                    others = true;
+                    self.unknown()?;
+                }
             }
             self.part = "coordinate_mappings";
         }
-        if cells > 0 && seen.contains(0) {
-            return self.refuse("pairs of coordinate and value id beside the field \"coordinate_to_value_id\"");
+        if cells > 0 && (seen.contains(0) || seen.contains(1)) {
+            return self.refuse("pairs of coordinate and value id beside fields");
+        }
+        // Not a field that nobody knows, but a cell that would be lost.
+        if others && !seen.contains(0) {
+            return self
+                .refuse("neither a pair of coordinate and value id nor a field beside \"coordinate_to_value_id\"");
         }
         if seen.contains(0) && !seen.contains(1) {
             self.sink.missing(Missing::RefCounts);

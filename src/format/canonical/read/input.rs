@@ -1,6 +1,7 @@
 //! Bytes of the uncompressed content, in order, as they are asked for.
 
 use super::{ImportLimits, Refused};
+use crate::model::VALUE_LEN_MAX;
 
 /// Content longer than this must not be too many times as long as the file.
 const RATIO_FROM: u64 = 64 << 20;
@@ -38,7 +39,8 @@ pub(crate) struct Input<'b> {
 
 impl<'b> Input<'b> {
     /// Content of a file of `file_len` bytes.
-    pub(crate) fn new(blocks: Box<dyn Blocks + 'b>, limits: ImportLimits, file_len: u64) -> Self {
+    pub(crate) fn new(blocks: Box<dyn Blocks + 'b>, mut limits: ImportLimits, file_len: u64) -> Self {
+        limits.string_len = limits.string_len.min(VALUE_LEN_MAX as u64);
         Self { blocks, limits, file_len, buffer: Vec::new(), at: 0, before: 0, is_ended: false }
     }
 
@@ -135,10 +137,15 @@ impl<'b> Input<'b> {
     /// The next `len` bytes of one string, if strings may be so long.
     #[inline]
     pub(crate) fn limited_string(&mut self, len: u64) -> Result<&[u8], Refused> {
-        if len > self.limits.string_len {
-            return Err(Refused::Limit { limit: "string_len", value: len, allowed: self.limits.string_len });
-        }
+        self.check_string(len)?;
         self.string(len)
+    }
+
+    /// Refuses strings of so many bytes if they are too long.
+    #[inline]
+    pub(crate) fn check_string(&self, len: u64) -> Result<(), Refused> {
+        let allowed = self.limits.string_len;
+        if len > allowed { Err(Refused::Limit { limit: "string_len", value: len, allowed }) } else { Ok(()) }
     }
 
     /// The next `len` bytes of one string. Memory grows with what is there, not with what is declared.
@@ -191,6 +198,20 @@ pub(crate) fn check_inflated(len: u64, file_len: u64, limits: &ImportLimits) -> 
         return Err(Refused::Limit { limit: "inflated_ratio", value, allowed: limits.inflated_ratio });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pieces::Pieces;
+    use super::*;
+
+    #[test]
+    fn no_limit_lets_in_a_string_that_is_too_long_for_a_value() {
+        let limits = ImportLimits { string_len: u64::MAX, inflated_ratio: u64::MAX, ..ImportLimits::default() };
+        let mut input = Input::new(Box::new(Pieces { content: b"x", len: 1, at: 0 }), limits, 1);
+        let refused = input.limited_string(VALUE_LEN_MAX as u64 + 1).unwrap_err();
+        assert!(matches!(refused, Refused::Limit { limit: "string_len", .. }), "{refused:?}");
+    }
 }
 
 /// A double for tests.

@@ -25,7 +25,7 @@ pub struct ImportLimits {
     /// Levels of arrays and maps in one another, those of the file's own structure (5) included. 133 by default: values nest
     /// [`NESTING_MAX`] deep at most.
     pub depth: u64,
-    /// Bytes of one text, byte string or ext value. [`VALUE_LEN_MAX`] by default.
+    /// Bytes of one text, byte string or ext value, and of an array or a map as a whole. [`VALUE_LEN_MAX`] by default, and at most.
     pub string_len: u64,
     /// Bytes of the name of a dimension. [`NAME_LEN_MAX`] by default, and at most.
     pub name_len: u64,

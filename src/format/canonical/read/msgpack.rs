@@ -5,8 +5,12 @@
 use super::Refused;
 use super::input::Input;
 use super::tokens::{Token, Tokens};
+use crate::model::nested::EXT_CODE;
 use crate::model::{ExtRef, ValueRef};
 use rmp::Marker;
+
+/// Bytes that wrapping adds at most: a kind, and the header of an ext value with its type.
+const WRAPPING_LEN: u64 = 7;
 
 /// Takes MessagePack apart.
 pub(crate) struct MessagePack<'b> {
@@ -71,7 +75,9 @@ impl<'b> MessagePack<'b> {
 
     fn ext(&mut self, len: u64) -> Result<Token<'_>, Refused> {
         let code = i8::from_be_bytes(self.input.array()?);
-        let data = self.input.limited_string(len)?;
+        // The longest value may be wrapped in one.
+        self.input.check_string(if code == EXT_CODE { len.saturating_sub(WRAPPING_LEN) } else { len })?;
+        let data = self.input.string(len)?;
         Ok(Token::Scalar(ValueRef::Ext(ExtRef { code, data }).canonical()))
     }
 

@@ -3,7 +3,7 @@
 use super::Refused;
 use super::tokens::{Token, Tokens};
 use crate::format::canonical::encode::{EXT_KIND_NESTED, EXT_KIND_SCALAR};
-use crate::format::value::{self, TAG_ARRAY, TAG_MAP};
+use crate::format::value::{self, TAG_ARRAY, TAG_EXT, TAG_MAP};
 use crate::model::nested::{self, Decoder, EXT_CODE, EXT_KIND_ESCAPED, EXT_KIND_INTEGER};
 use crate::model::{ExtRef, KeyRef, NESTING_MAX, VALUE_LEN_MAX, ValueRef};
 
@@ -24,7 +24,16 @@ pub(crate) enum Found {
 pub(crate) fn next_value<T: Tokens>(tokens: &mut T, string_len: u64, out: &mut Vec<u8>) -> Result<Found, Refused> {
     let is_map = match tokens.next()? {
         Token::End => return Ok(Found::End),
-        Token::Scalar(scalar) => return Ok(tagged_scalar(scalar, out)),
+        Token::Scalar(scalar) => {
+            let may_be_wrapped = matches!(scalar, ValueRef::Ext(_));
+            let found = tagged_scalar(scalar, out);
+            if may_be_wrapped {
+                // The data of an ext value stand behind its type.
+                let is_ext = out.first() == Some(&TAG_EXT);
+                check_len(out, string_len.saturating_add(u64::from(is_ext)))?;
+            }
+            return Ok(found);
+        }
         Token::Array(count) => {
             out.push(TAG_ARRAY);
             count.map(|count| (false, count)).ok_or(false)
@@ -114,7 +123,9 @@ fn wrapped_scalar(bytes: &[u8]) -> Option<ValueRef<'_>> {
     let mut decoder = Decoder::new(bytes);
     let Ok(nested::Token::Scalar(scalar)) = decoder.token() else { return None };
     let may_be_wrapped = match scalar {
-        ValueRef::Bool(_) | ValueRef::Int(_) | ValueRef::Float(_) => true,
+        ValueRef::Bool(_) | ValueRef::Float(_) => true,
+        // Others are of a kind of their own.
+        ValueRef::Int(int) => i64::try_from(int).is_ok() || u64::try_from(int).is_ok(),
         ValueRef::Ext(ext) => ext.code < 0,
         _ => false,
     };
@@ -236,12 +247,14 @@ impl<'o> Nest<'o> {
         if self.is_too_deep {
             return Err(Refused::content(offset, format!("a value that nests deeper than {NESTING_MAX} levels")));
         }
-        let (len, allowed) = (self.out.len() as u64, self.string_len.min(VALUE_LEN_MAX as u64));
-        if len.saturating_sub(1) > allowed {
-            return Err(Refused::Limit { limit: "string_len", value: len, allowed });
-        }
-        Ok(())
+        check_len(self.out, self.string_len)
     }
+}
+
+/// Refuses a tagged value that is too long.
+fn check_len(tagged: &[u8], string_len: u64) -> Result<(), Refused> {
+    let (len, allowed) = ((tagged.len() as u64).saturating_sub(1), string_len.min(VALUE_LEN_MAX as u64));
+    if len > allowed { Err(Refused::Limit { limit: "string_len", value: len, allowed }) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -364,12 +377,34 @@ mod tests {
             &[3, 0xC3, 0],
             &[3, 0x90],
             &[3, 0xD4, 5, 0],
+            &[3, 0xC7, 11, 0x56, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0],
         ] {
             let mut content = vec![0xC7, data.len() as u8, 0x56];
             content.extend_from_slice(data);
             let own = Value::Ext(Ext { code: 86, data: data.into() });
             assert_eq!(tagged(&content), (Found::Key, tagged_of(&own)), "{data:02X?}");
         }
+    }
+
+    #[test]
+    fn a_value_as_long_as_values_may_be_is_read_wrapped_too() {
+        let limits = ImportLimits { string_len: 20, ..ImportLimits::default() };
+        let next = |content: &[u8]| {
+            let input = Input::new(Box::new(Pieces { content, len: 64, at: 0 }), limits, content.len() as u64);
+            next_value(&mut MessagePack::new(input), 20, &mut Vec::new())
+        };
+        let array = Value::Array(vec!["x".repeat(18).into()]);
+        for (of, is_longer) in [(array, false), (Value::Array(vec!["x".repeat(19).into()]), true)] {
+            let mut content = Vec::new();
+            let stored = ValueBuf::try_from(of).unwrap();
+            encode::value(&mut content, stored.as_ref(), Form::Plain).unwrap();
+            let found = next(&content);
+            assert_eq!(matches!(found, Err(Refused::Limit { limit: "string_len", .. })), is_longer, "{found:?}");
+        }
+        // An application's own.
+        let own = |len: u8| next(&[&[0xC7, len, 0x56, 9][..], &[0; 40]].concat());
+        assert!(own(20).is_ok());
+        assert!(matches!(own(21), Err(Refused::Limit { .. })));
     }
 
     #[test]
