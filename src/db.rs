@@ -454,7 +454,7 @@ impl VectorDb {
     /// # Errors
     /// Those of [`export`](Self::export).
     #[doc(hidden)]
-    pub fn export_to(&self, out: impl std::io::Write + Send, memory_budget: usize) -> Result<()> {
+    pub fn export_to(&self, out: impl std::io::Write + std::io::Seek + Send, memory_budget: usize) -> Result<()> {
         let scratch = Scratch { storage: Arc::new(MemoryStorage::new()), memory_budget };
         self.state().export(out, self.path(), &scratch, &mut progress::ignore)
     }

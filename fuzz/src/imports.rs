@@ -2,6 +2,7 @@
 
 use super::probe::{self, Contents};
 use super::{Files, manifest_file};
+use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 use vector_datalib::internals::{MemoryStorage, SourceFile};
@@ -48,9 +49,9 @@ pub struct Exported {
 impl Exported {
     pub fn of(db: &VectorDb) -> Self {
         let [file, other_file] = [BUDGET, BUDGET_SMALL].map(|budget| {
-            let mut file = Vec::new();
+            let mut file = Cursor::new(Vec::new());
             db.export_to(&mut file, budget).expect(SOUND);
-            file
+            file.into_inner()
         });
         assert!(file == other_file, "the same state gives the same file, with however much memory");
         let contents = Contents { sequence: 0, ..probe::contents(db).expect(SOUND) };
