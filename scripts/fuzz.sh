@@ -2,15 +2,15 @@
 # Fuzzing with cargo-fuzz (libFuzzer, AddressSanitizer, nightly Rust).
 #
 #   scripts/fuzz.sh TARGET SECONDS    one target; what it finds new is kept in fuzz/work/TARGET
-#   scripts/fuzz.sh smoke [SECONDS]   every target for 20 (or SECONDS) seconds each, for CI
+#   scripts/fuzz.sh smoke [SECONDS]   every target for 15 (or SECONDS) seconds each, for CI
 #   scripts/fuzz.sh minimize TARGET   puts the inputs of fuzz/work/TARGET that reach most into fuzz/corpus/TARGET/found-*
 #
-# Targets: column_file, wal, manifest, operations, values. A finding ends the run with a status that is not zero; its input is in
-# fuzz/artifacts/TARGET. Copy it to fuzz/regressions/TARGET, fix the bug, and `cargo test corpus` replays it for ever.
+# Targets: column_file, wal, manifest, operations, values, canonical_bytes, canonical_lies, canonical_round. A finding ends the run
+# with a status that is not zero; its input is in fuzz/artifacts/TARGET. Copy it to fuzz/regressions/TARGET, fix the bug, and `cargo test corpus` replays it for ever.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly targets=(column_file wal manifest operations values)
+readonly targets=(column_file wal manifest operations values canonical_bytes canonical_lies canonical_round)
 # Found inputs that are committed, for each target.
 readonly found_count_max=60
 readonly cargo_fuzz_version=0.13.2
@@ -50,7 +50,7 @@ smoke)
     prepare
     build
     for target in "${targets[@]}"; do
-        run "$target" -max_total_time="${2:-20}"
+        run "$target" -max_total_time="${2:-15}"
     done
     ;;
 minimize)

@@ -10,7 +10,7 @@ use crate::point::VectorPoint;
 use crate::progress::{self, ProgressFn};
 use crate::snapshot::Snapshot;
 use crate::stats::{self, Stats};
-use crate::storage::{DiskStorage, MapMode, StagedFile};
+use crate::storage::{DiskStorage, MapMode, MemoryStorage, StagedFile};
 use crate::value_cache::ValueCache;
 use std::fmt;
 use std::path::Path;
@@ -447,6 +447,16 @@ impl VectorDb {
         let scratch = Scratch { storage, memory_budget: self.database.memory_budget() };
         self.state().export(&mut file, path, &scratch, progress)?;
         Ok(file.commit()?)
+    }
+
+    /// Writes the canonical file to any writer, with a memory budget in bytes, beyond which it takes more memory: for tests and fuzzing.
+    ///
+    /// # Errors
+    /// Those of [`export`](Self::export).
+    #[doc(hidden)]
+    pub fn export_to(&self, out: impl std::io::Write + std::io::Seek + Send, memory_budget: usize) -> Result<()> {
+        let scratch = Scratch { storage: Arc::new(MemoryStorage::new()), memory_budget };
+        self.state().export(out, self.path(), &scratch, &mut progress::ignore)
     }
 
     /// Numbers about the database and each dimension. O(dimensions), and what was changed since the last checkpoint.

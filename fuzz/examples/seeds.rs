@@ -173,13 +173,17 @@ fn patched(count: i64, mixed: &[Value]) -> Files {
     db.batch_upsert((0..count).map(record)).expect(sound);
     db.batch_delete([3, 4, 30]).expect(sound);
     db.save().expect(sound);
-    db.batch_upsert((0..count).filter(|n| n % 2 == 0).map(|n| (n, [("few", Value::from(n % 7)), ("text", Value::from(n))]))).expect(sound);
+    db.batch_upsert(
+        (0..count).filter(|n| n % 2 == 0).map(|n| (n, [("few", Value::from(n % 7)), ("text", Value::from(n))])),
+    )
+    .expect(sound);
     for n in (0..count).filter(|n| n % 4 == 1) {
         db.remove_attribute(n, "text").expect(sound);
     }
     db.batch_delete((10..count).filter(|n| n % 3 == 0)).expect(sound);
     db.save().expect(sound);
-    db.batch_upsert((0..count / 4).map(|n| (Key::from(format!("key {n}")), [("new", Value::from(n as f64 / 3.0))]))).expect(sound);
+    db.batch_upsert((0..count / 4).map(|n| (Key::from(format!("key {n}")), [("new", Value::from(n as f64 / 3.0))])))
+        .expect(sound);
     db.upsert(5, [("few", mixed[9].clone())]).expect(sound);
     db.save().expect(sound);
     assert_eq!(db.stats().expect(sound).patches, 2);

@@ -9,13 +9,20 @@
 
 pub mod bases;
 pub mod block_file;
+pub mod canonical_bytes;
+pub mod canonical_lies;
+pub mod canonical_round;
 pub mod column_file;
+pub mod draft;
+pub mod imports;
 pub mod input;
 pub mod log_file;
 pub mod manifest;
 pub mod manifest_file;
 pub mod model;
+pub mod node;
 pub mod operations;
+pub mod packing;
 pub mod probe;
 pub mod values;
 pub mod wal;

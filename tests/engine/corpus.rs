@@ -52,3 +52,19 @@ fn operations_inputs_agree_with_a_plain_list() {
 fn values_inputs_come_back_as_they_went_in() {
     replay("values", harness::values::run);
 }
+
+#[test]
+fn canonical_bytes_inputs_are_refused_or_imported_the_same_again() {
+    replay("canonical_bytes", harness::canonical_bytes::run);
+}
+
+#[test]
+#[cfg_attr(not(feature = "legacy-import"), ignore = "reads what old releases wrote, too")]
+fn canonical_lies_inputs_are_imported_as_far_as_they_are_true() {
+    replay("canonical_lies", harness::canonical_lies::run);
+}
+
+#[test]
+fn canonical_round_inputs_come_back_from_their_export() {
+    replay("canonical_round", harness::canonical_round::run);
+}

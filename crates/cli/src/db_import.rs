@@ -81,6 +81,7 @@ fn put_right(report: &ImportReport) -> Vec<String> {
         "ghost_mappings" => format!("{} of coordinates without a point", count_of(count, "cell")),
         "unused_values" => format!("{} that no point has", count_of(count, "value")),
         "repeated_values" => format!("{} with more than one id", count_of(count, "value")),
+        "unmapped_points" => format!("{} that coordinate_map does not have", count_of(count, "point")),
         "trailing_tombstones" => format!("{} behind the last point", count_of(count, "free slot")),
         "missing_fields" => count_of(count, "missing field"),
         "unknown_fields" => count_of(count, "unknown field"),

@@ -138,10 +138,20 @@ pub(super) fn repeated(build: &mut Build<'_, '_>, keys: &Keys, spill: &Spill) ->
 /// Where keys and coordinate map disagree.
 #[derive(Default, Debug)]
 pub(super) struct Disagreement {
-    /// Entries of the map that no point has.
+    /// Entries of the map that no point has, and the first few of them.
     pub(super) entries: u64,
-    /// The first few of them, and of the points that no entry has.
     pub(super) places: Vec<String>,
+    /// Points that no entry has, and the first slot of them.
+    pub(super) unmapped: u64,
+    pub(super) first_unmapped: Option<u32>,
+}
+
+impl Disagreement {
+    /// One place where they disagree.
+    pub(super) fn reason(self) -> String {
+        let unmapped = self.first_unmapped.map(|slot| format!("no entry for the key at coordinate {slot}"));
+        self.places.into_iter().next().or(unmapped).unwrap_or_else(|| "they disagree".to_owned())
+    }
 }
 
 /// Places that are named.
@@ -176,7 +186,8 @@ pub(super) fn disagreement(
         found = audit.finish();
         start = end;
         readings += 1;
-        let is_enough = one_is_enough && (!found.places.is_empty() || readings == READINGS_MAX);
+        let is_found = !found.places.is_empty() || found.first_unmapped.is_some();
+        let is_enough = one_is_enough && (is_found || readings == READINGS_MAX);
         if is_enough || start >= u64::from(gathered.keys.slot_count) {
             return Ok(found);
         }
@@ -214,16 +225,12 @@ impl<'a, 'p, 'f> Audit<'a, 'p, 'f> {
         }
     }
 
-    /// Names the points that no entry has.
+    /// Counts the points that no entry has.
     fn finish(mut self) -> Disagreement {
-        let unmatched = self.hashes.iter().zip(&self.matched).zip(self.start..);
-        let slots: Vec<u32> = unmatched
-            .filter(|((hash, matched), _)| **hash != 0 && !**matched)
-            .map(|(_, slot)| slot)
-            .take(PLACES_MAX)
-            .collect();
-        for slot in slots {
-            self.note(|| format!("no entry for the key at coordinate {slot}"));
+        let pairs = self.hashes.iter().zip(&self.matched).zip(self.start..);
+        for (_, slot) in pairs.filter(|((hash, matched), _)| **hash != 0 && !**matched) {
+            self.found.unmapped += 1;
+            self.found.first_unmapped.get_or_insert(slot);
         }
         self.found
     }

@@ -66,9 +66,9 @@ pub(crate) fn import(
     if !keys::agree(&gathered) {
         let found = keys::disagreement(source, &options.limits, &mut gathered, (limit, !options.salvage))?;
         if !options.salvage {
-            let reason = found.places.into_iter().next().unwrap_or_else(|| "they disagree".to_owned());
-            return Err(contradiction(source.path(), "coordinate_map", reason, true));
+            return Err(contradiction(source.path(), "coordinate_map", found.reason(), true));
         }
+        gathered.repairs.unmapped_points = found.unmapped;
         losses.coordinates = found.entries;
         lost = found.places;
     }

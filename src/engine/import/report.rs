@@ -62,6 +62,8 @@ counts! {
         unused_values,
         /// Values that had more than one id.
         repeated_values,
+        /// Points that `coordinate_map` did not have; none, unless the import was a salvage.
+        unmapped_points,
         /// Places without a point behind the last one.
         trailing_tombstones,
         /// Parts that every file of the original has and this one had not; those within `metadata` are not counted.

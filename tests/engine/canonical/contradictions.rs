@@ -1,10 +1,11 @@
 //! Files that say two things, and torn files of the original's own making.
 
-use super::case::{Case, Counts, Expected, check};
+use super::case::{Case, Counts, Expected, check, import};
 use super::draft::draft;
 use super::draft::{AXIS, MAPPINGS, SPACES, edited, packed, points, points_of};
 use super::node::{NIL, Node, Width, array, bytes, map};
 use crate::support::contents::Point;
+use vector_datalib::Import;
 
 fn contradictions() -> Vec<Case> {
     let rejected =
@@ -192,6 +193,15 @@ fn disagreeing() -> Vec<Case> {
 #[test]
 fn a_map_that_disagrees_with_the_points_is_refused_and_salvaged_when_asked() {
     check(disagreeing());
+}
+
+#[test]
+fn points_that_the_map_does_not_have_are_told_of_and_are_no_loss() {
+    let file = edited(|file| file.set(&format!("{AXIS}/coordinate_map"), array([])));
+    let salvaged = import(&file, &Import::new().salvage(true)).expect("memory does not fail");
+    let report = salvaged.expect("a salvage goes by the points").report;
+    assert_eq!(report.repairs.unmapped_points, 2);
+    assert!(report.losses.is_empty() && report.lost.is_empty(), "{:?}", report.lost);
 }
 
 #[test]
