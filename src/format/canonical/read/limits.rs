@@ -4,7 +4,8 @@ use crate::model::{NAME_LEN_MAX, NESTING_MAX, VALUE_LEN_MAX};
 
 /// What a canonical file may have and declare, checked before memory is spent on it.
 ///
-/// The defaults accept every honest file that fits on this machine; lower them for files of strangers.
+/// The defaults accept every file that a program has filled with data of its own kind, whatever its size, but not one that is mostly the
+/// same bytes again and again. Raise them for those, lower them for files of strangers.
 ///
 /// ```
 /// use vector_datalib::ImportLimits;
