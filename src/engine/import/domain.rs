@@ -88,8 +88,9 @@ impl Domain {
     pub(super) fn place(&self, id: i64) -> Option<u32> {
         match &self.places {
             Places::Table { first, places } => {
-                let index = u64::try_from(i128::from(id) - i128::from(*first)).ok()?;
-                places.get(index as usize).copied().filter(|&place| place != NO_PLACE)
+                // What is below the first id is far above the last one.
+                let index = id.wrapping_sub(*first).cast_unsigned() as usize;
+                places.get(index).copied().filter(|&place| place != NO_PLACE)
             }
             Places::Sorted(sorted) => {
                 let found = sorted.binary_search_by_key(&id, |&(id, _)| id).ok()?;
@@ -101,24 +102,31 @@ impl Domain {
     /// The tagged value of an id.
     #[inline]
     pub(super) fn get(&self, id: i64) -> Option<&[u8]> {
-        let place = self.place(id)? as usize;
+        let (start, end) = self.range(self.place(id)?)?;
+        self.bytes.get(start..end)
+    }
+
+    /// Where the bytes of a value are.
+    #[inline]
+    fn range(&self, place: u32) -> Option<(usize, usize)> {
+        let place = place as usize;
         let start = match place.checked_sub(1) {
             Some(before) => self.ends.get(before).copied()?,
             None => 0,
         };
-        self.bytes.get(start as usize..self.ends.get(place).copied()? as usize)
+        Some((start as usize, self.ends.get(place).copied()? as usize))
     }
 
-    /// Notes that an id is used; false if it has no value.
+    /// Notes that an id is used; how long its tagged value is, if it has one.
     #[inline]
-    pub(super) fn use_id(&mut self, id: i64) -> bool {
-        let Some(place) = self.place(id) else { return false };
+    pub(super) fn use_id(&mut self, id: i64) -> Option<usize> {
+        let place = self.place(id)?;
         if let Some(word) = self.used.get_mut((place >> 6) as usize) {
             let bit = 1 << (place & 63);
             self.used_count += u64::from(*word & bit == 0);
             *word |= bit;
         }
-        true
+        self.range(place).map(|(start, end)| end - start)
     }
 
     /// How many values are used.

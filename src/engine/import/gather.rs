@@ -158,6 +158,12 @@ impl<'p, 'f> Gathered<'p, 'f> {
         }
     }
 
+    /// The same, without what finds dimensions by name.
+    pub(super) fn without_names(mut self) -> Self {
+        self.by_name = HashMap::new();
+        self
+    }
+
     /// The dimension of a name, made if it is new.
     fn dimension(&mut self, name: &str) -> usize {
         if let Some(&index) = self.by_name.get(name) {

@@ -175,8 +175,8 @@ fn join_whole(
         Err(repeated) => return Ok(Err(repeated.into())),
     };
     while let Some(cell) = cells.next(|has_key| survey.pass(has_key))? {
-        domain.use_id(cell.1);
-        survey.add(cell, domain.get(cell.1).map(<[u8]>::len), hasher);
+        let len = domain.use_id(cell.1);
+        survey.add(cell, len, hasher);
         if survey.len > len_max {
             return Ok(Err(JoinError::TooLong(survey.len)));
         }
@@ -234,13 +234,12 @@ fn join_parts(
         let mut reader = StreamReader::new(ids);
         while let Some(slot) = reader.u32(&spill)? {
             let id = reader.u64(&spill)?.unwrap_or_default().cast_signed();
-            domain.use_id(id);
-            let tagged = domain.get(id);
-            survey.add((slot, id), tagged.map(<[u8]>::len), hasher);
+            let len = domain.use_id(id);
+            survey.add((slot, id), len, hasher);
             if survey.len > len_max {
                 return Ok(Err(JoinError::TooLong(survey.len)));
             }
-            let tagged = tagged.unwrap_or_default();
+            let tagged = domain.get(id).unwrap_or_default();
             let place = domain.place(id).filter(|_| tagged.len() >= REFERRED_LEN);
             scratch.clear();
             if let Some(offset) = place.and_then(|place| written.get(&place)) {

@@ -73,7 +73,7 @@ pub(crate) fn import(
         lost = found.places;
     }
     let Gathered { spill, hasher, keys, free_slots, mut dimensions, metadata, totals, mut repairs, progress, .. } =
-        gathered;
+        gathered.without_names();
     repairs.trailing_bytes = trailing;
     repairs.trailing_tombstones = u64::from(keys.slots - keys.slot_count);
     // Releases before 1.4 did not have all fields.
