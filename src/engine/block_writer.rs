@@ -4,13 +4,42 @@ use crate::error::Result;
 use crate::format::block_file::{BLOCK_LEN, HEADER_LEN, Header, Identity, SECTION_ALIGNMENT, Section, section_start};
 use crate::format::manifest::FileEntry;
 use crate::storage::{Storage, StorageFile};
+use std::sync::{Mutex, PoisonError};
 
 /// Bytes written at once. Large aligned writes let the kernel map the file with huge pages afterwards.
 const CHUNK_LEN: usize = 2 << 20;
 
+/// Files that wait to be made durable at once.
+const UNSYNCED_MAX: usize = 128;
+
+/// Files that are whole and not durable yet. A file system makes many of them durable for little more than the price of one, as long as
+/// all are written before the first is asked for.
+#[derive(Default, Debug)]
+pub(super) struct Unsynced {
+    files: Mutex<Vec<Box<dyn StorageFile>>>,
+}
+
+impl Unsynced {
+    fn push(&self, file: Box<dyn StorageFile>) -> Result<()> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        files.push(file);
+        let is_full = files.len() >= UNSYNCED_MAX;
+        drop(files);
+        if is_full { self.sync() } else { Ok(()) }
+    }
+
+    /// Makes all of them durable; their names are durable only once the directory is.
+    pub(super) fn sync(&self) -> Result<()> {
+        let files = std::mem::take(&mut *self.files.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(files.iter().try_for_each(|file| file.sync_data())?)
+    }
+}
+
 /// What a file is, apart from its contents.
 pub(super) struct FileSpec<'s> {
     pub(super) storage: &'s dyn Storage,
+    /// Where the file waits to be made durable.
+    pub(super) unsynced: &'s Unsynced,
     pub(super) name: String,
     pub(super) magic: [u8; 8],
     pub(super) identity: Identity,
@@ -120,7 +149,7 @@ impl<'s> BlockWriter<'s> {
         }
     }
 
-    /// Completes the file and makes it durable; its name is durable only once the directory is.
+    /// Completes the file. It is durable once those that wait are.
     pub(super) fn finish(mut self, slot_count: u64, value_count: u64) -> Result<FileEntry> {
         self.pad_to(self.position().next_multiple_of(SECTION_ALIGNMENT))?;
         let table_offset = self.position();
@@ -142,7 +171,7 @@ impl<'s> BlockWriter<'s> {
         };
         let (bytes, header_checksum) = header.encode();
         self.file.write_at(0, &bytes)?;
-        self.file.sync_data()?;
+        self.spec.unsynced.push(self.file)?;
         Ok(FileEntry {
             file_id: self.spec.identity.file_id,
             generation: self.spec.generation,

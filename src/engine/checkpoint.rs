@@ -1,6 +1,7 @@
 //! Checkpoints, compaction and position inserts: a new generation takes the place of the old one.
 
 use super::batch::{Outcome, Step};
+use super::block_writer::Unsynced;
 use super::database::{Database, replace_manifest};
 use super::generation::{Generation, files};
 use super::maintenance::Entered;
@@ -100,7 +101,15 @@ impl Database {
         let mut manifest = source.generation.manifest.clone();
         self.merging.skip_taken(&mut manifest);
         if everything || files_are_due(source, merge_fraction) {
-            let rebuild = Rebuild { storage, memory_budget, view: source, moment, everything, order: None };
+            let rebuild = Rebuild {
+                storage,
+                memory_budget,
+                view: source,
+                moment,
+                everything,
+                order: None,
+                unsynced: Unsynced::default(),
+            };
             return rebuild.write(manifest, progress);
         }
         Patching { storage, memory_budget, view: source, moment }.write(manifest, progress)
@@ -236,7 +245,15 @@ impl Database {
             moment.time = now();
         }
         let (storage, memory_budget) = (&self.storage, self.options.memory_budget);
-        let rebuild = Rebuild { storage, memory_budget, view, moment, everything: true, order: Some(order) };
+        let rebuild = Rebuild {
+            storage,
+            memory_budget,
+            view,
+            moment,
+            everything: true,
+            order: Some(order),
+            unsynced: Unsynced::default(),
+        };
         let mut manifest = view.generation.manifest.clone();
         self.merging.skip_taken(&mut manifest);
         manifest = rebuild.write(manifest, progress)?;

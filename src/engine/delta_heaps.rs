@@ -164,7 +164,7 @@ pub(super) fn copy(stream: StreamId, spill: &mut Spill, writer: &mut BlockWriter
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::block_writer::FileSpec;
+    use crate::engine::block_writer::{FileSpec, Unsynced};
     use crate::format::block_file::{Identity, NO_DIMENSION, PATCH_MAGIC};
     use crate::storage::{MemoryStorage, Storage};
     use std::sync::Arc;
@@ -186,8 +186,10 @@ mod tests {
                 let contents: Vec<Vec<u8>> = (0..count).map(|n| vec![n; value_len]).collect();
                 let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
                 let mut spill = Spill::new(Arc::clone(&storage), 10_000);
+                let unsynced = Unsynced::default();
                 let mut writer = BlockWriter::create(FileSpec {
                     storage: &*storage,
+                    unsynced: &unsynced,
                     name: "patch-1".to_owned(),
                     magic: PATCH_MAGIC,
                     identity: Identity { database_id: [1; 16], file_id: 1 },

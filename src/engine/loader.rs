@@ -5,7 +5,7 @@
 //! the other.
 
 use super::axis_builder::AxisBuilder;
-use super::block_writer::{BlockWriter, FileSpec};
+use super::block_writer::{BlockWriter, FileSpec, Unsynced};
 use super::column_builder::{ColumnBuilder, Values};
 use super::database::{new_manifest, replace_manifest};
 use super::late_values::{ValueReader, in_slot_order};
@@ -217,7 +217,8 @@ impl Loader {
         }
         let files = dimensions.len() as u64 + 1;
         let mut meter = Meter::new(progress, "writing columns", files * u64::from(row_count));
-        let mut rows = Rows { spill: &spill, numbering: None, slot_count: row_count, memory_budget };
+        let unsynced = Unsynced::default();
+        let mut rows = Rows { spill: &spill, numbering: None, slot_count: row_count, memory_budget, unsynced };
         if keys.ascending.is_none() {
             rows.merge(&keys, manifest.hash_seed, &mut meter)?;
             meter.set_total(files * u64::from(rows.slot_count));
@@ -229,6 +230,7 @@ impl Loader {
             manifest.dimensions.push(DimensionEntry { id, name: dimension.name.into(), file });
         }
         manifest.next_dimension_id = manifest.dimensions.len() as u64;
+        rows.unsynced.sync()?;
         let storage = spill.storage();
         storage.sync_directory()?;
         replace_manifest(&**storage, &manifest).map_err(ReplaceError::into_storage_error)?;
@@ -254,6 +256,8 @@ struct Rows<'s> {
     numbering: Option<(Spill, Numbered)>,
     slot_count: u32,
     memory_budget: usize,
+    /// The files that are written.
+    unsynced: Unsynced,
 }
 
 /// The keys of all rows.
@@ -371,7 +375,8 @@ impl Rows<'_> {
         let identity = Identity { database_id: manifest.database_id, file_id: manifest.next_file_id };
         manifest.next_file_id += 1;
         let (storage, generation) = (&**self.spill.storage(), manifest.generation);
-        BlockWriter::create(FileSpec { storage, name, magic, identity, generation, dimension_id })
+        let unsynced = &self.unsynced;
+        BlockWriter::create(FileSpec { storage, unsynced, name, magic, identity, generation, dimension_id })
     }
 
     fn write_axis(&self, manifest: &mut Manifest, keys: &Keys, meter: &mut Meter<'_>) -> Result<()> {

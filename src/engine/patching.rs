@@ -1,6 +1,6 @@
 //! Writing a patch: for a checkpoint, or from older patches; and when a checkpoint writes one.
 
-use super::block_writer::{BlockWriter, FileSpec};
+use super::block_writer::{BlockWriter, FileSpec, Unsynced};
 use super::counts::CountChanges;
 use super::delta::Delta;
 use super::delta_encoding::EncodingSurvey;
@@ -106,8 +106,10 @@ impl PatchFile<'_> {
         let delta = Delta::new(self.view, self.merged, Build::share(self.memory_budget))?;
         let mut meter = Meter::new(progress, phase, delta.touched_count()?);
         let build = Build::new(Arc::clone(self.storage), self.memory_budget, hash_seed, &mut meter);
+        let unsynced = Unsynced::default();
         let writer = BlockWriter::create(FileSpec {
             storage: &**self.storage,
+            unsynced: &unsynced,
             name: name.to_owned(),
             magic: PATCH_MAGIC,
             identity: self.identity,
@@ -128,7 +130,9 @@ impl PatchFile<'_> {
             return Ok(None);
         }
         let mut keys = DeltaKeys::new(delta.pieces(None));
-        patch.finish(delta.base_next()?, &mut keys, key_count).map(Some)
+        let entry = patch.finish(delta.base_next()?, &mut keys, key_count)?;
+        unsynced.sync()?;
+        Ok(Some(entry))
     }
 }
 

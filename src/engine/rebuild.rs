@@ -1,7 +1,7 @@
 //! Writing a new generation: the files of what changed, or of everything, from a base and what was committed since.
 
 use super::axis_builder::AxisBuilder;
-use super::block_writer::{BlockWriter, FileSpec};
+use super::block_writer::{BlockWriter, FileSpec, Unsynced};
 use super::column_builder::{ColumnBuilder, PresentSlots, Values};
 use super::column_tiers::ColumnTiers;
 use super::meter::Meter;
@@ -28,6 +28,8 @@ pub(super) struct Rebuild<'a> {
     pub(super) everything: bool,
     /// The old slot of each new one, where slots move; a free old slot makes a tombstone.
     pub(super) order: Option<&'a [u32]>,
+    /// For the files that it writes.
+    pub(super) unsynced: Unsynced,
 }
 
 /// A dimension that gets a new file, and its place in the manifest.
@@ -107,6 +109,7 @@ impl<'a> Rebuild<'a> {
     pub(super) fn write(&self, manifest: Manifest, progress: &mut ProgressFn<'_>) -> Result<Manifest> {
         let mut written = Vec::new();
         let result = self.write_files(manifest, &mut written, progress).and_then(|manifest| {
+            self.unsynced.sync()?;
             self.storage.sync_directory()?;
             Ok(manifest)
         });
@@ -224,6 +227,7 @@ impl<'a> Rebuild<'a> {
         written.push(name.clone());
         BlockWriter::create(FileSpec {
             storage: &**self.storage,
+            unsynced: &self.unsynced,
             name,
             magic,
             identity: Identity { database_id: manifest.database_id, file_id },

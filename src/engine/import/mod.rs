@@ -18,7 +18,7 @@ use self::gather::{Dimension, Fingerprint, Gathered, Hasher, Keys};
 use self::join::{JoinError, Joined, Survey};
 use self::keys::SlotKeys;
 use super::axis_builder::AxisBuilder;
-use super::block_writer::{BlockWriter, FileSpec};
+use super::block_writer::{BlockWriter, FileSpec, Unsynced};
 use super::column_builder::{ColumnBuilder, PresentSlots};
 use super::database::{new_manifest, replace_manifest};
 use super::late_values::Arrivals;
@@ -88,7 +88,8 @@ pub(crate) fn import(
     let report = ImportReport { container, version, points: 0, dimensions: 0, cells: 0, repairs, losses, lost };
     let copies_len_max = content_len.saturating_mul(options.limits.copies_ratio).max(COPIES_FROM);
     let held = Held { spill, hasher, keys, free_slots, totals, content_len, copies_len_max, copies_len: 0 };
-    Importer { source, storage, options, manifest, report }.run(held, dimensions, progress)
+    Importer { source, storage, options, manifest, unsynced: Unsynced::default(), report }
+        .run(held, dimensions, progress)
 }
 
 /// What cannot be true; whether a salvage would get past it.
@@ -117,6 +118,7 @@ struct Importer<'a> {
     storage: Arc<dyn Storage>,
     options: ImportOptions,
     manifest: Manifest,
+    unsynced: Unsynced,
     report: ImportReport,
 }
 
@@ -139,6 +141,7 @@ impl Importer<'_> {
         let real = [i128::from(self.report.points), i128::from(self.report.dimensions)];
         let wrong = held.totals.iter().zip(real).filter(|(stored, real)| stored.is_some_and(|stored| stored != *real));
         self.report.repairs.totals = wrong.count() as u64;
+        self.unsynced.sync()?;
         self.storage.sync_directory()?;
         replace_manifest(&*self.storage, &self.manifest).map_err(ReplaceError::into_storage_error)?;
         Ok(self.report)
@@ -149,10 +152,16 @@ impl Importer<'_> {
     }
 
     /// What a new file is, apart from its contents.
-    fn spec<'s>(manifest: &mut Manifest, storage: &'s dyn Storage, name: String, magic: [u8; 8]) -> FileSpec<'s> {
+    fn spec<'s>(
+        manifest: &mut Manifest,
+        (storage, unsynced): (&'s dyn Storage, &'s Unsynced),
+        name: String,
+        magic: [u8; 8],
+    ) -> FileSpec<'s> {
         let identity = Identity { database_id: manifest.database_id, file_id: manifest.next_file_id };
         manifest.next_file_id += 1;
-        FileSpec { storage, name, magic, identity, generation: manifest.generation, dimension_id: NO_DIMENSION }
+        let generation = manifest.generation;
+        FileSpec { storage, unsynced, name, magic, identity, generation, dimension_id: NO_DIMENSION }
     }
 
     fn lose(&mut self, places: Vec<String>) {
@@ -192,7 +201,7 @@ impl Importer<'_> {
         let mut build = self.build(meter);
         let mut keys = SlotKeys::new(&held.keys, live, &held.spill);
         let builder = AxisBuilder::new(&mut build, &mut keys, slot_count)?;
-        let spec = Self::spec(&mut self.manifest, &*self.storage, axis_name(1), AXIS_MAGIC);
+        let spec = Self::spec(&mut self.manifest, (&*self.storage, &self.unsynced), axis_name(1), AXIS_MAGIC);
         self.manifest.axis = Some(builder.write(&mut build, BlockWriter::create(spec)?)?);
         Ok(())
     }
@@ -280,7 +289,7 @@ impl Importer<'_> {
         let id = self.manifest.dimensions.len() as u32;
         let mut build = self.build(meter);
         let Some(builder) = ColumnBuilder::new(&mut build, joined, slot_count)? else { return Ok(None) };
-        let spec = Self::spec(&mut self.manifest, &*self.storage, column_name(id, 1), COLUMN_MAGIC);
+        let spec = Self::spec(&mut self.manifest, (&*self.storage, &self.unsynced), column_name(id, 1), COLUMN_MAGIC);
         let writer = BlockWriter::create(FileSpec { dimension_id: id, ..spec })?;
         let (file, distinct_count) = builder.write(&mut build, writer)?;
         self.report.repairs.repeated_values += survey.used_values - distinct_count;
