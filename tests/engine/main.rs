@@ -13,6 +13,7 @@ mod export;
 mod face;
 mod fixtures;
 mod forged;
+mod import;
 mod inspect;
 mod layers;
 mod misuse;
