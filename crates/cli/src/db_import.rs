@@ -40,6 +40,9 @@ pub(crate) fn run(arguments: &Import, output: &Output) -> Outcome<()> {
         report.container,
         duration(elapsed),
     ));
+    for note in &report.notes {
+        output.note(&format!("note: {note}"));
+    }
     for place in &report.lost {
         output.note(&format!("lost: {place}"));
     }
@@ -94,8 +97,8 @@ fn put_right(report: &ImportReport) -> Vec<String> {
 /// What a salvage could not save, in words.
 fn lost(report: &ImportReport) -> Vec<String> {
     let words = |(name, count): (&str, u64)| match name {
-        "cells" => format!("{} whose value id has no value", count_of(count, "cell")),
-        "coordinates" => format!("{} of coordinate_map that no point has", count_of(count, "key")),
+        "cells" => format!("{} without a value, or whose key came again", count_of(count, "cell")),
+        "coordinates" => format!("{} of coordinate_map that vector_points does not have there", count_of(count, "key")),
         "repeated_keys" => format!("{} whose key came again", count_of(count, "point")),
         other => format!("{other} {count}"),
     };
@@ -106,7 +109,7 @@ fn summary(report: &ImportReport) -> Report {
     let counts = |counts: &mut dyn Iterator<Item = (&'static str, u64)>| {
         Value::from(counts.fold(Report::new(), |report, (name, count)| report.field(name, count)))
     };
-    let lost: Vec<Value> = report.lost.iter().map(|place| place.as_str().into()).collect();
+    let texts = |texts: &[String]| texts.iter().map(|text| Value::from(text.as_str())).collect::<Vec<_>>();
     Report::new()
         .field("points", report.points)
         .field("dimensions", report.dimensions)
@@ -115,5 +118,6 @@ fn summary(report: &ImportReport) -> Report {
         .field("version", report.version.as_deref().map_or(Value::Null, Value::from))
         .field("repairs", counts(&mut report.repairs.iter()))
         .field("losses", counts(&mut report.losses.iter()))
-        .field("lost", lost)
+        .field("lost", texts(&report.lost))
+        .field("notes", texts(&report.notes))
 }

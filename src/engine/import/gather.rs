@@ -14,6 +14,9 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use twox_hash::XxHash3_64;
 
+/// Notes that are kept.
+pub(super) const NOTES_MAX: usize = 20;
+
 /// A sum of hashes, whatever the order: two sets with the same sum and count are the same set, but for one chance in 2^64.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(super) struct Fingerprint {
@@ -124,6 +127,8 @@ pub(super) struct Gathered<'p, 'f> {
     pub(super) metadata: Metadata,
     pub(super) totals: [Option<i128>; 2],
     pub(super) repairs: Repairs,
+    /// Which fields were missing or unknown.
+    pub(super) notes: Vec<String>,
     scratch: Vec<u8>,
     file_len: u64,
     pub(super) progress: &'p mut ProgressFn<'f>,
@@ -152,6 +157,7 @@ impl<'p, 'f> Gathered<'p, 'f> {
             metadata: Metadata::default(),
             totals: [None; 2],
             repairs: Repairs::default(),
+            notes: Vec::new(),
             scratch: Vec::new(),
             file_len,
             progress,
@@ -162,6 +168,12 @@ impl<'p, 'f> Gathered<'p, 'f> {
     pub(super) fn without_names(mut self) -> Self {
         self.by_name = HashMap::new();
         self
+    }
+
+    fn note(&mut self, note: impl FnOnce() -> String) {
+        if self.notes.len() < NOTES_MAX {
+            self.notes.push(note());
+        }
     }
 
     /// The dimension of a name, made if it is new.
@@ -326,15 +338,17 @@ impl Sink for Gathered<'_, '_> {
         }
     }
 
-    fn missing(&mut self, field: Missing) {
+    fn missing(&mut self, field: Missing, place: &str) {
         if field == Missing::CoordinateMap {
             self.map = CoordinateMap::Unknown;
         }
         self.repairs.missing_fields += 1;
+        self.note(|| format!("there is no {place}"));
     }
 
-    fn unknown_field(&mut self) {
+    fn unknown_field(&mut self, place: &str) {
         self.repairs.unknown_fields += 1;
+        self.note(|| format!("nobody knows the field {place}"));
     }
 
     fn progress(&mut self, consumed: u64) -> Result<()> {

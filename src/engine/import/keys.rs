@@ -259,7 +259,10 @@ impl Sink for Audit<'_, '_, '_> {
         let reason = match is_repeated {
             Some(false) => return Ok(()),
             Some(true) => "twice",
-            None => "where vector_points has another",
+            None if index.is_some_and(|index| self.hashes.get(index).is_some_and(|&hash| hash != 0)) => {
+                "where vector_points has another"
+            }
+            None => "where vector_points has none",
         };
         self.found.entries += 1;
         let key = key.map_or_else(|| "null".to_owned(), shown);

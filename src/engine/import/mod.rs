@@ -14,7 +14,7 @@ mod report;
 pub use report::{ImportReport, Losses, Repairs};
 
 use self::decode::{Container, Decoded};
-use self::gather::{Dimension, Fingerprint, Gathered, Hasher, Keys};
+use self::gather::{Dimension, Fingerprint, Gathered, Hasher, Keys, NOTES_MAX};
 use self::join::{JoinError, Joined, Survey};
 use self::keys::SlotKeys;
 use super::axis_builder::AxisBuilder;
@@ -72,20 +72,32 @@ pub(crate) fn import(
         losses.coordinates = found.entries;
         lost = found.places;
     }
-    let Gathered { spill, hasher, keys, free_slots, mut dimensions, metadata, totals, mut repairs, progress, .. } =
-        gathered.without_names();
+    let Gathered {
+        spill,
+        hasher,
+        keys,
+        free_slots,
+        mut dimensions,
+        metadata,
+        totals,
+        mut repairs,
+        mut notes,
+        progress,
+        ..
+    } = gathered.without_names();
     repairs.trailing_bytes = trailing;
     repairs.trailing_tombstones = u64::from(keys.slots - keys.slot_count);
     // Releases before 1.4 did not have all fields.
     if container != Container::Lz4 {
         repairs.missing_fields = 0;
+        notes.clear();
     }
     // Those without a space come last.
     dimensions.sort_by_key(|dimension| dimension.space.unwrap_or(u32::MAX));
     let manifest =
         Manifest { generation: 1, last_sequence: 1, last_commit_time: now(), ..new_manifest(metadata.properties()) };
     let (container, version) = (container.name(), metadata.version);
-    let report = ImportReport { container, version, points: 0, dimensions: 0, cells: 0, repairs, losses, lost };
+    let report = ImportReport { container, version, points: 0, dimensions: 0, cells: 0, repairs, losses, lost, notes };
     let copies_len_max = content_len.saturating_mul(options.limits.copies_ratio).max(COPIES_FROM);
     let held = Held { spill, hasher, keys, free_slots, totals, content_len, copies_len_max, copies_len: 0 };
     Importer { source, storage, options, manifest, unsynced: Unsynced::default(), report }
@@ -267,6 +279,10 @@ impl Importer<'_> {
             }
             let (name, missing) = (quoted(&dimension.name), survey.missing);
             self.lose(vec![format!("{missing} cells of dimension {name}: {reason}")]);
+        }
+        if dimension.value_count > 0 && survey.cells == 0 && self.report.notes.len() < NOTES_MAX {
+            let (name, count) = (quoted(&dimension.name), dimension.value_count);
+            self.report.notes.push(format!("no point has a value of the dimension {name}, which has {count}"));
         }
         let repairs = &mut self.report.repairs;
         repairs.ref_counts += u64::from(dimension.ref_counts.is_some_and(|stored| stored != survey.uses));

@@ -107,4 +107,6 @@ pub struct ImportReport {
     pub losses: Losses,
     /// The first places where something was lost, or where the file contradicts itself; 20 at most.
     pub lost: Vec<String>,
+    /// What a person should look at, 20 at most: which fields were missing or unknown, and which dimensions have values that no point has.
+    pub notes: Vec<String>,
 }

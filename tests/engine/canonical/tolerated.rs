@@ -1,10 +1,11 @@
 //! What the original's loader takes, or a superset of it plainly should: other orders, encodings and releases, and derived data that is
 //! missing or wrong.
 
-use super::case::{Case, Expected, check};
+use super::case::{Case, Expected, check, import};
 use super::draft::{AXIS, MAPPINGS, SPACES, draft, edited, packed, points_of};
 use super::node::{NIL, Node, Width, array, bytes, ext, map, raw};
 use crate::support::contents::Point;
+use vector_datalib::Import;
 
 /// Ids or coordinates of both dimensions, written in another way.
 fn renumbered(file: &mut Node, write: impl Fn(i128) -> Node) {
@@ -244,4 +245,28 @@ fn fields_that_no_release_knows_are_passed_over_and_counted() {
 /// All files of this module.
 pub(super) fn cases() -> Vec<Case> {
     [encodings(), derived(), missing(), unknown()].concat()
+}
+
+/// What is taken though it is not there, or though nobody knows what it is, is named.
+#[test]
+fn what_is_missing_or_unknown_is_named() {
+    let report = |edit: fn(&mut Node)| import(&edited(edit), &Import::new()).unwrap().unwrap().report;
+    let notes = |edit| report(edit).notes;
+    assert_eq!(notes(|_| {}), Vec::<String>::new());
+    assert_eq!(notes(|file| file.remove(AXIS, "free_slots")), ["there is no central_axis.free_slots"]);
+    assert_eq!(
+        notes(|file| file.remove(&format!("{SPACES}/age"), "next_id")),
+        ["there is no dimensional_spaces[\"age\"].next_id"]
+    );
+    assert_eq!(notes(|file| file.add("database", "later", 1)), ["nobody knows the field database.\"later\""]);
+    let lost = report(|file| file.remove("database", "coordinate_mappings"));
+    assert_eq!(lost.cells, 0);
+    assert_eq!(
+        lost.notes,
+        [
+            "there is no database.coordinate_mappings",
+            "no point has a value of the dimension \"age\", which has 2",
+            "no point has a value of the dimension \"name\", which has 1",
+        ]
+    );
 }

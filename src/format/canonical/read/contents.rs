@@ -31,6 +31,7 @@ pub(crate) fn read<T: Tokens, S: Sink>(
         dimensions: 0,
         until_report: REPORT_INTERVAL,
         scratch: Vec::new(),
+        unknown: String::new(),
     };
     match reader.root() {
         Ok(()) => Ok(()),
@@ -51,6 +52,8 @@ struct Reader<'r, T, S> {
     dimensions: u64,
     until_report: u32,
     scratch: Vec<u8>,
+    /// The name of the last field that nobody knows, for messages.
+    unknown: String,
 }
 
 /// A field of a map of which the names are known.
@@ -161,7 +164,13 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
     fn field(&mut self, names: &[&'static str], seen: &mut Seen) -> Step<S, Field> {
         let (found, opened) = match self.tokens.next()? {
             Token::End => return Ok(Field::End),
-            Token::Scalar(ValueRef::Text(name)) => (names.iter().position(|known| *known == name), false),
+            Token::Scalar(ValueRef::Text(name)) => {
+                let known = names.iter().position(|known| *known == name);
+                if known.is_none() {
+                    self.unknown = quoted(name);
+                }
+                (known, false)
+            }
             Token::Scalar(_) => (None, false),
             Token::Array(_) | Token::Map(_) => (None, true),
         };
@@ -237,7 +246,7 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
             self.at("");
         }
         if !seen.contains(0) {
-            self.sink.missing(Missing::Metadata);
+            self.missing(Missing::Metadata);
         }
         if !seen.contains(1) {
             return self.refuse("there is no field \"database\"");
@@ -246,9 +255,24 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
         Ok(())
     }
 
+    /// Passes over a field that nobody knows.
     fn unknown(&mut self) -> Step<S> {
-        self.sink.unknown_field();
+        let name = std::mem::take(&mut self.unknown);
+        let place = self.place_of(&name);
+        self.sink.unknown_field(&place);
         self.skip()
+    }
+
+    fn missing(&mut self, field: Missing) {
+        let place = self.place_of(field.name());
+        self.sink.missing(field, &place);
+    }
+
+    /// A field of the part in hand, for messages.
+    fn place_of(&self, field: &str) -> String {
+        let dimension = self.dimension.as_ref().map(|name| format!("[{}]", quoted(name))).unwrap_or_default();
+        let separator = if self.part.is_empty() { "" } else { "." };
+        format!("{}{dimension}{separator}{field}", self.part)
     }
 
     fn metadata(&mut self) -> Step<S> {
@@ -307,10 +331,10 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
             return self.refuse("there is no field \"central_axis\"");
         }
         if !seen.contains(1) {
-            self.sink.missing(Missing::Spaces);
+            self.missing(Missing::Spaces);
         }
         if !seen.contains(2) {
-            self.sink.missing(Missing::Mappings);
+            self.missing(Missing::Mappings);
         }
         Ok(())
     }
@@ -333,10 +357,10 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
             return self.refuse("there is no field \"vector_points\"");
         }
         if !seen.contains(1) {
-            self.sink.missing(Missing::CoordinateMap);
+            self.missing(Missing::CoordinateMap);
         }
         if !seen.contains(2) {
-            self.sink.missing(Missing::FreeSlots);
+            self.missing(Missing::FreeSlots);
         }
         Ok(())
     }
@@ -489,7 +513,7 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
             }
         }
         if !seen.contains(1) {
-            self.sink.missing(Missing::NextId);
+            self.missing(Missing::NextId);
         }
         Ok(())
     }
@@ -543,7 +567,11 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
             let (direct, field, is_open) = match &token {
                 Token::End => break,
                 Token::Scalar(ValueRef::Text(name)) => {
-                    (token.integer(), FIELDS.iter().position(|field| *field == name.as_bytes()), false)
+                    let direct = token.integer();
+                    if direct.is_none() {
+                        self.unknown = quoted(name);
+                    }
+                    (direct, FIELDS.iter().position(|field| *field == name.as_bytes()), false)
                 }
                 Token::Scalar(_) => (token.integer(), None, false),
                 Token::Array(_) | Token::Map(_) => (None, None, true),
@@ -576,7 +604,7 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
                 .refuse("neither a pair of coordinate and value id nor a field beside \"coordinate_to_value_id\"");
         }
         if seen.contains(0) && !seen.contains(1) {
-            self.sink.missing(Missing::RefCounts);
+            self.missing(Missing::RefCounts);
         }
         Ok(())
     }

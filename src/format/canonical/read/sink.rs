@@ -61,10 +61,10 @@ pub(crate) trait Sink {
     fn total(&mut self, _field: Total, _number: i128) {}
 
     /// Something that should be there is not.
-    fn missing(&mut self, _field: Missing) {}
+    fn missing(&mut self, _field: Missing, _place: &str) {}
 
     /// A field that no release knows was passed over.
-    fn unknown_field(&mut self) {}
+    fn unknown_field(&mut self, _place: &str) {}
 
     /// So many bytes of the file are read.
     fn progress(&mut self, _consumed: u64) -> Result<(), Self::Error> {
@@ -97,6 +97,21 @@ pub(crate) enum Missing {
     Mappings,
     NextId,
     RefCounts,
+}
+
+impl Missing {
+    /// What it is called in the file.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Metadata => "metadata",
+            Self::CoordinateMap => "coordinate_map",
+            Self::FreeSlots => "free_slots",
+            Self::Spaces => "dimensional_spaces",
+            Self::Mappings => "coordinate_mappings",
+            Self::NextId => "next_id",
+            Self::RefCounts => "ref_counts",
+        }
+    }
 }
 
 /// Why reading ended early.
