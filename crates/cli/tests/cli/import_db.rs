@@ -113,7 +113,7 @@ fn salvage_says_what_is_lost() {
     let run = place.run(&["import", "torn.db", "saved.vdb", "--salvage"]);
     assert_eq!(run.code, 0, "{run:?}");
     for words in
-        ["; lost: 1 cell without a value, or whose key came again\n", "\nvdb: note: no point has", "\nvdb: lost: "]
+        ["; lost: 1 cell without a value, or whose key came again\n", "\nvdb: note: there is no ", "\nvdb: lost: "]
     {
         assert!(run.stderr.contains(words), "{words}: {run:?}");
     }
