@@ -20,12 +20,13 @@ use std::sync::Arc;
 ///
 /// Nothing is taken on trust. What follows from the rest of the file (reference counts, free slots, next ids, totals) is compared, made
 /// anew, and counted as a [repair](ImportReport::repairs). What contradicts itself is refused with the place: a key at two coordinates,
-/// a coordinate map that disagrees with the points, a value id without a value, a wrong type, anything cut short or behind its end.
+/// a coordinate map that disagrees with the points, a value id without a value, a wrong type, anything cut short. Bytes behind the
+/// LZ4 frame are passed over, as the original does, and counted.
 ///
-/// Memory is bounded by [`memory_budget`](Self::memory_budget), whatever the file holds or declares: beside it some 16 MB of
+/// Memory is bounded by [`memory_budget`](Self::memory_budget), however many keys, values and cells there are. Beside it there are some 16 MB of
 /// buffers, a few times the longest value, two bits for each slot, and three times the name and a few hundred bytes for each
 /// dimension. What does not fit is put aside in temporary files without a name, of up to a few times the content's size, and of the
-/// length of all cells' values where those of a dimension do not fit.
+/// length of all cells' values, those of 256 bytes and more once, where those of a dimension do not fit.
 ///
 /// ```
 /// # let dir = tempfile::tempdir()?;

@@ -2,9 +2,8 @@
 
 use super::equality::{Forms, Lookalikes, Wrapped};
 use super::output::{Output, WriteError};
-use super::values::Values;
 use super::work::{Work, keep};
-use crate::engine::column_builder::PresentSlots;
+use crate::engine::column_builder::{PresentSlots, Values};
 use crate::engine::database::State;
 use crate::engine::meter::Meter;
 use crate::engine::spill::{Spill, StreamId};

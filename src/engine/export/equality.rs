@@ -1,7 +1,7 @@
 //! Values that Python calls equal to one before them, which are written in another form.
 
 use super::output::WriteError;
-use super::values::Values;
+use crate::engine::column_builder::Values;
 use crate::engine::numbering::{Build, Contents, FirstUses, number};
 use crate::engine::spill::{Spill, StreamId, StreamReader};
 use crate::error::Result;

@@ -1,7 +1,8 @@
 //! Value ids: numbers from 1 by first occurrence in slot order.
 
-use super::values::{CellValues, DictionaryValues, TaggedValues};
+use super::values::{CellValues, DictionaryValues};
 use super::work::{Work, keep};
+use crate::engine::column_builder::HeapContents;
 use crate::engine::numbering::{FirstUses, Numbered, number};
 use crate::engine::scan::Segments;
 use crate::engine::segment::{Dictionary, Segment, SegmentValues};
@@ -29,7 +30,7 @@ impl Ids {
             return Ok(dictionary);
         }
         let (mut build, kept) = work.build();
-        let numbered = number(&mut build, &mut TaggedValues::new(&mut CellValues::new(segments.clone())))?;
+        let numbered = number(&mut build, &mut HeapContents::new(&mut CellValues::new(segments.clone()), false))?;
         if numbered.distinct == numbered.count {
             return Ok(Self::Distinct);
         }
@@ -57,7 +58,7 @@ impl Ids {
         let len = dictionary.len();
         // That its values differ is promised by the format, but only known once it was seen.
         let (mut build, _) = work.build();
-        let numbered = number(&mut build, &mut TaggedValues::new(&mut DictionaryValues::new(dictionary)))?;
+        let numbered = number(&mut build, &mut HeapContents::new(&mut DictionaryValues::new(dictionary), false))?;
         Ok((numbered.distinct == numbered.count).then_some(Self::Dictionary(len)))
     }
 

@@ -1,19 +1,12 @@
-//! Values one by one, each with a number.
+//! Values one by one, each with a number in place of a slot.
 
 use super::ids::{IdReader, Ids};
-use crate::engine::numbering::Contents;
+use crate::engine::column_builder::Values;
 use crate::engine::scan::Segments;
 use crate::engine::segment::{Dictionary, Segment};
 use crate::engine::spill::Spill;
 use crate::error::Result;
-use crate::format::value;
 use crate::model::ValueRef;
-
-/// Values in ascending order of a number of theirs, which can be read again.
-pub(super) trait Values {
-    fn rewind(&mut self);
-    fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>>;
-}
 
 /// The values of all cells of a dimension in slot order, numbered 0, 1, 2 and so on.
 pub(super) struct CellValues<'s> {
@@ -123,30 +116,5 @@ impl Values for DictionaryValues<'_> {
         }
         self.next += 1;
         Ok(Some((number, self.dictionary.get(number as usize)?)))
-    }
-}
-
-/// The tagged forms of values, to number them.
-pub(super) struct TaggedValues<'v> {
-    values: &'v mut dyn Values,
-    tagged: Vec<u8>,
-}
-
-impl<'v> TaggedValues<'v> {
-    pub(super) fn new(values: &'v mut dyn Values) -> Self {
-        Self { values, tagged: Vec::new() }
-    }
-}
-
-impl Contents for TaggedValues<'_> {
-    fn rewind(&mut self) {
-        self.values.rewind();
-    }
-
-    fn next(&mut self, _spill: &Spill) -> Result<Option<&[u8]>> {
-        let Some((_, value)) = self.values.next()? else { return Ok(None) };
-        self.tagged.clear();
-        value::encode(value, &mut self.tagged);
-        Ok(Some(&self.tagged))
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::format::canonical::read::contents;
-use crate::format::canonical::read::frame::LzFrame;
+use crate::format::canonical::read::frame::{self, LzFrame};
 use crate::format::canonical::read::input::Input;
 use crate::format::canonical::read::msgpack::MessagePack;
 use crate::format::canonical::read::sink::{ReadError, Sink};
@@ -12,7 +12,6 @@ use crate::storage::{SourceFile, StorageError};
 use std::io::BufRead;
 use std::path::Path;
 
-const LZ4_MAGIC: [u8; 4] = [0x04, 0x22, 0x4D, 0x18];
 const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
 
 /// How a file is packed.
@@ -90,13 +89,13 @@ fn decode_file<S: Sink<Error = Error>>(
     if start.starts_with(&GZIP_MAGIC) {
         return decode_gzip(source, reader, limits, sink);
     }
-    if start.len() == 4 && start != LZ4_MAGIC && !is_other_lz4(&start) {
+    if start.first_chunk().is_some_and(|start| !frame::is_lz4(*start)) {
         let start: String = start.iter().map(|byte| format!(" {byte:02X}")).collect();
         let reason = format!("it is no canonical file: it starts with{start}, neither an LZ4 frame nor gzip");
         return Err(Refused::file(0, reason).into());
     }
-    let frame = LzFrame::new(reader, limits, len)?;
-    let mut tokens = MessagePack::new(Input::new(Box::new(frame), *limits, len));
+    let blocks = LzFrame::new(reader, limits, len)?;
+    let mut tokens = MessagePack::new(Input::new(Box::new(blocks), *limits, len));
     contents::read(&mut tokens, limits, sink)?;
     Ok(decoded(Container::Lz4, &tokens))
 }
@@ -104,11 +103,6 @@ fn decode_file<S: Sink<Error = Error>>(
 /// How a file was read, all of which `tokens` have given.
 fn decoded(container: Container, tokens: &impl Tokens) -> Decoded {
     Decoded { container, content_len: tokens.offset(), trailing: tokens.trailing() }
-}
-
-/// Whether LZ4 has a name for what starts so: skippable frames, and frames of long ago. The frame's reader says what is wrong with them.
-fn is_other_lz4(start: &[u8]) -> bool {
-    matches!(start, [0x50..=0x5F, 0x2A, 0x4D, 0x18] | [0x02, 0x21, 0x4C, 0x18])
 }
 
 #[cfg(feature = "legacy-import")]

@@ -104,7 +104,6 @@ pub(super) struct Dimension {
     pub(super) next_id: Option<i128>,
     /// Ids by coordinate, as varints of their zigzag form.
     pub(super) cells: Arrivals,
-    pub(super) cell_count: u64,
     /// Pairs whose coordinate is no slot at all.
     pub(super) ghosts: u64,
     /// Whether the mapping was there.
@@ -190,7 +189,6 @@ impl<'p, 'f> Gathered<'p, 'f> {
             ids: None,
             next_id: None,
             cells: Arrivals::new(&mut self.spill),
-            cell_count: 0,
             ghosts: 0,
             has_mapping: false,
             ref_counts: None,
@@ -299,7 +297,6 @@ impl Sink for Gathered<'_, '_> {
                 self.scratch.clear();
                 encode_number(zigzag(id), &mut self.scratch);
                 dimension.cells.push(slot, &self.scratch, &mut self.spill)?;
-                dimension.cell_count += 1;
             }
             None => dimension.ghosts += 1,
         }

@@ -381,7 +381,6 @@ mod tests {
                 ids,
                 next_id: None,
                 cells: Arrivals::new(&mut spill),
-                cell_count: self.cells.len() as u64,
                 ghosts: 0,
                 has_mapping: true,
                 ref_counts: None,

@@ -261,6 +261,13 @@ impl Header {
     }
 }
 
+/// Whether LZ4 has a name for what starts so: a frame, a skippable one, or one of the legacy format. Which of them is read is up to
+/// [`LzFrame::new`].
+pub(crate) const fn is_lz4(start: [u8; 4]) -> bool {
+    let magic = u32::from_le_bytes(start);
+    matches!(magic, MAGIC | LEGACY_MAGIC) || magic & SKIPPABLE_MASK == SKIPPABLE_MAGIC
+}
+
 fn check_magic(magic: u32) -> Result<(), Refused> {
     match magic {
         MAGIC => Ok(()),
