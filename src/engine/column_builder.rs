@@ -98,6 +98,23 @@ impl Kinds {
         self.has_negative |= matches!(value, ValueRef::Int(int) if int < 0);
     }
 
+    /// Adds a value of a tag; `cell` is the plain cell of a number.
+    #[inline]
+    pub(super) fn add_tagged(&mut self, tag: u8, cell: u64) {
+        self.types |= 1 << tag;
+        self.has_negative |= tag == TAG_INT && cell.cast_signed() < 0;
+    }
+
+    /// The tag of all values, if it is one.
+    pub(super) fn only_tag(self) -> Option<u8> {
+        (self.types.count_ones() == 1).then(|| self.types.trailing_zeros() as u8)
+    }
+
+    /// Whether a number of 64 bits or a float occurs.
+    pub(super) const fn have_numbers(self) -> bool {
+        self.types & (1 << TAG_INT | 1 << TAG_UINT | 1 << TAG_FLOAT) != 0
+    }
+
     /// The encoding of plain cells, where all values have one.
     pub(super) fn plain(self) -> Option<Encoding> {
         const INT: u16 = 1 << TAG_INT;
@@ -212,11 +229,7 @@ impl<'v> ColumnBuilder<'v> {
         column.distinct_count = if let Some(dictionary) = &dictionary {
             column.dictionary_count = dictionary.len() as u32;
             column.dictionary_index_len = dictionary.index_len() as u32;
-            let mut cells = dictionary.cells();
-            segments.write(dictionary.encoding(), &mut build.spill, &mut writer, |spill, out| {
-                dictionary.encode_cell(&mut cells, spill, out)
-            })?;
-            dictionary.write(&build.spill, &mut writer)?;
+            dictionary.write_column(&segments, &mut build.spill, &mut writer)?;
             dictionary.len() as u64
         } else if let Some(encoding) = kinds.plain() {
             write_plain(build, values, &segments, encoding, &mut writer)?
@@ -281,20 +294,21 @@ pub(super) fn encode_position(position: u64, width: u64, out: &mut Vec<u8>) {
 const PARTS_MAX: u64 = 4096;
 
 /// Cells to be counted, dealt out so that those of one part fit in memory.
-struct DistinctCells {
+pub(super) struct DistinctCells {
     parts: Vec<StreamId>,
     mix: Mix,
 }
 
 impl DistinctCells {
-    fn new(build: &mut Build<'_, '_>, count: u64) -> Self {
+    /// For so many cells.
+    pub(super) fn new(build: &mut Build<'_, '_>, count: u64) -> Self {
         // Twice what an even share takes, as shares are not quite even.
         let parts = (count * 16).div_ceil(build.limit as u64 + 1).clamp(1, PARTS_MAX);
         Self { parts: (0..parts).map(|_| build.spill.stream()).collect(), mix: Mix::new() }
     }
 
     #[inline]
-    fn add(&mut self, cell: u64, spill: &mut Spill) -> Result<()> {
+    pub(super) fn add(&mut self, cell: u64, spill: &mut Spill) -> Result<()> {
         let part = (u128::from(self.mix.of(cell)) * self.parts.len() as u128) >> 64;
         match self.parts.get(part as usize) {
             Some(&part) => spill.append(part, &cell.to_le_bytes()),
@@ -302,7 +316,8 @@ impl DistinctCells {
         }
     }
 
-    fn count(self, build: &mut Build<'_, '_>) -> Result<u64> {
+    /// How many are distinct.
+    pub(super) fn count(self, build: &mut Build<'_, '_>) -> Result<u64> {
         let mut distinct = 0;
         for part in self.parts {
             let mut room = (build.spill.len(part) as usize).min(build.limit) / 8;

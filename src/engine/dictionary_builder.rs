@@ -2,6 +2,7 @@
 
 use super::block_writer::BlockWriter;
 use super::heap_builder::write_entry;
+use super::segment_writer::SegmentSurvey;
 use super::spill::{Spill, StreamId, StreamReader};
 use crate::error::Result;
 use crate::format::column::{
@@ -64,27 +65,40 @@ impl DictionaryBuilder {
             Some(number) => number,
             None if self.entries.len() >= DICTIONARY_COUNT_MAX => return Ok(false),
             None => {
-                let number = self.entries.len() as u32;
-                self.entries.push(DictionaryEntry {
-                    start: spill.len(self.values),
-                    len: self.tagged.len() as u32,
-                    count: 0,
-                    hash,
-                    tag: value::tag(value),
-                });
-                spill.append(self.values, &self.tagged)?;
+                let number = self.push_encoded(value::tag(value), hash, spill)?;
                 let entries = &self.entries;
                 self.index
                     .insert_unique(hash, number, |&other| entries.get(other as usize).map_or(0, |entry| entry.hash));
                 number
             }
         };
+        self.push_cell(number, spill)?;
+        Ok(true)
+    }
+
+    /// Adds a value that is not there yet, without a cell. Values are added in this way or with [`push`](Self::push), not both.
+    pub(super) fn push_entry(&mut self, value: ValueRef<'_>, hash_seed: u64, spill: &mut Spill) -> Result<()> {
+        self.tagged.clear();
+        value::encode(value, &mut self.tagged);
+        self.push_encoded(value::tag(value), value::hash(value, hash_seed), spill).map(|_| ())
+    }
+
+    fn push_encoded(&mut self, tag: u8, hash: u64, spill: &mut Spill) -> Result<u32> {
+        let number = self.entries.len() as u32;
+        let (start, len) = (spill.len(self.values), self.tagged.len() as u32);
+        self.entries.push(DictionaryEntry { start, len, count: 0, hash, tag });
+        spill.append(self.values, &self.tagged)?;
+        Ok(number)
+    }
+
+    /// Adds a cell that has the value of an entry.
+    #[inline]
+    pub(super) fn push_cell(&mut self, number: u32, spill: &mut Spill) -> Result<()> {
         if let Some(entry) = self.entries.get_mut(number as usize) {
             entry.count += 1;
         }
         self.cell_count += 1;
-        spill.append(self.cells, &(number as u16).to_le_bytes())?;
-        Ok(true)
+        spill.append(self.cells, &(number as u16).to_le_bytes())
     }
 
     /// The entry of the value being added.
@@ -140,13 +154,20 @@ impl DictionaryBuilder {
         self.cell_count * self.encoding().width() + table_len + heaps > other
     }
 
-    /// Reads the cells, for [`encode_cell`](Self::encode_cell).
-    pub(super) const fn cells(&self) -> StreamReader {
-        StreamReader::new(self.cells)
+    /// Writes cells, presence and dictionary.
+    pub(super) fn write_column(
+        &self,
+        segments: &SegmentSurvey,
+        spill: &mut Spill,
+        writer: &mut BlockWriter<'_>,
+    ) -> Result<()> {
+        let mut cells = StreamReader::new(self.cells);
+        segments.write(self.encoding(), spill, writer, |spill, out| self.encode_cell(&mut cells, spill, out))?;
+        self.write(spill, writer)
     }
 
     /// Appends the next cell.
-    pub(super) fn encode_cell(&self, cells: &mut StreamReader, spill: &Spill, out: &mut Vec<u8>) -> Result<()> {
+    fn encode_cell(&self, cells: &mut StreamReader, spill: &Spill, out: &mut Vec<u8>) -> Result<()> {
         match cells.take(spill, 2)? {
             Some(&[low, high]) => match self.encoding().width() {
                 0 => {}
@@ -159,7 +180,7 @@ impl DictionaryBuilder {
     }
 
     /// Writes the sections "text_heap", "value_heap", "dictionary", "counts" and "dictionary_index".
-    pub(super) fn write(&self, spill: &Spill, writer: &mut BlockWriter<'_>) -> Result<()> {
+    fn write(&self, spill: &Spill, writer: &mut BlockWriter<'_>) -> Result<()> {
         let mut places = vec![None; self.entries.len()];
         for (kind, is_text) in [(SECTION_TEXT_HEAP, true), (SECTION_VALUE_HEAP, false)] {
             let section = writer.begin_section(kind)?;

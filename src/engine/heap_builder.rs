@@ -51,25 +51,37 @@ pub(super) fn write_heap(
     writer: &mut BlockWriter<'_>,
 ) -> Result<Heap> {
     let numbered = number(build, contents)?;
-    let start = writer.begin_section(section_kind(is_text))?;
-    let cells = write_entries(build, contents, &numbered, start, writer)?;
-    let len = writer.position() - start;
-    writer.end_section();
-    Ok(Heap { encoding: encoding(is_text, len), distinct_count: numbered.distinct, cells })
+    write_entries(build, contents, &numbered, Some(FirstUses::new(&numbered)), is_text, writer)
 }
 
+/// Writes the heap of contents of which each comes once, in the order of their numbers. `numbered` has the number of each cell.
+pub(super) fn write_distinct_heap(
+    build: &mut Build<'_, '_>,
+    contents: &mut dyn Contents,
+    numbered: &Numbered,
+    is_text: bool,
+    writer: &mut BlockWriter<'_>,
+) -> Result<Heap> {
+    write_entries(build, contents, numbered, None, is_text, writer)
+}
+
+/// Writes all contents, or those that are used for the first time.
 fn write_entries(
     build: &mut Build<'_, '_>,
     contents: &mut dyn Contents,
     numbered: &Numbered,
-    start: u64,
+    mut uses: Option<FirstUses>,
+    is_text: bool,
     writer: &mut BlockWriter<'_>,
-) -> Result<Translation> {
+) -> Result<Heap> {
     let positions = build.spill.stream();
-    let mut uses = FirstUses::new(numbered);
+    let start = writer.begin_section(section_kind(is_text))?;
     contents.rewind();
-    while let Some((_, is_first)) = uses.next(&build.spill)? {
-        let Some(content) = contents.next(&build.spill)? else { break };
+    while let Some(content) = contents.next(&build.spill)? {
+        let is_first = match &mut uses {
+            Some(uses) => uses.next(&build.spill)?.is_some_and(|(_, is_first)| is_first),
+            None => true,
+        };
         if is_first {
             let (entry, _) = write_entry(content, writer)?;
             let position = (entry - start) / heap::ENTRY_ALIGNMENT;
@@ -77,5 +89,8 @@ fn write_entries(
         }
         build.meter.step()?;
     }
-    Translation::new(build, numbered, positions)
+    let len = writer.position() - start;
+    writer.end_section();
+    let cells = Translation::new(build, numbered, positions, build.limit)?;
+    Ok(Heap { encoding: encoding(is_text, len), distinct_count: numbered.distinct, cells })
 }

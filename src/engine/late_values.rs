@@ -6,11 +6,18 @@
 use super::meter::Meter;
 use super::spill::{Spill, StreamId, StreamReader, encode_number};
 use crate::error::Result;
+use crate::format::value;
+use crate::model::ValueRef;
 
 /// A value of 7 bytes takes a place of 24, and vectors grow by doubling.
 const PLACE_FACTOR: u64 = 8;
 /// Ranges that a range is cut into when its values do not fit in memory.
 const RANGE_COUNT: u64 = 64;
+
+/// A value that was encoded to be put aside: it always decodes.
+pub(super) fn decode(tagged: &[u8]) -> ValueRef<'_> {
+    value::decode(tagged).unwrap_or(ValueRef::Null)
+}
 
 /// A stream of values, each with the slots passed over since the one before, its length, and its tagged form.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use super::axis_builder::AxisBuilder;
 use super::block_writer::{BlockWriter, FileSpec, Unsynced};
 use super::column_builder::{ColumnBuilder, Values};
 use super::database::{new_manifest, replace_manifest};
-use super::late_values::{ValueReader, in_slot_order};
+use super::late_values::{ValueReader, decode, in_slot_order};
 use super::meter::Meter;
 use super::numbering::{Build, Contents, FirstUses, Numbered, StreamContents, number};
 use super::spill::{Spill, StreamId, StreamReader, encode_number};
@@ -341,11 +341,6 @@ impl Values for SlotValues<'_> {
     fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>> {
         Ok(self.reader.next(self.spill)?.map(|(slot, tagged)| (slot, decode(tagged))))
     }
-}
-
-/// A value that the loader encoded: it always decodes.
-fn decode(tagged: &[u8]) -> ValueRef<'_> {
-    value::decode(tagged).unwrap_or(ValueRef::Null)
 }
 
 impl Rows<'_> {

@@ -43,6 +43,7 @@ mod merged_segment;
 mod merging;
 mod meter;
 mod mix;
+mod numbered_column;
 mod numbering;
 mod numbers;
 mod numeric_order;

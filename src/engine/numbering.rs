@@ -220,7 +220,8 @@ fn merge(build: &mut Build<'_, '_>, parts: &[Numbered], order: StreamId, count: 
     drop(readers);
     let mut translations = Vec::with_capacity(parts.len());
     for (part, &assigned) in parts.iter().zip(&assigned) {
-        translations.push(Translation::new(build, part, assigned)?);
+        // They are all there at once.
+        translations.push(Translation::new(build, part, assigned, 0)?);
     }
     let numbers = build.spill.stream();
     places.rewind();
@@ -263,45 +264,68 @@ impl FirstUses {
 
 /// What was assigned to the number of each content, where one u64 is assigned to each number.
 ///
-/// First uses are in order, so that theirs is read in order too. The others are put in order beforehand, for a range of numbers at a
-/// time whose assignments fit in memory.
+/// What fits in memory is looked up there. Of the rest, first uses are in order, so that theirs is read in order too; the others
+/// are put in order beforehand, for a range of numbers at a time whose assignments fit in memory.
 pub(super) struct Translation {
     uses: FirstUses,
     assigned: StreamReader,
-    ranges: Vec<(StreamId, StreamReader)>,
-    range_len: u64,
+    again: Again,
+}
+
+/// What is assigned to numbers that are used again.
+enum Again {
+    /// By number, also for first uses.
+    Table(Vec<u64>),
+    /// For each range of numbers, in order of use.
+    Ranges { ranges: Vec<(StreamId, StreamReader)>, range_len: u64 },
 }
 
 impl Translation {
-    pub(super) fn new(build: &mut Build<'_, '_>, numbered: &Numbered, assigned: StreamId) -> Result<Self> {
+    /// `assigned` has a u64 for each number. A table of at most `table_len` bytes may stay in memory.
+    pub(super) fn new(
+        build: &mut Build<'_, '_>,
+        numbered: &Numbered,
+        assigned: StreamId,
+        table_len: usize,
+    ) -> Result<Self> {
+        let again = if numbered.count == numbered.distinct {
+            Again::Ranges { ranges: Vec::new(), range_len: 1 }
+        } else if numbered.distinct <= table_len as u64 / 8 {
+            Again::Table(assigned_range(build, assigned, 0, numbered.distinct)?)
+        } else {
+            Self::ranges(build, numbered, assigned)?
+        };
+        Ok(Self { uses: FirstUses::new(numbered), assigned: StreamReader::new(assigned), again })
+    }
+
+    fn ranges(build: &mut Build<'_, '_>, numbered: &Numbered, assigned: StreamId) -> Result<Again> {
         let range_len = (build.limit as u64 / 8).max(64);
-        let mut ranges = Vec::new();
-        if numbered.count > numbered.distinct {
-            let again = repeated_numbers(build, numbered, range_len)?;
-            for (index, &numbers) in again.iter().enumerate() {
-                let first = index as u64 * range_len;
-                let table = assigned_range(build, assigned, first, range_len.min(numbered.distinct - first))?;
-                let out = build.spill.stream();
-                let mut reader = StreamReader::new(numbers);
-                while let Some(number) = reader.u32(&build.spill)? {
-                    let value = table.get((u64::from(number) - first) as usize).copied().unwrap_or_default();
-                    build.spill.append(out, &value.to_le_bytes())?;
-                    build.meter.step()?;
-                }
-                build.spill.clear(numbers);
-                ranges.push((out, StreamReader::new(out)));
+        let again = repeated_numbers(build, numbered, range_len)?;
+        let mut ranges = Vec::with_capacity(again.len());
+        for (index, &numbers) in again.iter().enumerate() {
+            let first = index as u64 * range_len;
+            let table = assigned_range(build, assigned, first, range_len.min(numbered.distinct - first))?;
+            let out = build.spill.stream();
+            let mut reader = StreamReader::new(numbers);
+            while let Some(number) = reader.u32(&build.spill)? {
+                let value = table.get((u64::from(number) - first) as usize).copied().unwrap_or_default();
+                build.spill.append(out, &value.to_le_bytes())?;
+                build.meter.step()?;
             }
+            build.spill.clear(numbers);
+            ranges.push((out, StreamReader::new(out)));
         }
-        Ok(Self { uses: FirstUses::new(numbered), assigned: StreamReader::new(assigned), ranges, range_len })
+        Ok(Again::Ranges { ranges, range_len })
     }
 
     /// What is assigned to the next content.
     #[inline]
     pub(super) fn next(&mut self, spill: &Spill) -> Result<Option<u64>> {
-        match self.uses.next(spill)? {
-            None => Ok(None),
-            Some((_, true)) => self.assigned.u64(spill),
-            Some((number, false)) => match self.ranges.get_mut((u64::from(number) / self.range_len) as usize) {
+        let Some((number, is_first)) = self.uses.next(spill)? else { return Ok(None) };
+        match &mut self.again {
+            Again::Table(table) => Ok(table.get(number as usize).copied()),
+            Again::Ranges { .. } if is_first => self.assigned.u64(spill),
+            Again::Ranges { ranges, range_len } => match ranges.get_mut((u64::from(number) / *range_len) as usize) {
                 Some((_, reader)) => reader.u64(spill),
                 None => Ok(None),
             },
@@ -310,7 +334,9 @@ impl Translation {
 
     /// Forgets its streams.
     pub(super) fn clear(self, spill: &mut Spill) {
-        self.ranges.iter().for_each(|&(id, _)| spill.clear(id));
+        if let Again::Ranges { ranges, .. } = self.again {
+            ranges.iter().for_each(|&(id, _)| spill.clear(id));
+        }
     }
 }
 
@@ -370,10 +396,13 @@ mod tests {
         }
         assert_eq!(reader.u32(&build.spill).unwrap(), None);
         assert_eq!((numbered.count, numbered.distinct), (contents.len() as u64, expected.len() as u64));
-        let mut translation = Translation::new(&mut build, &numbered, assigned).unwrap();
-        for content in contents {
-            let expected = u64::from(expected[content]) * 3 + 1;
-            assert_eq!(translation.next(&build.spill).unwrap(), Some(expected));
+        for table_len in [0, 8 * expected.len()] {
+            let mut translation = Translation::new(&mut build, &numbered, assigned, table_len).unwrap();
+            for content in contents {
+                let expected = u64::from(expected[content]) * 3 + 1;
+                assert_eq!(translation.next(&build.spill).unwrap(), Some(expected));
+            }
+            assert_eq!(translation.next(&build.spill).unwrap(), None);
         }
     }
 

@@ -1,13 +1,14 @@
 //! Cutting a column into segments: presence and statistics as values pass by, then cells and descriptors.
 
 use super::block_writer::BlockWriter;
+use super::column_builder::plain_cell;
 use super::spill::{Spill, StreamId, StreamReader};
 use crate::error::Result;
 use crate::format::column::{
     Encoding, Presence, Removed, SECTION_CELLS, SECTION_PRESENCE, SECTION_SEGMENTS, SEGMENT_LEN, SEGMENT_RECORD_LEN,
     SEGMENT_SHIFT, Segment, Statistics,
 };
-use crate::format::value;
+use crate::format::value::{self, TAG_BIG_INT, TAG_FLOAT, TAG_INT, TAG_NULL, TAG_UINT};
 use crate::model::ValueRef;
 
 /// Bytes of cells gathered before they are written.
@@ -58,6 +59,23 @@ impl SegmentSurvey {
     /// Adds the value of a slot; `None` for a cell that means nothing. Slots ascend.
     #[inline]
     pub(super) fn add(&mut self, slot: u32, value: Option<ValueRef<'_>>, spill: &mut Spill) -> Result<()> {
+        self.add_slot(slot, spill)?;
+        if let Some(value) = value {
+            self.gathered.add(value);
+        }
+        Ok(())
+    }
+
+    /// Adds a value of which the tag is known and, of a number, the plain cell.
+    #[inline]
+    pub(super) fn add_tagged(&mut self, slot: u32, (tag, cell): (u8, u64), spill: &mut Spill) -> Result<()> {
+        self.add_slot(slot, spill)?;
+        self.gathered.add_tagged(tag, cell);
+        Ok(())
+    }
+
+    #[inline]
+    fn add_slot(&mut self, slot: u32, spill: &mut Spill) -> Result<()> {
         while self.done.len() < (slot >> SEGMENT_SHIFT) as usize {
             self.close(SEGMENT_LEN, spill)?;
         }
@@ -66,9 +84,6 @@ impl SegmentSurvey {
             *word |= 1 << (offset & 63);
         }
         self.value_count += 1;
-        if let Some(value) = value {
-            self.gathered.add(value);
-        }
         Ok(())
     }
 
@@ -244,32 +259,43 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
+    #[inline]
     pub(super) fn add(&mut self, value: ValueRef<'_>) {
-        self.value_types |= 1 << value::tag(value);
-        match value {
-            ValueRef::Null => self.null_count += 1,
-            ValueRef::Int(int) => {
-                if let Ok(int) = i64::try_from(int) {
-                    let (minimum, maximum) = self.signed.unwrap_or((int, int));
-                    self.signed = Some((minimum.min(int), maximum.max(int)));
-                } else if let Ok(int) = u64::try_from(int) {
-                    let (minimum, maximum) = self.unsigned.unwrap_or((int, int));
-                    self.unsigned = Some((minimum.min(int), maximum.max(int)));
-                } else {
-                    self.has_big = true;
-                }
+        self.add_tagged(value::tag(value), plain_cell(value));
+    }
+
+    /// Adds a value of a tag; `cell` is the plain cell of a number.
+    #[inline]
+    pub(super) fn add_tagged(&mut self, tag: u8, cell: u64) {
+        self.value_types |= 1 << tag;
+        match tag {
+            TAG_NULL => self.null_count += 1,
+            TAG_INT => {
+                let int = cell.cast_signed();
+                let (minimum, maximum) = self.signed.unwrap_or((int, int));
+                self.signed = Some((minimum.min(int), maximum.max(int)));
             }
-            ValueRef::BigInt(_) => self.has_big = true,
-            ValueRef::Float(float) if float.is_nan() => self.has_nan = true,
-            ValueRef::Float(float) => {
-                let (minimum, maximum) = self.floats.unwrap_or((float, float));
-                self.floats = Some((
-                    if float.total_cmp(&minimum).is_lt() { float } else { minimum },
-                    if float.total_cmp(&maximum).is_gt() { float } else { maximum },
-                ));
+            TAG_UINT => {
+                let (minimum, maximum) = self.unsigned.unwrap_or((cell, cell));
+                self.unsigned = Some((minimum.min(cell), maximum.max(cell)));
             }
+            TAG_BIG_INT => self.has_big = true,
+            TAG_FLOAT => self.add_float(f64::from_bits(cell)),
             _ => {}
         }
+    }
+
+    #[inline]
+    fn add_float(&mut self, float: f64) {
+        if float.is_nan() {
+            self.has_nan = true;
+            return;
+        }
+        let (minimum, maximum) = self.floats.unwrap_or((float, float));
+        self.floats = Some((
+            if float.total_cmp(&minimum).is_lt() { float } else { minimum },
+            if float.total_cmp(&maximum).is_gt() { float } else { maximum },
+        ));
     }
 
     /// Whether a descriptor states what was gathered.

@@ -1,4 +1,4 @@
-//! Imports onto disks that fail.
+//! Imports onto disks that fail, and with every budget.
 
 use crate::crash::disk::{Disk, Fault, FaultKind, Survival};
 use crate::support::contents::Contents;
@@ -7,7 +7,7 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 use vector_datalib::internals::{MemoryStorage, SourceFile};
-use vector_datalib::{Import, Options, Value, VectorDb};
+use vector_datalib::{Import, Options, Value, VectorDb, attrs};
 
 /// More dimensions than files wait to be made durable at once.
 const DIMENSION_COUNT: usize = 300;
@@ -55,5 +55,40 @@ fn an_import_that_the_disk_fails_is_an_error_and_makes_no_database() {
         disk.set_fault(None);
         assert!(result.is_err(), "operation {operation} of {count}");
         assert!(Options::new().open_in(Arc::new(disk)).is_err(), "operation {operation} of {count}");
+    }
+}
+
+/// With one byte, everything takes the way of what does not fit in memory.
+#[test]
+fn whatever_fits_in_memory_an_import_gives_the_same_database() {
+    let db = Options::new().create_in(Arc::new(Disk::default())).unwrap();
+    let value = |n: i64| match n % 8 {
+        0 => Value::from(n),
+        1 => Value::from(-n),
+        2 => Value::from(n as f64 / 3.0),
+        3 => Value::from(u64::MAX - n as u64),
+        4 => Value::from(n.to_le_bytes().to_vec()),
+        5 => Value::from(i128::MAX - i128::from(n)),
+        6 => Value::Null,
+        _ => Value::from(format!("value {n}")),
+    };
+    let points = (0..30_000i64).map(|n| {
+        let again = n * 7919 % 11_000;
+        (
+            n * 31 % 30_011,
+            attrs! { "mixed" => value(again), "int" => -again, "float" => again as f64, "text" => format!("{again}") },
+        )
+    });
+    db.batch_upsert(points).unwrap();
+    assert_eq!(db.batch_delete((0..30_011).step_by(17)).unwrap(), 1765);
+    let source = exported(&db);
+    let expected = Contents::of(&db);
+    for budget in [1, 256 << 20] {
+        let disk = Disk::default();
+        let report = Import::new().memory_budget(budget).run_in(&source, Arc::new(disk.clone())).unwrap();
+        assert!(report.repairs.is_empty(), "{:?}", report.repairs);
+        let again = Options::new().open_in(Arc::new(disk)).unwrap();
+        assert_eq!(Contents::of(&again).difference(&expected), None, "budget {budget}");
+        assert!(again.verify().unwrap().is_sound(), "budget {budget}");
     }
 }

@@ -12,7 +12,6 @@ const LIMITS: [Limit; 10] = [
     Limit { name: "file-len", field: |limits| &mut limits.file_len },
     Limit { name: "inflated-len", field: |limits| &mut limits.inflated_len },
     Limit { name: "inflated-ratio", field: |limits| &mut limits.inflated_ratio },
-    Limit { name: "copies-ratio", field: |limits| &mut limits.copies_ratio },
     Limit { name: "depth", field: |limits| &mut limits.depth },
     Limit { name: "string-len", field: |limits| &mut limits.string_len },
     Limit { name: "name-len", field: |limits| &mut limits.name_len },

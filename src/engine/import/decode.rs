@@ -40,8 +40,6 @@ impl Container {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Decoded {
     pub(super) container: Container,
-    /// Bytes of content.
-    pub(super) content_len: u64,
     /// Bytes of the file behind its content.
     pub(super) trailing: u64,
 }
@@ -102,7 +100,7 @@ fn decode_file<S: Sink<Error = Error>>(
 
 /// How a file was read, all of which `tokens` have given.
 fn decoded(container: Container, tokens: &impl Tokens) -> Decoded {
-    Decoded { container, content_len: tokens.offset(), trailing: tokens.trailing() }
+    Decoded { container, trailing: tokens.trailing() }
 }
 
 #[cfg(feature = "legacy-import")]

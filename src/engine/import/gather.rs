@@ -12,6 +12,7 @@ use crate::model::{Slot, ValueRef};
 use crate::progress::{Progress, ProgressFn};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use twox_hash::XxHash3_64;
 
 /// Notes that are kept.
@@ -93,7 +94,7 @@ pub(super) enum CoordinateMap {
 /// One dimension.
 #[derive(Debug)]
 pub(super) struct Dimension {
-    pub(super) name: Box<str>,
+    pub(super) name: Arc<str>,
     /// Its place among the spaces, if it is there.
     pub(super) space: Option<u32>,
     /// Ids and values: the id as eight bytes, and the tagged value behind its length.
@@ -119,7 +120,7 @@ pub(super) struct Gathered<'p, 'f> {
     pub(super) map: CoordinateMap,
     pub(super) free_slots: Option<Fingerprint>,
     pub(super) dimensions: Vec<Dimension>,
-    by_name: HashMap<Box<str>, usize>,
+    by_name: HashMap<Arc<str>, usize>,
     space_count: u32,
     /// The dimension whose space or mapping is being read.
     current: usize,
@@ -181,8 +182,9 @@ impl<'p, 'f> Gathered<'p, 'f> {
             return index;
         }
         let index = self.dimensions.len();
+        let name: Arc<str> = name.into();
         self.dimensions.push(Dimension {
-            name: name.into(),
+            name: Arc::clone(&name),
             space: None,
             values: self.spill.stream(),
             value_count: 0,
@@ -193,7 +195,7 @@ impl<'p, 'f> Gathered<'p, 'f> {
             has_mapping: false,
             ref_counts: None,
         });
-        self.by_name.insert(name.into(), index);
+        self.by_name.insert(name, index);
         index
     }
 }

@@ -2,8 +2,8 @@
 
 use super::decode;
 use super::gather::{CoordinateMap, Gathered, Hasher, Keys};
-use super::join::decode as decode_value;
 use crate::engine::column_builder::{PresentSlots, Values};
+use crate::engine::late_values::decode as decode_value;
 use crate::engine::numbering::{Build, Contents, number};
 use crate::engine::spill::{Spill, StreamReader};
 use crate::error::{Error, Result};

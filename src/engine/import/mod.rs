@@ -1,12 +1,13 @@
 //! A canonical `.db` file becomes a new database, in bounded memory.
 //!
 //! The file is read once: keys, values by id and ids by coordinate are put aside as they come ([`gather`]), so the order of fields does
-//! not matter. Then keys are checked ([`keys`]), and one file is built after the other, each dimension's ids and values brought together
-//! on the way ([`join`]). `vector_points` is the truth about keys; what follows from the rest is compared and counted, never used.
+//! not matter. Then keys are checked ([`keys`]), and one file is built after the other, each dimension's cells and values brought together
+//! on the way ([`join`], [`first_use`]). `vector_points` is the truth about keys; what follows from the rest is compared and counted, never used.
 
 mod decode;
-mod domain;
+mod first_use;
 mod gather;
+mod ids;
 mod join;
 mod keys;
 mod report;
@@ -14,15 +15,18 @@ mod report;
 pub use report::{ImportReport, Losses, Repairs};
 
 use self::decode::{Container, Decoded};
+use self::first_use::by_first_use;
 use self::gather::{Dimension, Fingerprint, Gathered, Hasher, Keys, NOTES_MAX};
-use self::join::{JoinError, Joined, Survey};
+use self::ids::RepeatedId;
+use self::join::{Cells, Survey};
 use self::keys::SlotKeys;
 use super::axis_builder::AxisBuilder;
 use super::block_writer::{BlockWriter, FileSpec, Unsynced};
-use super::column_builder::{ColumnBuilder, PresentSlots};
+use super::column_builder::PresentSlots;
 use super::database::{new_manifest, replace_manifest};
 use super::late_values::Arrivals;
 use super::meter::Meter;
+use super::numbered_column::{NumberedCells, NumberedColumn};
 use super::numbering::Build;
 use super::spill::Spill;
 use super::writer::now;
@@ -35,8 +39,6 @@ use crate::storage::{ReplaceError, SourceFile, Storage};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Values of all cells together longer than this must not be too many times as long as the content.
-const COPIES_FROM: u64 = 1 << 30;
 /// Losses that are named.
 const LOST_MAX: usize = 20;
 
@@ -60,7 +62,7 @@ pub(crate) fn import(
     let limit = Build::share(options.memory_budget);
     let spill = Spill::new(Arc::clone(&storage), limit);
     let mut gathered = Gathered::new(spill, source.len(), progress);
-    let Decoded { container, content_len, trailing } = decode::decode(source, &options.limits, &mut gathered)?;
+    let Decoded { container, trailing } = decode::decode(source, &options.limits, &mut gathered)?;
     let mut losses = Losses::default();
     let mut lost = Vec::new();
     if !keys::agree(&gathered) {
@@ -98,8 +100,7 @@ pub(crate) fn import(
         Manifest { generation: 1, last_sequence: 1, last_commit_time: now(), ..new_manifest(metadata.properties()) };
     let (container, version) = (container.name(), metadata.version);
     let report = ImportReport { container, version, points: 0, dimensions: 0, cells: 0, repairs, losses, lost, notes };
-    let copies_len_max = content_len.saturating_mul(options.limits.copies_ratio).max(COPIES_FROM);
-    let held = Held { spill, hasher, keys, free_slots, totals, content_len, copies_len_max, copies_len: 0 };
+    let held = Held { spill, hasher, keys, free_slots, totals };
     Importer { source, storage, options, manifest, unsynced: Unsynced::default(), report }
         .run(held, dimensions, progress)
 }
@@ -116,12 +117,6 @@ struct Held {
     keys: Keys,
     free_slots: Option<Fingerprint>,
     totals: [Option<i128>; 2],
-    /// Bytes of the content.
-    content_len: u64,
-    /// Bytes that the values of all cells together may have.
-    copies_len_max: u64,
-    /// What they have so far.
-    copies_len: u64,
 }
 
 /// Builds the files.
@@ -232,35 +227,29 @@ impl Importer<'_> {
             let reason = format!("coordinate {slot} has more than one value id");
             return Err(self.contradiction(&dimension, reason, false));
         }
-        let slots = (live, &held.keys.live);
-        let copies = (held.hasher, held.copies_len_max.saturating_sub(held.copies_len));
-        let joined = Joined::new(&dimension, cells.stream, slots, copies, (&held.spill, limit), meter)?;
-        let (mut joined, survey) = match joined {
+        let mut build = self.build(meter);
+        let values = join::number_values(&mut build, &dimension, &held.spill)?;
+        let mut slots = Cells::new(cells.stream, &held.spill, live, &held.keys.live);
+        let (joined, survey) = match join::join(&mut build, &dimension, &values, &mut slots, held.hasher)? {
             Ok(joined) => joined,
-            Err(JoinError::TooLong(len)) => {
-                let value = (held.copies_len + len).div_ceil(held.content_len.max(1));
-                let allowed = self.options.limits.copies_ratio;
-                return Err(Error::Limit {
-                    path: self.source.path().to_owned(),
-                    limit: "copies_ratio",
-                    value,
-                    allowed,
-                });
-            }
-            Err(JoinError::RepeatedId(id)) => {
+            Err(RepeatedId(id)) => {
                 let reason = format!("more than one value has the id {id}");
                 return Err(self.contradiction(&dimension, reason, false));
             }
         };
-        held.copies_len += survey.len;
         self.count(&dimension, &survey)?;
         // A mapping without a space and without cells is no dimension.
         if dimension.space.is_some() {
-            let file = self.write_column(&mut joined, &survey, held.keys.slot_count, meter)?;
+            let file = if joined.count == 0 {
+                None
+            } else {
+                let cells = by_first_use(&mut build, &joined, (&dimension, &values, &held.spill))?;
+                self.report.repairs.repeated_values += survey.used_values - cells.numbered.distinct;
+                Some(self.write_column(&mut build, cells, held.keys.slot_count)?)
+            };
             let id = self.manifest.dimensions.len() as u32;
-            self.manifest.dimensions.push(DimensionEntry { id, name: dimension.name.into(), file });
+            self.manifest.dimensions.push(DimensionEntry { id, name: (*dimension.name).to_owned(), file });
         }
-        drop(joined);
         held.spill.clear(cells.stream);
         held.spill.clear(dimension.values);
         Ok(())
@@ -295,20 +284,10 @@ impl Importer<'_> {
         Ok(())
     }
 
-    fn write_column(
-        &mut self,
-        joined: &mut Joined<'_>,
-        survey: &Survey,
-        slot_count: u32,
-        meter: &mut Meter<'_>,
-    ) -> Result<Option<FileEntry>> {
+    fn write_column(&mut self, build: &mut Build<'_, '_>, cells: NumberedCells, slot_count: u32) -> Result<FileEntry> {
         let id = self.manifest.dimensions.len() as u32;
-        let mut build = self.build(meter);
-        let Some(builder) = ColumnBuilder::new(&mut build, joined, slot_count)? else { return Ok(None) };
+        let column = NumberedColumn::new(build, cells, slot_count)?;
         let spec = Self::spec(&mut self.manifest, (&*self.storage, &self.unsynced), column_name(id, 1), COLUMN_MAGIC);
-        let writer = BlockWriter::create(FileSpec { dimension_id: id, ..spec })?;
-        let (file, distinct_count) = builder.write(&mut build, writer)?;
-        self.report.repairs.repeated_values += survey.used_values - distinct_count;
-        Ok(Some(file))
+        column.write(build, BlockWriter::create(FileSpec { dimension_id: id, ..spec })?)
     }
 }

@@ -61,25 +61,3 @@ fn honest_files_pass_the_default_limits() {
     let file = edited(|file| file.add("database", "later", array([many(), many()])));
     assert_eq!(points_only(&file), points());
 }
-
-/// A long value that many points share takes a few bytes a point in the file, and its whole length for each when columns are built.
-#[test]
-fn values_that_are_long_and_shared_by_many_are_limited_together() {
-    const POINTS: usize = 3000;
-    const LEN: usize = 400_000;
-    let numbers = || (0..POINTS).map(|n| n as i32);
-    let file = edited(|file| {
-        let key = |n: i32| Node::from(n);
-        file.set("database/central_axis/vector_points", Node::Array(numbers().map(key).collect()));
-        let pairs = numbers().map(|n| array([key(n), n.into()]));
-        file.set("database/central_axis/coordinate_map", Node::Array(pairs.collect()));
-        file.set(&format!("{SPACES}/name/value_domain/1"), Node::Text("x".repeat(LEN)));
-        let cells = Node::Map(numbers().map(|n| (n.into(), 1.into())).collect());
-        file.set("database/coordinate_mappings/name/coordinate_to_value_id", cells);
-    });
-    for budget in [1, 256 << 20] {
-        let error = import(&file, &Import::new().memory_budget(budget)).unwrap().err().unwrap();
-        let Error::Limit { limit: "copies_ratio", value, allowed: 1000, .. } = error else { panic!("{error}") };
-        assert!((1001..=POINTS as u64).contains(&value), "{value}");
-    }
-}

@@ -4,7 +4,11 @@ use super::case::{Case, Expected, check};
 use super::draft::{AXIS, MAPPINGS, SPACES, edited, points_of};
 use super::node::{NIL, Node, array, bytes, ext, map, raw};
 use crate::support::contents::Point;
-use vector_datalib::{Timestamp, Value};
+use crate::support::refusing::RefusingStorage;
+use std::path::Path;
+use std::sync::Arc;
+use vector_datalib::internals::SourceFile;
+use vector_datalib::{Import, Options, Timestamp, Value};
 
 /// The draft with a value for "Alice".
 fn valued(name: &str, node: Node, value: Value) -> Case {
@@ -247,4 +251,29 @@ fn what_is_no_value_or_no_key_is_refused_with_its_place() {
 /// All files of this module.
 pub(super) fn cases() -> Vec<Case> {
     [imported(), twins(), refused()].concat()
+}
+
+/// It takes a few bytes a point in the file, and must not take more time or temporary space than that.
+#[test]
+fn a_long_value_that_many_points_share_costs_its_length_once() {
+    const POINTS: i32 = 3000;
+    const LEN: usize = 400_000;
+    let text = "x".repeat(LEN);
+    let file = edited(|file| {
+        file.set("database/central_axis/vector_points", Node::Array((0..POINTS).map(Node::from).collect()));
+        let pairs = (0..POINTS).map(|n| array([n.into(), n.into()]));
+        file.set("database/central_axis/coordinate_map", Node::Array(pairs.collect()));
+        file.set(&format!("{SPACES}/name/value_domain/1"), Node::Text(text.clone()));
+        let cells = Node::Map((0..POINTS).map(|n| (n.into(), 1.into())).collect());
+        file.set(&format!("{MAPPINGS}/name/coordinate_to_value_id"), cells);
+    });
+    for budget in [1, 256 << 20] {
+        let storage = RefusingStorage::default();
+        let source = SourceFile::in_memory(Path::new("source.db"), file.clone());
+        Import::new().memory_budget(budget).run_in(&source, Arc::new(storage.clone())).unwrap();
+        let written = storage.scratch_written();
+        assert!(written < 20 * LEN as u64, "{written} bytes of temporary files with a budget of {budget}");
+        let db = Options::new().open_in(Arc::new(storage)).unwrap();
+        assert_eq!(db.lookup(POINTS - 1, "name").unwrap(), Some(Value::from(text.as_str())));
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use vector_datalib::internals::{MemoryStorage, Region, ScratchFile, Storage, StorageError, StorageFile, StorageLock};
@@ -23,6 +24,25 @@ pub(crate) struct RefusingStorage {
     /// How long it takes to refuse, and how often that was done.
     refusals: Arc<Mutex<(Duration, u64)>>,
     created: Arc<Mutex<Vec<String>>>,
+    scratch_written: Arc<AtomicU64>,
+}
+
+/// A scratch file whose writes are counted.
+#[derive(Debug)]
+struct CountedScratch {
+    inner: Box<dyn ScratchFile>,
+    written: Arc<AtomicU64>,
+}
+
+impl ScratchFile for CountedScratch {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {
+        self.written.fetch_add(bytes.len() as u64, Relaxed);
+        self.inner.write_at(offset, bytes)
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), StorageError> {
+        self.inner.read_at(offset, buffer)
+    }
 }
 
 fn is_data(name: &str) -> bool {
@@ -46,6 +66,11 @@ impl RefusingStorage {
     /// The names of the data files that were made since this was last asked, in order.
     pub(crate) fn created(&self) -> Vec<String> {
         std::mem::take(&mut *self.created.lock().unwrap())
+    }
+
+    /// Bytes that were written to temporary files.
+    pub(crate) fn scratch_written(&self) -> u64 {
+        self.scratch_written.load(Relaxed)
     }
 
     /// The names of the data files that are there.
@@ -98,7 +123,8 @@ impl Storage for RefusingStorage {
     }
 
     fn scratch(&self) -> Result<Box<dyn ScratchFile>, StorageError> {
-        self.inner.scratch()
+        let (inner, written) = (self.inner.scratch()?, Arc::clone(&self.scratch_written));
+        Ok(Box::new(CountedScratch { inner, written }))
     }
 
     fn map(&self, name: &str) -> Result<Option<Region>, StorageError> {

@@ -23,9 +23,6 @@ pub struct ImportLimits {
     /// How many times as long as the file its content may be, once it is longer than 64 MiB. 100 by default; the two compressions
     /// that occur can reach 255 and 1,030.
     pub inflated_ratio: u64,
-    /// How many times as long as the content the values of all cells together may be, each counted as often as it occurs, once they are longer
-    /// than 1 GiB: building columns takes so long. 1,000 by default.
-    pub copies_ratio: u64,
     /// Levels of arrays and maps in one another, those of the file's own structure (5) included. 133 by default: values nest
     /// [`NESTING_MAX`] deep at most.
     pub depth: u64,
@@ -47,7 +44,6 @@ impl Default for ImportLimits {
             file_len: 1 << 40,
             inflated_len: 1 << 44,
             inflated_ratio: 100,
-            copies_ratio: 1000,
             depth: (NESTING_MAX as u64).saturating_add(5),
             string_len: VALUE_LEN_MAX as u64,
             name_len: NAME_LEN_MAX as u64,
