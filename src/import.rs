@@ -24,9 +24,9 @@ use std::sync::Arc;
 /// LZ4 frame are passed over, as the original does, and counted.
 ///
 /// Memory is bounded by [`memory_budget`](Self::memory_budget), however many keys, values and cells there are. Beside it there are some 16 MB of
-/// buffers, a few times the longest value, two bits for each slot, and three times the name and a few hundred bytes for each
-/// dimension. What does not fit is put aside in temporary files without a name, of up to a few times the content's size, and of the
-/// length of all cells' values, those of 256 bytes and more once, where those of a dimension do not fit.
+/// buffers, four times the longest value, two bits for each slot, and for each dimension twice its name and a few hundred bytes. What
+/// does not fit is put aside in temporary files without a name, of up to a few times the content's size. Time follows the content, too: a
+/// long value that many points share costs its length once.
 ///
 /// ```
 /// # let dir = tempfile::tempdir()?;

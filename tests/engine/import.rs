@@ -80,7 +80,7 @@ fn whatever_fits_in_memory_an_import_gives_the_same_database() {
         )
     });
     db.batch_upsert(points).unwrap();
-    assert_eq!(db.batch_delete((0..30_011).step_by(17)).unwrap(), 1765);
+    assert_eq!(db.batch_delete((0..30_011).step_by(17)).unwrap(), 1766);
     let source = exported(&db);
     let expected = Contents::of(&db);
     for budget in [1, 256 << 20] {

@@ -8,7 +8,7 @@ struct Limit {
     field: fn(&mut ImportLimits) -> &mut u64,
 }
 
-const LIMITS: [Limit; 10] = [
+const LIMITS: [Limit; 9] = [
     Limit { name: "file-len", field: |limits| &mut limits.file_len },
     Limit { name: "inflated-len", field: |limits| &mut limits.inflated_len },
     Limit { name: "inflated-ratio", field: |limits| &mut limits.inflated_ratio },

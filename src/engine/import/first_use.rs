@@ -140,6 +140,14 @@ mod tests {
         live: PresentSlots,
     }
 
+    struct Found {
+        /// Slots and values.
+        cells: Vec<(u32, Vec<u8>)>,
+        /// Distinct values.
+        by_number: Vec<Vec<u8>>,
+        survey: Survey,
+    }
+
     impl Case {
         fn new(seed: u64) -> Self {
             let mut state = seed;
@@ -207,8 +215,8 @@ mod tests {
             (dimension, cells.stream)
         }
 
-        /// Slots and values of all cells, distinct values by number, and what the survey says.
-        fn found(&self, limit: usize) -> Result<(Vec<(u32, Vec<u8>)>, Vec<Vec<u8>>, Survey), RepeatedId> {
+        /// What comes of it where so many bytes fit in memory.
+        fn found(&self, limit: usize) -> Result<Found, RepeatedId> {
             let mut ignore = crate::progress::ignore;
             let mut meter = Meter::new(&mut ignore, "", 0);
             let storage = Arc::new(MemoryStorage::new());
@@ -242,7 +250,7 @@ mod tests {
             }
             assert!(uses.next(&build.spill).unwrap().is_none());
             assert_eq!(numbered.numbered.count, found.len() as u64);
-            Ok((found, distinct, survey))
+            Ok(Found { cells: found, by_number: distinct, survey })
         }
     }
 
@@ -267,8 +275,8 @@ mod tests {
             }
             let distinct: HashSet<&Vec<u8>> = expected.iter().map(|(_, tagged)| tagged).collect();
             for limit in [200, 3000, 1 << 30] {
-                let (found, by_number, survey) = case.found(limit).unwrap();
-                assert!(found == expected, "seed {seed}, limit {limit}");
+                let Found { cells, by_number, survey } = case.found(limit).unwrap();
+                assert!(cells == expected, "seed {seed}, limit {limit}");
                 assert_eq!(by_number.len(), distinct.len(), "seed {seed}, limit {limit}: equal values are one");
                 assert_eq!(survey.cells, expected.len() as u64, "seed {seed}, limit {limit}");
                 assert_eq!((survey.missing, survey.ghosts), (missing.len() as u64, ghosts), "seed {seed}");
