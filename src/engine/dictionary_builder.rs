@@ -2,6 +2,7 @@
 
 use super::block_writer::BlockWriter;
 use super::heap_builder::write_entry;
+use super::late_values::decode;
 use super::segment_writer::SegmentSurvey;
 use super::spill::{Spill, StreamId, StreamReader};
 use crate::error::Result;
@@ -65,7 +66,9 @@ impl DictionaryBuilder {
             Some(number) => number,
             None if self.entries.len() >= DICTIONARY_COUNT_MAX => return Ok(false),
             None => {
-                let number = self.push_encoded(value::tag(value), hash, spill)?;
+                let number = self.entries.len() as u32;
+                self.entries.push(self.new_entry(&self.tagged, hash, spill));
+                spill.append(self.values, &self.tagged)?;
                 let entries = &self.entries;
                 self.index
                     .insert_unique(hash, number, |&other| entries.get(other as usize).map_or(0, |entry| entry.hash));
@@ -77,18 +80,16 @@ impl DictionaryBuilder {
     }
 
     /// Adds a value that is not there yet, without a cell. Values are added in this way or with [`push`](Self::push), not both.
-    pub(super) fn push_entry(&mut self, value: ValueRef<'_>, hash_seed: u64, spill: &mut Spill) -> Result<()> {
-        self.tagged.clear();
-        value::encode(value, &mut self.tagged);
-        self.push_encoded(value::tag(value), value::hash(value, hash_seed), spill).map(|_| ())
+    pub(super) fn push_entry(&mut self, tagged: &[u8], hash_seed: u64, spill: &mut Spill) -> Result<()> {
+        let hash = value::hash(decode(tagged), hash_seed);
+        self.entries.push(self.new_entry(tagged, hash, spill));
+        spill.append(self.values, tagged)
     }
 
-    fn push_encoded(&mut self, tag: u8, hash: u64, spill: &mut Spill) -> Result<u32> {
-        let number = self.entries.len() as u32;
-        let (start, len) = (spill.len(self.values), self.tagged.len() as u32);
-        self.entries.push(DictionaryEntry { start, len, count: 0, hash, tag });
-        spill.append(self.values, &self.tagged)?;
-        Ok(number)
+    /// An entry for a value that is about to be appended.
+    fn new_entry(&self, tagged: &[u8], hash: u64, spill: &Spill) -> DictionaryEntry {
+        let tag = tagged.first().copied().unwrap_or(TAG_NULL);
+        DictionaryEntry { start: spill.len(self.values), len: tagged.len() as u32, count: 0, hash, tag }
     }
 
     /// Adds a cell that has the value of an entry.

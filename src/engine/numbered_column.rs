@@ -7,7 +7,7 @@ use super::block_writer::BlockWriter;
 use super::column_builder::{Kinds, encode_position};
 use super::dictionary_builder::DictionaryBuilder;
 use super::heap_builder::write_distinct_heap;
-use super::late_values::{ValueReader, decode};
+use super::late_values::ValueReader;
 use super::numbering::{Build, Contents, Numbered, Translation};
 use super::segment_writer::SegmentSurvey;
 use super::spill::{Spill, StreamId, StreamReader};
@@ -59,8 +59,7 @@ impl NumberedColumn {
             let (tag, cell) = tag_and_cell(tagged);
             kinds.add_tagged(tag, cell);
             if let Some(dictionary) = &mut dictionary {
-                let tagged = tagged.to_vec();
-                dictionary.push_entry(decode(&tagged), build.hash_seed, &mut build.spill)?;
+                dictionary.push_entry(tagged, build.hash_seed, &mut build.spill)?;
             }
             build.meter.step()?;
         }
