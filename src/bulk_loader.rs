@@ -59,11 +59,13 @@ pub struct LoadReport {
 }
 
 impl BulkLoader {
-    /// Starts a database that will be at `path`, making the folders above it. An empty directory may be there.
+    /// Starts a database that will be at `path`, making the folders above it. An empty directory may be there: the new one takes
+    /// its place, with its mode and, as far as the process may give them away, its owner and group, but not its access control lists.
     ///
     /// # Errors
     /// - [`Error::AlreadyExists`]: a database is there.
-    /// - [`Error::InvalidArgument`]: a file is there, or a directory that is not empty; or the path lies inside of a database.
+    /// - [`Error::InvalidArgument`]: a file is there, a directory that is not empty, is the current one, or has a file system mounted on it; or the path
+    ///   lies inside of a database.
     /// - [`Error::NoSpace`], [`Error::Io`]: the system refused.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let (new, storage) = NewDatabase::create(path.as_ref())?;

@@ -82,7 +82,8 @@ impl Import {
         self
     }
 
-    /// Imports the file `source` into a new database at `target`. The source is only read; a failure leaves nothing at the target.
+    /// Imports the file `source` into a new database at `target`. The source is only read; a failure leaves nothing at the target. An
+    /// empty directory may be there; see [`BulkLoader::create`](crate::BulkLoader::create).
     ///
     /// # Durability
     /// When this returns, the database and its name survive a loss of power.
@@ -91,7 +92,8 @@ impl Import {
     /// - [`Error::Rejected`](crate::Error::Rejected): the file is not what it must be.
     /// - [`Error::Limit`](crate::Error::Limit): it has more than the limits allow.
     /// - [`Error::AlreadyExists`](crate::Error::AlreadyExists): a database is at the target.
-    /// - [`Error::InvalidArgument`](crate::Error::InvalidArgument): something else is there; the target lies inside of a database; the budget is 0.
+    /// - [`Error::InvalidArgument`](crate::Error::InvalidArgument): something else is there, or a directory that cannot be replaced; the target lies inside of a
+    ///   database; the budget is 0.
     /// - [`Error::NoSpace`](crate::Error::NoSpace), [`Error::Io`](crate::Error::Io): the system refused, or the source is not there or no regular file.
     pub fn run(&self, source: impl AsRef<Path>, target: impl AsRef<Path>) -> Result<ImportReport> {
         self.run_with(source, target, &mut progress::ignore)

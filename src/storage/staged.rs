@@ -3,9 +3,9 @@
 use super::StorageError;
 use super::disk::{MadeDirectories, create_directories};
 use super::lock::{is_at, try_lock};
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, FileType, Metadata, Permissions};
 use std::io::{self, BufWriter, ErrorKind, Seek, SeekFrom, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Component, Path, PathBuf};
 use tempfile::{Builder, NamedTempFile, TempDir};
 
@@ -15,10 +15,13 @@ const BUFFER_LEN: usize = 1 << 20;
 /// How the name of a directory ends that is not whole yet.
 const LOADING: &str = ".loading";
 
+/// How the name of a file ends that is not whole yet: like nobody else's, since what is found under such a name may be removed.
+const EXPORTING: &str = ".exporting";
+
 /// Characters of a temporary name that are made up.
 const RANDOM_LEN: usize = 6;
 
-/// How often a directory is made again that was taken for a left-over between its making and its locking, or whose parent was:
+/// How often a file or directory is made again that was taken for a left-over between its making and its locking, or whose parent was:
 /// once is a rare race, this often is a program that does nothing else.
 const ATTEMPT_COUNT_MAX: usize = 16;
 
@@ -62,35 +65,44 @@ pub(super) fn is_inside(path: &Path, directory: &Path) -> bool {
 }
 
 /// A file being written beside the one that it will replace. Dropped before [`commit`](Self::commit), it leaves nothing.
+///
+/// It is locked as long as this lives, so that what a killed process has left is told from what another one is at.
 #[derive(Debug)]
 pub struct StagedFile {
     writer: BufWriter<NamedTempFile>,
+    /// The file that it will replace.
+    place: PathBuf,
+    /// What the caller calls that.
     target: PathBuf,
 }
 
 impl StagedFile {
-    /// Starts a file that will be at `target`.
+    /// Starts a file that will be at `target`, or be what that is a link to, after removing what killed processes have left of such a
+    /// file. Directories, pipes and devices are refused.
     pub fn create(target: &Path) -> Result<Self, StorageError> {
-        let file = Builder::new()
-            .prefix(&prefix(target))
-            .suffix(".tmp")
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(parent(target))
-            .map_err(|source| StorageError::new(target, "create", source))?;
-        Ok(Self { writer: BufWriter::with_capacity(BUFFER_LEN, file), target: target.to_owned() })
+        let failed = |cause| StorageError::new(target, "create", cause);
+        let place = replaceable(target).map_err(failed)?;
+        remove_left_overs(&place, EXPORTING);
+        for _ in 0..ATTEMPT_COUNT_MAX {
+            if let Some(file) = locked_file(&place).map_err(failed)? {
+                let writer = BufWriter::with_capacity(BUFFER_LEN, file);
+                return Ok(Self { writer, place, target: target.to_owned() });
+            }
+        }
+        Err(failed(io::Error::other("the file is removed again and again")))
     }
 
     /// Makes the file durable and puts it in place of what has its name.
     pub fn commit(self) -> Result<(), StorageError> {
-        let Self { writer, target } = self;
+        let Self { writer, place, target } = self;
         let error = |operation: &'static str| {
             let target = target.clone();
             move |source: io::Error| StorageError::new(target, operation, source)
         };
         let file = writer.into_inner().map_err(|failed| error("write")(failed.into_error()))?;
         file.as_file().sync_all().map_err(error("sync"))?;
-        file.persist(&target).map_err(|failed| error("replace")(failed.error))?;
-        sync_directory(&parent(&target)).map_err(error("sync the folder of"))
+        file.persist(&place).map_err(|failed| error("replace")(failed.error))?;
+        sync_directory(&parent(&place)).map_err(error("sync the folder of"))
     }
 }
 
@@ -123,14 +135,20 @@ pub struct StagedDirectory {
 }
 
 impl StagedDirectory {
-    /// Starts a directory that will be at `target`, making the folders above it.
+    /// Starts a directory that will be at `target`, making the folders above it. If an empty one is there, the new one has its
+    /// mode, and its owner and group as far as the process may give them away.
     pub fn create(target: &Path) -> Result<Self, StorageError> {
         let failed = |cause| StorageError::new(target, "create", cause);
         let parent = std::path::absolute(parent(target)).map_err(failed)?;
         for _ in 0..ATTEMPT_COUNT_MAX {
             let above = create_directories(&parent)?;
             match locked_directory(&parent, target) {
-                Ok(Some((directory, lock))) => return Ok(Self { directory, lock, above, target: target.to_owned() }),
+                Ok(Some((directory, lock))) => {
+                    if let Ok(replaced) = fs::metadata(target) {
+                        take_after(&replaced, directory.path()).map_err(failed)?;
+                    }
+                    return Ok(Self { directory, lock, above, target: target.to_owned() });
+                }
                 Ok(None) => {}
                 // Whoever made the folders above has removed them since.
                 Err(cause) if cause.kind() == ErrorKind::NotFound => {}
@@ -160,22 +178,52 @@ impl StagedDirectory {
         sync_directory(&parent(&target)).map_err(|source| StorageError::new(target, "sync the folder of", source))
     }
 
-    /// Removes the directories that were to become `target` and whose process was killed. As far as it can: none of them is
-    /// in the way of anything but space.
+    /// Removes the directories that were to become `target` and whose process was killed.
     pub fn remove_left_overs(target: &Path) {
-        let Ok(entries) = parent(target).read_dir() else { return };
-        let prefix = prefix(target);
-        let is_ours = |name: &str| {
-            let random = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(LOADING));
-            random.is_some_and(|random| random.len() == RANDOM_LEN && random.bytes().all(|b| b.is_ascii_alphanumeric()))
-        };
-        for entry in entries.flatten() {
-            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            if is_directory && is_ours(&entry.file_name().to_string_lossy()) {
-                let _only_space = remove_if_abandoned(&entry.path());
-            }
+        remove_left_overs(target, LOADING);
+    }
+}
+
+/// Removes the files or directories beside `target` with a temporary name of this ending that no process is at. As far as it can: none
+/// of them is in the way of anything but space.
+fn remove_left_overs(target: &Path, ending: &str) {
+    let Ok(entries) = parent(target).read_dir() else { return };
+    let prefix = prefix(target);
+    let is_ours = |name: &str| {
+        let random = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(ending));
+        random.is_some_and(|random| random.len() == RANDOM_LEN && random.bytes().all(|b| b.is_ascii_alphanumeric()))
+    };
+    for entry in entries.flatten() {
+        let is_meant = |kind: FileType| if ending == LOADING { kind.is_dir() } else { kind.is_file() };
+        if entry.file_type().is_ok_and(is_meant) && is_ours(&entry.file_name().to_string_lossy()) {
+            let _only_space = remove_if_abandoned(&entry.path());
         }
     }
+}
+
+/// The file that is replaced when a new one comes to be at `target`.
+fn replaceable(target: &Path) -> io::Result<PathBuf> {
+    match fs::metadata(target) {
+        Ok(found) if found.is_dir() => Err(ErrorKind::IsADirectory.into()),
+        Ok(found) if !found.is_file() => {
+            Err(io::Error::other("a pipe or a device is there, and only files are replaced"))
+        }
+        Ok(_) => target.canonicalize(),
+        Err(_) => Ok(target.to_owned()),
+    }
+}
+
+/// A new file beside `target`, locked; `None` where it was taken for a left-over before it was locked.
+fn locked_file(target: &Path) -> io::Result<Option<NamedTempFile>> {
+    let file = Builder::new()
+        .prefix(&prefix(target))
+        .suffix(EXPORTING)
+        .rand_bytes(RANDOM_LEN)
+        // Made here for the permissions that files have, and because tempfile would add its name to the error.
+        .make_in(parent(target), |path| File::options().read(true).write(true).create_new(true).open(path))?;
+    // Where files cannot be locked, nobody finds this one abandoned.
+    let is_ours = try_lock(file.as_file()).unwrap_or(true) && is_at(file.as_file(), file.path())?;
+    Ok(is_ours.then_some(file))
 }
 
 /// A new directory beside `target`, and its lock; `None` where it was taken for a left-over before it was locked.
@@ -185,7 +233,8 @@ fn locked_directory(parent: &Path, target: &Path) -> io::Result<Option<(TempDir,
         .suffix(LOADING)
         .rand_bytes(RANDOM_LEN)
         .permissions(Permissions::from_mode(0o777))
-        .tempdir_in(parent)?;
+        .tempdir_in(parent)
+        .map_err(without_path)?;
     let lock = match File::open(directory.path()) {
         Ok(lock) => lock,
         Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
@@ -195,11 +244,35 @@ fn locked_directory(parent: &Path, target: &Path) -> io::Result<Option<(TempDir,
     Ok(is_ours.then_some((directory, lock)))
 }
 
-/// Removes a directory that nobody has locked.
-fn remove_if_abandoned(directory: &Path) -> io::Result<()> {
-    let lock = File::open(directory)?;
+/// An error of tempfile without the name that it made up, where the kind says as much as the rest.
+fn without_path(error: io::Error) -> io::Error {
+    match error.kind() {
+        kind @ (ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::StorageFull) => kind.into(),
+        _ => error,
+    }
+}
+
+/// Gives a directory the mode, and as far as we may the owner and the group, of the one that it will replace.
+fn take_after(replaced: &Metadata, directory: &Path) -> io::Result<()> {
+    // First, because a group that we do not belong to would lose its set-group-ID bit.
+    fs::set_permissions(directory, replaced.permissions())?;
+    let made = fs::metadata(directory)?;
+    if (made.uid(), made.gid()) != (replaced.uid(), replaced.gid()) {
+        let group = Some(replaced.gid());
+        let _as_far_as_we_may =
+            chown(directory, Some(replaced.uid()), group).or_else(|_| chown(directory, None, group));
+    }
+    Ok(())
+}
+
+/// Removes a file or directory that nobody has locked.
+fn remove_if_abandoned(path: &Path) -> io::Result<()> {
+    let lock = File::open(path)?;
     // Between the two it may have become what it was to be.
-    if try_lock(&lock)? && is_at(&lock, directory)? { fs::remove_dir_all(directory) } else { Ok(()) }
+    if !(try_lock(&lock)? && is_at(&lock, path)?) {
+        return Ok(());
+    }
+    if lock.metadata()?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
 }
 
 #[cfg(test)]
@@ -224,6 +297,30 @@ mod tests {
     }
 
     #[test]
+    fn only_a_file_is_replaced_and_a_link_leads_to_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::create_dir(path("folder")).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
+        std::os::unix::fs::symlink("pipe", path("link")).unwrap();
+        for name in ["folder", "pipe", "link"] {
+            let error = StagedFile::create(&path(name)).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("could not create {}: ", path(name).display())), "{error}");
+        }
+        std::fs::create_dir(path("a")).unwrap();
+        std::fs::write(path("a/file"), "old").unwrap();
+        std::os::unix::fs::symlink("a/file", path("to a file")).unwrap();
+        let mut staged = StagedFile::create(&path("to a file")).unwrap();
+        staged.write_all(b"new").unwrap();
+        staged.commit().unwrap();
+        assert_eq!(std::fs::read(path("a/file")).unwrap(), b"new");
+        assert!(path("to a file").is_symlink());
+        assert_eq!((names(&path("a")), names(dir.path()).len()), (vec!["file".to_owned()], 5));
+        let error = StagedFile::create(&path("no/x")).unwrap_err().to_string();
+        assert!(!error.contains(".exporting"), "{error}");
+    }
+
+    #[test]
     fn a_directory_appears_whole_or_not_at_all() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("deep/er/a.vdb");
@@ -239,11 +336,69 @@ mod tests {
         assert!(second.commit().is_err(), "a directory that is not empty is not replaced");
         assert_eq!(std::fs::read_dir(target.parent().unwrap()).unwrap().count(), 1);
     }
+
+    #[test]
+    fn a_directory_has_the_mode_of_the_empty_one_that_it_replaces() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("a");
+        for mode in [0o700, 0o2775, 0o1777] {
+            std::fs::create_dir(&target).unwrap();
+            std::fs::set_permissions(&target, Permissions::from_mode(mode)).unwrap();
+            let staged = StagedDirectory::create(&target).unwrap();
+            std::fs::write(staged.path().join("x"), "x").unwrap();
+            staged.commit().unwrap();
+            assert_eq!(std::fs::metadata(&target).unwrap().mode() & 0o7777, mode);
+            std::fs::remove_dir_all(&target).unwrap();
+        }
+    }
+
     fn names(dir: &Path) -> Vec<String> {
         let entries = std::fs::read_dir(dir).unwrap();
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn only_files_that_killed_processes_have_left_of_the_target_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("a");
+        let alive = StagedFile::create(&target).unwrap();
+        let alive_name = alive.writer.get_ref().path().file_name().unwrap().to_str().unwrap().to_owned();
+        let kept = [".a.b.abcdef.exporting", ".a.abcde.exporting", ".a.abcdef.tmp", ".b.abcdef.exporting"];
+        for name in kept.iter().chain(&[".a.abcdef.exporting", ".a.ghijkl.exporting"]) {
+            std::fs::write(dir.path().join(name), "half").unwrap();
+        }
+        std::fs::create_dir(dir.path().join(".a.zzzzzz.exporting")).unwrap();
+        let second = StagedFile::create(&target).unwrap();
+        let second_name = second.writer.get_ref().path().file_name().unwrap().to_str().unwrap().to_owned();
+        let mut expected = kept.map(str::to_owned).to_vec();
+        expected.extend([".a.zzzzzz.exporting".to_owned(), alive_name, second_name]);
+        expected.sort();
+        assert_eq!(names(dir.path()), expected);
+        alive.commit().unwrap();
+        second.commit().unwrap();
+        assert!(target.exists());
+    }
+
+    /// Makers and removers of the same name at the same time: nobody loses a file that they were given.
+    #[test]
+    fn a_file_that_is_in_use_is_never_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("a");
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let mut staged = StagedFile::create(&target).unwrap();
+                        staged.write_all(b"x").unwrap();
+                        remove_left_overs(&target, EXPORTING);
+                        staged.commit().unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!((names(dir.path()), std::fs::read(&target).unwrap()), (vec!["a".to_owned()], b"x".to_vec()));
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn load(path: &Path) -> Result<(), Error> {
 type Place = fn(&Path) -> String;
 
 /// The places, and what becomes of making a database there and of opening one.
-const PLACES: [(&str, Place, Kind, Kind); 11] = [
+const PLACES: [(&str, Place, Kind, Kind); 12] = [
     ("nothing", |_| "a.vdb".into(), Kind::Done, Kind::NotFound),
     ("nothing, nor the folder above", |_| "x/y/a.vdb".into(), Kind::Done, Kind::NotFound),
     ("an empty path", |_| String::new(), Kind::InvalidArgument, Kind::InvalidArgument),
@@ -45,6 +45,7 @@ const PLACES: [(&str, Place, Kind, Kind); 11] = [
     ("a link to a file", |dir| link(dir, &put(dir, "a.txt")), Kind::InvalidArgument, Kind::InvalidArgument),
     ("below a file", |dir| put(dir, "a.txt") + "/a.vdb", Kind::Io, Kind::Io),
     ("an empty directory", |dir| folder(dir, "a.vdb"), Kind::Done, Kind::NotFound),
+    ("a link to an empty directory", |dir| link(dir, &folder(dir, "a.vdb")), Kind::Done, Kind::NotFound),
     ("a directory of something else", other_directory, Kind::InvalidArgument, Kind::NotFound),
     ("a link that leads nowhere", |dir| link(dir, "nowhere"), Kind::InvalidArgument, Kind::NotFound),
     ("a database", database, Kind::AlreadyExists, Kind::Done),

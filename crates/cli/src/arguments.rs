@@ -21,8 +21,8 @@ const AFTER_HELP: &str = "Start with: vdb demo
 
 Results go to stdout: tables on a terminal, JSON when piped. Progress and reports go to stderr.
 
-Exit codes: 0 done, 1 key or value not found, 2 wrong usage, 3 corrupt database or .db file, 4 database locked by another writer, \
-5 anything else; vdb --help says more.";
+Exit codes: 0 done, 1 key or value not found, 2 wrong usage, 3 corrupt database or rejected .db file, 4 database locked by another \
+writer, 5 anything else, 130 interrupted; vdb --help says more.";
 
 const AFTER_LONG_HELP: &str = "Start with: vdb demo
 
@@ -32,12 +32,15 @@ Exit codes:
   0  done
   1  a key or a value that was asked for is not there (get, delete, find, count)
   2  wrong usage: the command line has to be another one. An unknown option, a KEY that no key
-     can be, a column that SOURCE does not have, a file where a database is expected
+     can be, a column that SOURCE does not have, a file where a database is expected, a pipe or
+     a device where a file is
   3  corrupt: bytes on disk are not what was written (for verify: there is any problem), or a
-     .db file to import is damaged, contradicts itself or exceeds a limit
+     .db file to import is rejected: it is none, is damaged, contradicts itself or exceeds a limit
   4  locked: another writer has the database open
   5  anything else: the command line makes sense, but not with what is there. No database, or one
-     already; a source that is missing or rejected; no permission; no space";
+     already; a source that is missing, or CSV or JSON lines that are rejected; no permission; no space
+  130, 143  stopped by Ctrl-C or by kill before it was done, with nothing left behind (import,
+     export); a second Ctrl-C ends the program at once";
 
 /// Options of every command are listed after its own.
 const LAST: usize = 900;
@@ -52,7 +55,7 @@ pub(crate) struct Arguments {
     #[arg(long, global = true, display_order = LAST)]
     pub(crate) json: bool,
 
-    /// Print no progress and no reports: only results, and errors
+    /// Print no progress and no reports: only results, errors, and what was lost
     #[arg(short, long, global = true, display_order = LAST)]
     pub(crate) quiet: bool,
 
@@ -159,9 +162,11 @@ point: --key FIELD says which one is the key, which is no dimension then; withou
 (vdb get --help). null is a value; a field that is not there is missing. Coordinates are not kept: points get the coordinates 0, 1, 2 and so on in the \
 order of the lines, and it is said how many lines had another one, as behind a gap that a deleted point left.
 
-.db: every release of the Python package vector_datalib, told by its first bytes. Coordinates, types and the order of dimensions are kept. What \
+.db: every release of the Python package vector_datalib, told by its first bytes, whatever its name. Coordinates, types and the order of dimensions are kept. What \
 follows from the rest of the file (reference counts, free slots, next ids) is made anew, and it is said what was wrong. A file that is damaged, \
-cut short or contradicts itself is rejected with the place and the reason, and the exit code is 3. Limits, for files of strangers; lengths are in \
+cut short or contradicts itself is rejected with the place and the reason, and the exit code is 3; so is one that exceeds a limit. \
+Files of release 1.4 of the package carry no checksums: a byte of theirs that has rotted is taken for data wherever it could be data. \
+Those of earlier releases (gzip), and those that vdb export writes, have checksums. Limits, for files of strangers; lengths are in \
 bytes, VALUE may end in KiB, MiB, GiB or TiB:
   file-len        the file [default: 1TiB]
   inflated-len    what it holds, uncompressed [default: 16TiB]
@@ -174,9 +179,12 @@ bytes, VALUE may end in KiB, MiB, GiB or TiB:
   points          points and free places between them [default and at most: 4294967295]
   values          values in one dimension [default: 4294967295]
 
-CSV and JSON lines: points with the same key are merged: the first has the place, the last the say. The file is read twice and never held in memory. \
-Nothing is left behind when it is rejected. An import that is killed leaves a directory .NAME.*.loading beside DB, \
-which the next import to DB removes.";
+CSV and JSON lines: points with the same key are merged: the first has the place, the last the say. The file is read twice and never held in memory.
+
+All: nothing is left behind when SOURCE is rejected, the disk is full or Ctrl-C stops the import. An import that is killed leaves a \
+directory .NAME.*.loading beside DB, which the next import to DB removes. SOURCE is a file, - for stdin, or what a shell makes of <(command); \
+for a named pipe or a device say - and < NAME. An empty directory may be at DB: the database takes its place, with its mode and, as far \
+as that is permitted, its owner and group. It cannot take the place of the current directory, or of one where a file system is mounted.";
 
 /// Arguments of `import`.
 #[derive(Args, Debug)]
@@ -184,14 +192,14 @@ pub(crate) struct Import {
     /// A CSV file with a header line or JSON lines, plain or compressed by gzip or zip (whatever its name), a .db file, or - for stdin
     pub(crate) source: PathBuf,
 
-    /// The directory of the new database; there must be none yet
+    /// The directory of the new database; there must be none yet, or an empty one
     pub(crate) db: PathBuf,
 
     /// The column or field that holds the keys; it is not a dimension then. Without it rows are numbered from 0
     #[arg(long, value_name = "COLUMN")]
     pub(crate) key: Option<String>,
 
-    /// What SOURCE is; else a .db file where it begins like one, and told from its name otherwise: .db, .jsonl or .ndjson, .csv and anything
+    /// What SOURCE is; else a .db file where it begins like one of any release, and told from its name otherwise: .db, .jsonl or .ndjson, .csv and anything
     /// else is CSV
     #[arg(long, value_enum)]
     pub(crate) format: Option<ImportFormat>,
@@ -235,10 +243,15 @@ pub(crate) enum ImportFormat {
 }
 
 const EXPORT_HELP: &str = "Points are written in slot order, all from one moment, whatever other processes write meanwhile. OUT is \
-replaced when the export is complete, and left alone when it fails.
+replaced when the export is complete, and left alone when it fails or Ctrl-C stops it; where OUT is a link, so is the file that \
+it leads to. An export that is killed leaves a file .NAME.*.exporting beside OUT, which the next export to OUT removes.
 
 If OUT is -, the points go to stdout and --format says how, jsonl or csv; no report is printed there. A .db file \
-cannot go to stdout. A file whose name is - is ./-
+cannot go to stdout, a pipe or a device. A file whose name is - is ./-
+
+db: the file of release 1.4 of the Python package vector_datalib. What that cannot hold appears there as ext values of type 86, which it \
+looks up and saves unharmed, and which an import here reads back: arrays, maps, integers beyond 64 bits, and numbers or booleans that Python calls \
+equal to an earlier key, or to an earlier value of the dimension (1, 1.0 and true).
 
 jsonl: {\"key\":...,\"coordinate\":...,\"attributes\":{...}} on each line; every type is kept.
 

@@ -1,6 +1,7 @@
 //! `vdb count`: how many points have each value of a dimension.
 
 use crate::arguments::Count;
+use crate::database;
 use crate::exit::{Exit, Outcome};
 use crate::glyphs::{self, Glyphs};
 use crate::json;
@@ -8,14 +9,14 @@ use crate::output::{Output, Table, count_of};
 use crate::sink::Sink;
 use indicatif::HumanCount;
 use std::path::Path;
-use vector_datalib::{ValueRef, VectorDb};
+use vector_datalib::ValueRef;
 
 /// Columns of the longest value that a table shows whole.
 const VALUE_WIDTH_MAX: usize = 60;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Count, output: &Output) -> Outcome {
-    let snapshot = VectorDb::open_read_only(&arguments.db)?.snapshot();
+    let snapshot = database::open_read_only(&arguments.db)?.snapshot();
     let Some(dimension) = snapshot.dimension(&arguments.dimension) else {
         output.note(&format!("the database has no dimension {:?}", arguments.dimension));
         return Ok(Exit::NotFound);

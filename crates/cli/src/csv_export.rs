@@ -58,7 +58,7 @@ pub(crate) fn write(snapshot: &Snapshot, options: CsvOptions<'_>, lines: &mut Li
         lines.point(&line)?;
     }
     if ambiguous > 0 {
-        output.note(&format!(
+        output.warning(&format!(
             "{} written as {:?}, like what is missing; choose another text for that with --null",
             count_of(ambiguous, "value"),
             options.null

@@ -41,7 +41,11 @@ impl CsvOptions {
     }
 
     /// Reads all records and tells the type of each column.
-    pub(crate) fn infer<R: Read>(&self, mut records: Records<R>, mut look: impl FnMut()) -> Outcome<Schema> {
+    pub(crate) fn infer<R: Read>(
+        &self,
+        mut records: Records<R>,
+        mut look: impl FnMut() -> Outcome<()>,
+    ) -> Outcome<Schema> {
         let name = records.name().to_owned();
         let find = |flag: &str, column: &String| {
             let found = records.columns().iter().position(|name| name == column);
@@ -77,7 +81,7 @@ impl CsvOptions {
                 self.check_key(&row, key)?;
             }
             if row.index().is_multiple_of(ROWS_PER_LOOK) {
-                look();
+                look()?;
             }
         }
         let columns = records.columns().iter().cloned().zip(inferences.iter().map(Inference::column_type)).collect();
@@ -124,7 +128,7 @@ impl Schema {
         &self,
         mut records: Records<R>,
         loader: &mut BulkLoader,
-        mut look: impl FnMut(),
+        mut look: impl FnMut() -> Outcome<()>,
     ) -> Outcome<u64> {
         let names: Vec<String> = records.columns().to_vec();
         if !names.iter().eq(self.columns.iter().map(|(name, _)| name)) {
@@ -132,7 +136,7 @@ impl Schema {
         }
         for (index, name) in names.iter().enumerate() {
             if self.key != Some(index) {
-                loader.dimension(name)?;
+                loader.dimension(name).map_err(Failure::not_made)?;
             }
         }
         let mut attributes: Vec<(&str, ValueRef<'_>)> = Vec::with_capacity(names.len());
@@ -149,14 +153,12 @@ impl Schema {
                 let value = value.ok_or_else(|| row.failure(index, "the cell changed while the file was read"))?;
                 if is_key { key = value } else { record.push((name.as_str(), value)) }
             }
-            loader.push(
-                KeyRef::try_from(key).map_err(|error| Failure::other(error.to_string()))?,
-                record.iter().copied(),
-            )?;
+            let key = KeyRef::try_from(key).map_err(|error| Failure::other(error.to_string()))?;
+            loader.push(key, record.iter().copied()).map_err(Failure::not_made)?;
             attributes = recycle(record);
             count += 1;
             if row.index().is_multiple_of(ROWS_PER_LOOK) {
-                look();
+                look()?;
             }
         }
         Ok(count)

@@ -1,13 +1,16 @@
 //! `.db` files, of every release of the Python package and of this program, into a new database.
 
 use crate::arguments::Import;
+use crate::content::Content;
 use crate::exit::{Failure, Outcome};
 use crate::import::refused;
+use crate::interrupt;
 use crate::limits;
 use crate::output::{Output, count_of, duration};
 use crate::progress::Observer;
 use crate::report::Report;
-use crate::source;
+use crate::source::{self, Spooled};
+use std::path::Path;
 use std::time::Instant;
 use vector_datalib::{Error, ImportReport, Value};
 
@@ -15,16 +18,17 @@ use vector_datalib::{Error, ImportReport, Value};
 pub(crate) fn run(arguments: &Import, output: &Output) -> Outcome<()> {
     let started = Instant::now();
     // The library reads a file more than once, by its name.
-    let spooled = source::is_stdin(&arguments.source).then(|| source::spool_stdin(output)).transpose()?;
-    let (path, name) = match &spooled {
-        Some(file) => (file.path(), "stdin".to_owned()),
-        None => (arguments.source.as_path(), arguments.source.display().to_string()),
-    };
+    let spooled = source::spool_for_path(&arguments.source, output)?;
+    let path = spooled.as_ref().map_or(arguments.source.as_path(), Spooled::path);
+    let name =
+        if source::is_stdin(&arguments.source) { "stdin".into() } else { arguments.source.display().to_string() };
     let import = vector_datalib::Import::new().limits(limits::limits(&arguments.limit)).salvage(arguments.salvage);
+    // From here on a signal would leave a part of the database.
+    interrupt::listen();
     let mut observer = Observer::new(output);
     let report = import
         .run_with(path, &arguments.db, &mut |progress| observer.observe(progress))
-        .map_err(|error| explained(error, &name))?;
+        .map_err(|error| explained(error, path, &name))?;
     drop(observer);
 
     let elapsed = started.elapsed();
@@ -43,8 +47,11 @@ pub(crate) fn run(arguments: &Import, output: &Output) -> Outcome<()> {
     for note in &report.notes {
         output.note(&format!("note: {note}"));
     }
+    if output.is_quiet() && !report.losses.is_empty() {
+        output.warning(&format!("{name}: lost: {}", lost(&report).join(", ")));
+    }
     for place in &report.lost {
-        output.note(&format!("lost: {place}"));
+        output.warning(&format!("lost: {place}"));
     }
     if output.is_json() {
         output.print(&summary(&report).seconds(elapsed).to_json())?;
@@ -53,21 +60,26 @@ pub(crate) fn run(arguments: &Import, output: &Output) -> Outcome<()> {
 }
 
 /// One sentence with the file, the place, the reason, and the option that helps.
-fn explained(error: Error, name: &str) -> Failure {
+fn explained(error: Error, path: &Path, name: &str) -> Failure {
     match &error {
         Error::Rejected { place, reason, salvage, .. } => {
             let failure = Failure::corrupt(format!("{name} {place}: {reason}"));
-            if *salvage {
-                failure.with_hint("--salvage imports what can be saved, and says what is lost")
-            } else {
-                failure
+            match Content::of(path) {
+                _ if *salvage => failure.with_hint("--salvage imports what can be saved, and says what is lost"),
+                Ok(Content::Text) => failure.with_hint(
+                    "it looks like text: say --format csv or --format jsonl if it is that, whatever its name",
+                ),
+                Ok(Content::Sqlite) => {
+                    failure.with_hint("it is a database of SQLite: export a table of it as CSV, and import that")
+                }
+                _ => failure,
             }
         }
         Error::Limit { limit, value, allowed, .. } => {
             let limit = limits::name_of(limit);
             Failure::corrupt(format!(
                 "{name} exceeds the limit on {limit}: {value} or more, where {allowed} is allowed; \
-                 --limit {limit}=NUMBER raises it for a file that you trust"
+                 --limit {limit}=VALUE raises it for a file that you trust"
             ))
         }
         _ => refused(error),

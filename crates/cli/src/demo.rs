@@ -135,9 +135,9 @@ impl Tour<'_> {
         let options = CsvOptions { key: Some("faa".to_owned()), null: vec!["NA".to_owned()], text: vec![], float };
         let path = self.database();
         let load = || -> Outcome<(u64, String)> {
-            let schema = options.infer(Records::new("airports.csv", SAMPLE)?, || ())?;
+            let schema = options.infer(Records::new("airports.csv", SAMPLE)?, || Ok(()))?;
             let mut loader = BulkLoader::create(&path)?;
-            schema.load(Records::new("airports.csv", SAMPLE)?, &mut loader, || ())?;
+            schema.load(Records::new("airports.csv", SAMPLE)?, &mut loader, || Ok(()))?;
             let columns = schema
                 .dimensions()
                 .map(|(name, column_type)| format!("{name} {}", column_type.map_or("", ColumnType::name)));

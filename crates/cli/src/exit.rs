@@ -1,5 +1,6 @@
 //! How the program ends: the exit codes, and the one sentence on stderr that goes with a failure.
 
+use crate::interrupt;
 use crate::output::printable;
 use std::fmt;
 use std::io;
@@ -15,12 +16,16 @@ pub(crate) enum Exit {
     NotFound = 1,
     /// The command line does not make sense.
     Usage = 2,
-    /// Bytes on disk are not what was written, or a `.db` file is not what it must be.
+    /// Bytes on disk are not what was written, or a `.db` file to import is not what it must be.
     Corrupt = 3,
     /// Another process is writing to the database.
     Locked = 4,
     /// Anything else: a missing file, a rejected source, no space.
     Other = 5,
+    /// Ctrl-C; the number is that of shells, 128 and that of the signal.
+    Interrupted = 130,
+    /// `kill`.
+    Terminated = 143,
 }
 
 impl From<Exit> for ExitCode {
@@ -28,6 +33,9 @@ impl From<Exit> for ExitCode {
         Self::from(exit as u8)
     }
 }
+
+/// What there is of a file or database that could not be made.
+const NOTHING_LEFT: &str = "nothing was left behind";
 
 /// Why a command did not do what was asked.
 #[derive(Debug)]
@@ -57,9 +65,39 @@ impl Failure {
         Self { exit: Exit::Corrupt, message: message.into(), broken_pipe: false }
     }
 
+    /// A signal asked the work to stop.
+    pub(crate) fn stopped(exit: Exit) -> Self {
+        Self { exit, message: "interrupted".to_owned(), broken_pipe: false }.with_hint(NOTHING_LEFT)
+    }
+
     /// A failure of the file system at a path.
     pub(crate) fn file(path: &Path, error: &io::Error) -> Self {
         Self::other(format!("{}: {}", path.display(), reason(error)))
+    }
+
+    /// A failure of the library to make something new.
+    pub(crate) fn not_made(error: vector_datalib::Error) -> Self {
+        match &error {
+            vector_datalib::Error::NoSpace { path, .. } => {
+                Self::other(format!("no space left to write {}", path.display())).with_hint(NOTHING_LEFT)
+            }
+            vector_datalib::Error::Io { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                Self::from(error).with_hint(NOTHING_LEFT)
+            }
+            _ => error.into(),
+        }
+    }
+
+    /// A failure of the file system to make a file.
+    pub(crate) fn file_not_made(path: &Path, error: &io::Error) -> Self {
+        let failure = Self::file(path, error);
+        match error.kind() {
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge
+            | io::ErrorKind::ReadOnlyFilesystem => failure.with_hint(NOTHING_LEFT),
+            _ => failure,
+        }
     }
 
     /// A failure to write to stdout.
@@ -97,6 +135,9 @@ impl fmt::Display for Failure {
 
 impl From<vector_datalib::Error> for Failure {
     fn from(error: vector_datalib::Error) -> Self {
+        if error.is_cancelled() {
+            return interrupt::failure();
+        }
         let exit = if error.is_corrupt() || error.is_rejected() || error.is_limit() {
             Exit::Corrupt
         } else if error.is_locked() {

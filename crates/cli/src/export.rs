@@ -2,7 +2,9 @@
 
 use crate::arguments::{Export, ExportFormat};
 use crate::csv_export::{self, CsvOptions};
+use crate::database;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::interrupt;
 use crate::json;
 use crate::output::{Output, count_of, duration};
 use crate::progress::{Observer, Progress, Unit};
@@ -31,7 +33,7 @@ pub(crate) fn run(arguments: &Export, output: &Output) -> Outcome {
     };
     check_options(arguments, format)?;
     check_place(&arguments.out)?;
-    let db = VectorDb::open_read_only(&arguments.db)?;
+    let db = database::open_read_only(&arguments.db)?;
     let mut options = CsvOptions::default();
     options.null = arguments.null.as_deref().unwrap_or(options.null);
     options.key = arguments.key.as_deref().unwrap_or(options.key);
@@ -97,8 +99,9 @@ pub(crate) fn export(
                     "a .db file cannot be written to stdout; name a file, or say --format jsonl",
                 ));
             }
+            interrupt::listen();
             let mut observer = Observer::new(output);
-            db.export_with(out, &mut |progress| observer.observe(progress))?;
+            db.export_with(out, &mut |progress| observer.observe(progress)).map_err(Failure::not_made)?;
             let len = fs::metadata(out).map_err(|error| Failure::file(out, &error))?.len();
             (db.len(), len)
         }
@@ -136,7 +139,7 @@ impl Lines {
     pub(crate) fn point(&mut self, text: &str) -> Outcome<()> {
         self.point_count += 1;
         if self.point_count.is_multiple_of(POINTS_PER_LOOK) {
-            self.progress.set(self.point_count);
+            self.progress.set(self.point_count)?;
         }
         self.sink.write(text)
     }

@@ -1,13 +1,14 @@
 //! `vdb find`: the points that have a value in a dimension.
 
 use crate::arguments::Find;
+use crate::database;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::glyphs;
 use crate::json;
 use crate::output::{Output, Table};
 use crate::sink::Sink;
 use std::path::Path;
-use vector_datalib::{Dimension, KeyRef, Slot, Snapshot, Value, ValueBuf, ValueRef, VectorDb};
+use vector_datalib::{Dimension, KeyRef, Slot, Snapshot, Value, ValueBuf, ValueRef};
 
 /// Columns of the longest key that a table shows whole.
 const KEY_WIDTH_MAX: usize = 60;
@@ -15,7 +16,7 @@ const KEY_WIDTH_MAX: usize = 60;
 /// Runs the command.
 pub(crate) fn run(arguments: &Find, output: &Output) -> Outcome {
     let value = parse_value(&arguments.value)?;
-    let snapshot = VectorDb::open_read_only(&arguments.db)?.snapshot();
+    let snapshot = database::open_read_only(&arguments.db)?.snapshot();
     let Some(dimension) = snapshot.dimension(&arguments.dimension) else {
         output.note(&format!("the database has no dimension {:?}", arguments.dimension));
         return Ok(Exit::NotFound);

@@ -1,15 +1,17 @@
 //! `vdb import`: a file of records becomes a new database.
 
 use crate::arguments::{Import, ImportFormat};
+use crate::content::Content;
 use crate::csv_import::{self, CsvOptions};
 use crate::db_import;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::inference::ColumnType;
+use crate::interrupt;
 use crate::jsonl_import::{self, Loaded};
 use crate::output::{Output, count_of, duration};
 use crate::progress::Observer;
 use crate::report::Report;
-use crate::source::{Source, begins_with_lz4, is_stdin, read_failure};
+use crate::source::{self, Source, is_stdin, read_failure};
 use indicatif::HumanCount;
 use std::io::{BufReader, Read as _};
 use std::path::Path;
@@ -18,6 +20,9 @@ use vector_datalib::{BulkLoader, Value};
 
 /// Below this, a number of rows per second says more about the clock than about the rows.
 const RATE_AFTER: Duration = Duration::from_millis(100);
+
+/// How much is looked at before a file is taken for CSV.
+const START_LEN: usize = 64;
 
 /// What an import did, whatever the format.
 struct Imported {
@@ -32,6 +37,8 @@ struct Imported {
 /// Runs the command.
 pub(crate) fn run(arguments: &Import, output: &Output) -> Outcome {
     let started = Instant::now();
+    check_target(&arguments.db)?;
+    source::check_kind(&arguments.source)?;
     let format = arguments.format.unwrap_or_else(|| format_of(&arguments.source));
     check_options(arguments, format)?;
     let import: fn(&Import, &Source, &mut BulkLoader, &Output) -> Outcome<Imported> = match format {
@@ -44,8 +51,10 @@ pub(crate) fn run(arguments: &Import, output: &Output) -> Outcome {
     let ending = if format == ImportFormat::Jsonl { "jsonl" } else { "csv" };
     let source = Source::open(&arguments.source, ending, output)?;
     if arguments.format.is_none() && format == ImportFormat::Csv {
-        check_no_json(&source)?;
+        check_is_csv(&source)?;
     }
+    // From here on a signal would leave a part of the database.
+    interrupt::listen();
     let mut loader = BulkLoader::create(&arguments.db).map_err(refused)?;
     let imported = import(arguments, &source, &mut loader, output)?;
     let mut observer = Observer::new(output);
@@ -129,14 +138,30 @@ fn check_options(arguments: &Import, format: ImportFormat) -> Outcome<()> {
     Err(Failure::usage(refusal))
 }
 
-/// Refuses JSON that is about to be taken for CSV, for want of a name that says so.
-fn check_no_json(source: &Source) -> Outcome<()> {
+/// Refuses to make a directory where a user meant stdout.
+fn check_target(db: &Path) -> Outcome<()> {
+    if db.as_os_str() == "-" {
+        return Err(Failure::usage(
+            "-: a database is a directory and cannot go to stdout; for one of that name say ./-",
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses JSON, or a .db file, that is about to be taken for CSV, for want of a name that says so.
+fn check_is_csv(source: &Source) -> Outcome<()> {
     let name = source.name();
-    let first = source.read(|reader| {
-        let first = BufReader::new(reader).bytes().find(|byte| !matches!(byte, Ok(byte) if byte.is_ascii_whitespace()));
-        first.transpose().map_err(|error| read_failure(name, &error))
+    let start = source.read(|reader| {
+        let mut start = Vec::new();
+        let blanks =
+            BufReader::new(reader).bytes().skip_while(|byte| matches!(byte, Ok(byte) if byte.is_ascii_whitespace()));
+        for byte in blanks.take(START_LEN) {
+            start.push(byte.map_err(|error| read_failure(name, &error))?);
+        }
+        Ok(start)
     })?;
-    match first {
+    match start.first() {
+        _ if source.is_canonical(&start) => Err(Failure::usage(format!("{name}: this is a .db file; say --format db"))),
         Some(b'{' | b'[') => Err(Failure::usage(format!(
             "{name}: this looks like JSON, not like CSV; say --format jsonl for JSON lines, --format db for a file of \
              vector_datalib, --format csv if it is CSV nevertheless"
@@ -161,7 +186,7 @@ fn type_name(column_type: Option<ColumnType>) -> Value {
 /// What a library's error means to a command that makes a database.
 pub(crate) fn refused(error: vector_datalib::Error) -> Failure {
     let exists = error.is_already_exists();
-    let failure = Failure::from(error);
+    let failure = Failure::not_made(error);
     if exists {
         failure.with_hint("an import makes a new database: give it another name, or remove the old one first")
     } else {
@@ -169,10 +194,11 @@ pub(crate) fn refused(error: vector_datalib::Error) -> Failure {
     }
 }
 
-/// What a source is: a .db file if it begins like one, else what its name says without the endings of packing, and CSV where that says nothing.
+/// What a source is: a .db file if it begins like one, else what its name says without the endings of packing, and CSV where that says
+/// nothing.
 fn format_of(source: &Path) -> ImportFormat {
     // What cannot be looked into is looked at by whoever reads it.
-    if !is_stdin(source) && begins_with_lz4(source).unwrap_or_default() {
+    if !is_stdin(source) && Content::of(source).is_ok_and(|content| content == Content::Canonical) {
         return ImportFormat::Db;
     }
     let mut name = source.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();

@@ -1,11 +1,14 @@
 //! `vdb inspect`: the files of a database as a tree.
 
 use crate::arguments::Inspect;
+use crate::content::Content;
+use crate::database;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::glyphs::{self, Glyphs};
 use crate::output::{Output, count_of, printable};
 use crate::report::Report;
 use indicatif::HumanBytes;
+use std::path::Path;
 use vector_datalib::inspect::{Inspection, inspect_database, inspect_file};
 use vector_datalib::{Error, Value};
 
@@ -13,7 +16,7 @@ use vector_datalib::{Error, Value};
 pub(crate) fn run(arguments: &Inspect, output: &Output) -> Outcome {
     let limit = usize::try_from(arguments.limit).unwrap_or(usize::MAX);
     let path = &arguments.path;
-    let tree = if path.is_dir() { inspect_database(path, limit)? } else { inspect_file(path, limit)? };
+    let tree = if path.is_dir() { inspect_database(path, limit)? } else { file(path, limit)? };
     if output.is_json() {
         output.print(&report(&tree).to_json())?;
     } else {
@@ -26,6 +29,14 @@ pub(crate) fn run(arguments: &Inspect, output: &Output) -> Outcome {
     let message = format!("{}: {}", path.display(), count_of(problems.len() as u64, "problem"));
     let is_damage = problems.iter().any(|problem| problem.is_corrupt());
     Err(if is_damage { Failure::corrupt(message) } else { Failure::other(message) })
+}
+
+/// One file of a database, which is not the file that a database was made of or exported to.
+fn file(path: &Path, limit: usize) -> Outcome<Inspection> {
+    inspect_file(path, limit).map_err(|error| match Content::of(path) {
+        Ok(Content::Canonical) if error.is_invalid_argument() => database::not_opened(path, error),
+        _ => error.into(),
+    })
 }
 
 fn report(node: &Inspection) -> Report {

@@ -136,7 +136,11 @@ struct Survey {
 }
 
 /// Checks all lines.
-fn survey<R: Read>(mut lines: JsonLines<R>, key: Option<&str>, mut look: impl FnMut()) -> Outcome<Survey> {
+fn survey<R: Read>(
+    mut lines: JsonLines<R>,
+    key: Option<&str>,
+    mut look: impl FnMut() -> Outcome<()>,
+) -> Outcome<Survey> {
     let mut survey = Survey::default();
     while let Some(line) = lines.next()? {
         let form = match &mut survey.form {
@@ -148,7 +152,7 @@ fn survey<R: Read>(mut lines: JsonLines<R>, key: Option<&str>, mut look: impl Fn
         let other = record.coordinate.is_some_and(|coordinate| coordinate != i128::from(line.index()));
         survey.renumbered += u64::from(other);
         if line.index().is_multiple_of(LINES_PER_LOOK) {
-            look();
+            look()?;
         }
     }
     Ok(survey)
@@ -159,7 +163,7 @@ fn load<R: Read>(
     mut lines: JsonLines<R>,
     form: &Form,
     loader: &mut BulkLoader,
-    mut look: impl FnMut(),
+    mut look: impl FnMut() -> Outcome<()>,
 ) -> Outcome<u64> {
     let mut rows = 0;
     while let Some(line) = lines.next()? {
@@ -172,11 +176,11 @@ fn load<R: Read>(
         let attributes = values.iter().map(|(name, value)| (name.as_str(), value.as_ref()));
         loader.push(&key, attributes).map_err(|error| match error {
             error if error.is_invalid_argument() => line.failure(&error.to_string()),
-            error => Failure::from(error),
+            error => Failure::not_made(error),
         })?;
         rows += 1;
         if line.index().is_multiple_of(LINES_PER_LOOK) {
-            look();
+            look()?;
         }
     }
     Ok(rows)
@@ -191,7 +195,7 @@ pub(crate) fn import(source: &Source, key: Option<&str>, loader: &mut BulkLoader
     let Some(form) = form else { return Ok(Loaded::default()) };
     let names = order.into_names();
     for name in &names {
-        loader.dimension(name)?;
+        loader.dimension(name).map_err(Failure::not_made)?;
     }
     let mut progress = Progress::new(output, "loading", Unit::Bytes, Some(source.len()));
     let rows = source.read(|reader| {

@@ -1,12 +1,14 @@
 //! `vdb`, the command-line program of vector-datalib: an N-dimensional coordinate database.
 //!
 //! Each command is a module that takes its arguments and an [`output::Output`], uses nothing but the library's public
-//! face, and returns an [`exit::Outcome`]. Only this file ends the process.
+//! face (but for the files that exports appear as), and returns an [`exit::Outcome`]. Only this file ends the process.
 
 mod arguments;
+mod content;
 mod count;
 mod csv_export;
 mod csv_import;
+mod database;
 mod db_import;
 mod demo;
 mod dimension_order;
@@ -17,6 +19,7 @@ mod glyphs;
 mod import;
 mod inference;
 mod inspect;
+mod interrupt;
 mod json;
 mod json_lines;
 mod jsonl_import;

@@ -2,6 +2,7 @@
 
 use crate::arguments::{Compact, Database};
 use crate::csv_export::CsvOptions;
+use crate::database;
 use crate::exit::{Exit, Outcome};
 use crate::export;
 use crate::output::{Output, count_of, duration};
@@ -27,7 +28,7 @@ pub(crate) fn note_unclean(db: &VectorDb, output: &Output) {
 /// Runs `checkpoint`.
 pub(crate) fn checkpoint(arguments: &Database, output: &Output) -> Outcome {
     let started = Instant::now();
-    let db = VectorDb::open(&arguments.db)?;
+    let db = database::open(&arguments.db)?;
     note_unclean(&db, output);
     let mut observer = Observer::new(output);
     db.save_with(&mut |progress| observer.observe(progress))?;
@@ -63,7 +64,7 @@ pub(crate) fn compact(arguments: &Compact, output: &Output) -> Outcome {
     if let Some(out) = &arguments.export {
         export::check_place(out)?;
     }
-    let db = VectorDb::open(&arguments.db)?;
+    let db = database::open(&arguments.db)?;
     note_unclean(&db, output);
     let before = db.stats()?;
     let mut observer = Observer::new(output);

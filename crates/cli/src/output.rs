@@ -55,8 +55,13 @@ impl Output {
     /// Says something to a person, on stderr.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
-            let _ = writeln!(io::stderr(), "vdb: {}", printable(text));
+            self.warning(text);
         }
+    }
+
+    /// Says that something was lost, on stderr, also where notes are not wanted.
+    pub(crate) fn warning(&self, text: &str) {
+        let _ = writeln!(io::stderr(), "vdb: {}", printable(text));
     }
 
     /// Says why the command failed, on stderr.

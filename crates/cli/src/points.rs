@@ -1,6 +1,7 @@
 //! `vdb get`, `put` and `delete`: single points by their keys.
 
 use crate::arguments::{Delete, Get, Put};
+use crate::database;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::json;
 use crate::output::{Output, count_of};
@@ -48,7 +49,7 @@ fn note_missing(snapshot: &Snapshot, key: &Key, text: &str, output: &Output) -> 
 /// Runs `get`.
 pub(crate) fn get(arguments: &Get, output: &Output) -> Outcome {
     let key = parse_key(&arguments.key)?;
-    let snapshot = VectorDb::open_read_only(&arguments.db)?.snapshot();
+    let snapshot = database::open_read_only(&arguments.db)?.snapshot();
     for name in &arguments.dimensions {
         if snapshot.dimension(name).is_none() {
             output.note(&format!("the database has no dimension {name:?}"));
@@ -138,7 +139,7 @@ pub(crate) fn put(arguments: Put, output: &Output) -> Outcome {
     let db = match options().open(&arguments.db) {
         Err(error) if error.is_not_found() && arguments.create => options().create(&arguments.db)?,
         Err(error) if error.is_not_found() => return Err(Failure::from(error).with_hint("--create makes one")),
-        opened => opened?,
+        opened => opened.map_err(|error| database::not_opened(&arguments.db, error))?,
     };
     let slot = db.upsert(key, attributes)?;
     close(db, output)?;
@@ -149,7 +150,7 @@ pub(crate) fn put(arguments: Put, output: &Output) -> Outcome {
 /// Runs `delete`.
 pub(crate) fn delete(arguments: &Delete, output: &Output) -> Outcome {
     let keys = arguments.keys.iter().map(|text| parse_key(text)).collect::<Outcome<Vec<Key>>>()?;
-    let db = options().open(&arguments.db)?;
+    let db = options().open(&arguments.db).map_err(|error| database::not_opened(&arguments.db, error))?;
     let snapshot = db.snapshot();
     let mut missing = 0;
     for (key, text) in keys.iter().zip(&arguments.keys) {

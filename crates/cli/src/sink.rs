@@ -1,16 +1,14 @@
 //! Where an export goes: a file that appears when it is complete, or something that is not a file of its own (stdout, a pipe, a device).
 
 use crate::exit::{Failure, Outcome};
-use std::fs::{self, File, OpenOptions, Permissions};
+use crate::interrupt;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use vector_datalib::internals::{StagedFile, StorageError};
 
 /// What is handed to the kernel at once.
 const BUFFER_LEN: usize = 1 << 18;
-/// What a new file may allow before the umask takes its part.
-const FILE_MODE: u32 = 0o666;
 
 /// Takes text and puts it where it belongs.
 #[derive(Debug)]
@@ -25,16 +23,19 @@ enum Writer {
     Stdout(BufWriter<io::Stdout>),
     /// A pipe or a device, written to directly.
     Special(BufWriter<File>),
-    /// A file that is renamed to `target` at the end.
-    Replacement {
-        writer: BufWriter<NamedTempFile>,
-        target: PathBuf,
-    },
+    /// A file that has its name at the end.
+    Replacement(StagedFile),
 }
 
 /// Whether this names stdout.
 pub(crate) fn is_stdout(out: &Path) -> bool {
     out.as_os_str() == "-"
+}
+
+/// The reason alone: the path in the error need not be the one that the user knows.
+fn cause(error: StorageError) -> io::Error {
+    let (_, _, cause) = error.into_parts();
+    cause.raw_os_error().map_or(cause, io::Error::from_raw_os_error)
 }
 
 impl Sink {
@@ -52,26 +53,16 @@ impl Sink {
                     let file = OpenOptions::new().write(true).open(out).map_err(at)?;
                     Writer::Special(BufWriter::with_capacity(BUFFER_LEN, file))
                 }
-                // Through a link, it is the file that is replaced.
-                Ok(_) => Self::replacement(out.canonicalize().map_err(at)?).map_err(at)?,
-                Err(_) => Self::replacement(out.to_owned()).map_err(at)?,
+                _ => Self::replacement(out).map_err(|error| Failure::file_not_made(out, &error))?,
             }
         };
         Ok(Self { writer, name: out.to_owned(), len: 0 })
     }
 
-    fn replacement(target: PathBuf) -> io::Result<Writer> {
-        let directory = match target.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let file = tempfile::Builder::new()
-            .prefix(".vdb-export-")
-            .permissions(Permissions::from_mode(FILE_MODE))
-            .tempfile_in(directory)
-            // The error would name the temporary file, which is not what the user knows.
-            .map_err(|error| error.raw_os_error().map_or(error, io::Error::from_raw_os_error))?;
-        Ok(Writer::Replacement { writer: BufWriter::with_capacity(BUFFER_LEN, file), target })
+    fn replacement(target: &Path) -> io::Result<Writer> {
+        // A signal would leave a part of the file.
+        interrupt::listen();
+        StagedFile::create(target).map(Writer::Replacement).map_err(cause)
     }
 
     /// Writes text.
@@ -81,7 +72,7 @@ impl Sink {
         let written = match &mut self.writer {
             Writer::Stdout(writer) => writer.write_all(bytes),
             Writer::Special(writer) => writer.write_all(bytes),
-            Writer::Replacement { writer, .. } => writer.write_all(bytes),
+            Writer::Replacement(file) => file.write_all(bytes),
         };
         written.map_err(|error| self.failure(&error))
     }
@@ -89,7 +80,8 @@ impl Sink {
     fn failure(&self, error: &io::Error) -> Failure {
         match (&self.writer, error.kind()) {
             (Writer::Stdout(_), _) | (Writer::Special(_), io::ErrorKind::BrokenPipe) => Failure::stdout(error),
-            _ => Failure::file(&self.name, error),
+            (Writer::Special(_), _) => Failure::file(&self.name, error),
+            (Writer::Replacement(_), _) => Failure::file_not_made(&self.name, error),
         }
     }
 
@@ -98,17 +90,11 @@ impl Sink {
         let flushed = match &mut self.writer {
             Writer::Stdout(writer) => writer.flush(),
             Writer::Special(writer) => writer.flush(),
-            Writer::Replacement { writer, .. } => writer.flush().and_then(|()| writer.get_ref().as_file().sync_all()),
+            Writer::Replacement(file) => file.flush(),
         };
         flushed.map_err(|error| self.failure(&error))?;
-        if let Writer::Replacement { writer, target } = self.writer {
-            let at = |error: io::Error| Failure::file(&self.name, &error);
-            let file = writer.into_inner().map_err(|error| at(error.into_error()))?;
-            file.persist(&target).map_err(|error| at(error.error))?;
-            if let Some(parent) = target.parent() {
-                let directory = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-                File::open(directory).and_then(|directory| directory.sync_all()).map_err(at)?;
-            }
+        if let Writer::Replacement(file) = self.writer {
+            file.commit().map_err(|error| Failure::file_not_made(&self.name, &cause(error)))?;
         }
         Ok(self.len)
     }

@@ -3,6 +3,7 @@
 //! Compression is told by the first bytes rather than by the name. What cannot be read twice (stdin, a pipe) is copied to a
 //! temporary file first, so that no source is ever held in memory.
 
+use crate::content::{self, GZIP_MAGIC, LZ4_MAGIC, ZIP_MAGIC};
 use crate::exit::{Failure, Outcome};
 use crate::output::Output;
 use crate::progress::{Progress, Unit};
@@ -10,19 +11,14 @@ use flate2::read::MultiGzDecoder;
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom, Write as _};
-use std::path::Path;
-use tempfile::NamedTempFile;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-/// What a gzip file begins with.
-const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
-/// What a zip file begins with.
-const ZIP_MAGIC: &[u8] = b"PK\x03\x04";
 /// What a zip file without entries begins with.
 const ZIP_EMPTY_MAGIC: &[u8] = b"PK\x05\x06";
-/// What an LZ4 frame, and so a canonical file, begins with.
-const LZ4_MAGIC: &[u8] = &[0x04, 0x22, 0x4d, 0x18];
 /// How much is read from a file at once.
 const BUFFER_LEN: usize = 1 << 17;
 
@@ -50,25 +46,59 @@ pub(crate) fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// Whether a regular file begins with an LZ4 frame.
-pub(crate) fn begins_with_lz4(path: &Path) -> io::Result<bool> {
-    let mut start = Vec::new();
-    // A pipe would lose what is read here.
-    if std::fs::metadata(path)?.is_file() {
-        File::open(path)?.take(LZ4_MAGIC.len() as u64).read_to_end(&mut start)?;
+/// Refuses what cannot be read, or not to an end.
+pub(crate) fn check_kind(path: &Path) -> Outcome<()> {
+    if is_stdin(path) {
+        return Ok(());
     }
-    Ok(start == LZ4_MAGIC)
+    let name = path.display();
+    let metadata = std::fs::metadata(path).map_err(|error| Failure::file(path, &error))?;
+    let kind = metadata.file_type();
+    // A pipe without a name is open at its other end already; a shell makes one of <(command).
+    let has_name = path.canonicalize().is_ok() && !path.starts_with("/dev/fd");
+    let what = match () {
+        () if kind.is_dir() => {
+            return Err(Failure::other(format!("{name}: this is a directory, not a file of records")));
+        }
+        () if kind.is_fifo() && has_name => "a named pipe",
+        () if kind.is_char_device() || kind.is_block_device() => "a device",
+        () if kind.is_socket() => "a socket",
+        () => return Ok(()),
+    };
+    Err(Failure::usage(format!(
+        "{name}: this is {what}, not a file; to import what comes out of it, say - and add: < {name}"
+    )))
 }
 
-/// Copies stdin to a temporary file, for those who read by name; it is gone when what is returned is dropped.
-pub(crate) fn spool_stdin(output: &Output) -> Outcome<NamedTempFile> {
-    let mut file = NamedTempFile::new().map_err(|error| spool_failure(&error))?;
-    copy("stdin", io::stdin().lock(), file.as_file_mut(), output)?;
-    Ok(file)
+/// Copies what can be read only once, as stdin, to a temporary file, for those who read by name. `None` for a file of its own.
+pub(crate) fn spool_for_path(path: &Path, output: &Output) -> Outcome<Option<Spooled>> {
+    let at = |error: io::Error| Failure::file(path, &error);
+    let file = if is_stdin(path) {
+        spool("stdin", io::stdin().lock(), output)?
+    } else if std::fs::metadata(path).map_err(at)?.is_file() {
+        return Ok(None);
+    } else {
+        spool(&path.display().to_string(), File::open(path).map_err(at)?, output)?
+    };
+    Ok(Some(Spooled { path: PathBuf::from(format!("/dev/fd/{}", file.as_raw_fd())), _file: file }))
+}
+
+/// A temporary file that has lost its name, so that nothing can leave it behind, and has that of its descriptor.
+#[derive(Debug)]
+pub(crate) struct Spooled {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Spooled {
+    /// What it can be opened by while this lives.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
 }
 
 impl Source {
-    /// Opens a path, or stdin if it is `-`.
+    /// Opens a path that [`check_kind`] takes, or stdin if it is `-`.
     ///
     /// `ending` is that of the names of such files: it tells which one in an archive is meant.
     pub(crate) fn open(path: &Path, ending: &str, output: &Output) -> Outcome<Self> {
@@ -78,11 +108,7 @@ impl Source {
         let at = |error: io::Error| Failure::file(path, &error);
         let name = path.display().to_string();
         let file = File::open(path).map_err(at)?;
-        let metadata = file.metadata().map_err(at)?;
-        if metadata.is_dir() {
-            return Err(Failure::other(format!("{name}: this is a directory, not a file of records")));
-        }
-        let file = if metadata.is_file() { file } else { spool(&name, file, output)? };
+        let file = if file.metadata().map_err(at)?.is_file() { file } else { spool(&name, file, output)? };
         Self::examine(name, file, ending)
     }
 
@@ -103,6 +129,11 @@ impl Source {
             (Packing::Plain, len)
         };
         Ok(Self { name, file, packing, len, position: Cell::new(0) })
+    }
+
+    /// Whether it is a canonical file of an old release, which is packed by gzip, as the start of what is packed says.
+    pub(crate) fn is_canonical(&self, start: &[u8]) -> bool {
+        self.packing == Packing::Gzip && content::is_packed_canonical(start)
     }
 
     /// What messages call the source.
@@ -223,7 +254,7 @@ fn copy(name: &str, mut reader: impl Read, file: &mut File, output: &Output) -> 
         };
         file.write_all(&buffer[..len]).map_err(|error| spool_failure(&error))?;
         total += len as u64;
-        progress.set(total);
+        progress.set(total)?;
     }
     progress.finish();
     Ok(())

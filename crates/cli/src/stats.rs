@@ -1,16 +1,17 @@
 //! `vdb stats`: counts, sizes and encodings.
 
 use crate::arguments;
+use crate::database;
 use crate::exit::{Exit, Outcome};
 use crate::glyphs::{self, Glyphs};
 use crate::output::{Output, Table, count_of};
 use crate::report::Report;
 use indicatif::{HumanBytes, HumanCount};
-use vector_datalib::{Stats, Value, VectorDb};
+use vector_datalib::{Stats, Value};
 
 /// Runs the command.
 pub(crate) fn run(arguments: &arguments::Stats, output: &Output) -> Outcome {
-    let stats = VectorDb::open_read_only(&arguments.db)?.stats()?;
+    let stats = database::open_read_only(&arguments.db)?.stats()?;
     let text = if output.is_json() {
         stats_json(&stats)
     } else {
@@ -121,7 +122,7 @@ pub(crate) fn stats_tables(stats: &Stats, glyphs: &Glyphs, width: usize) -> Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vector_datalib::{BulkLoader, ValueRef, attrs};
+    use vector_datalib::{BulkLoader, ValueRef, VectorDb, attrs};
 
     #[test]
     fn a_table_explains_its_signs_where_it_uses_them() {

@@ -1,6 +1,7 @@
 //! `vdb verify`: everything is read and checked, or it is said why it cannot be.
 
 use crate::arguments::Database;
+use crate::database;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::maintenance::note_unclean;
 use crate::output::{Output, count_of, duration, printable};
@@ -84,7 +85,7 @@ fn damage(path: &Path, error: Error) -> Outcome<String> {
         }
         _ => false,
     };
-    if is_damage { Ok(error.to_string()) } else { Err(error.into()) }
+    if is_damage { Ok(error.to_string()) } else { Err(database::not_opened(path, error)) }
 }
 
 /// Whether a directory has files that only a database has, once it is one: keys, a dimension or a log.

@@ -18,8 +18,12 @@ mod inspect;
 mod maintenance;
 #[path = "cli/manual.rs"]
 mod manual;
+#[path = "cli/places.rs"]
+mod places;
 #[path = "cli/points.rs"]
 mod points;
+#[path = "cli/signals.rs"]
+mod signals;
 
 use std::fs;
 use std::io::Write as _;
@@ -161,7 +165,9 @@ fn help_and_version_go_to_stdout() {
     ] {
         assert!(run.stdout.contains(word), "{word}");
     }
-    for code in ["0  done", "1  a key", "2  wrong usage", "3  corrupt", "4  locked", "5  anything else"] {
+    for code in
+        ["0  done", "1  a key", "2  wrong usage", "3  corrupt", "4  locked", "5  anything else", "130, 143  stopped"]
+    {
         assert!(run.stdout.contains(&format!("\n  {code}")), "{code}: {}", run.stdout);
     }
     assert!(place.line(&["-h"]).contains("Exit codes: 0 done"));
@@ -222,9 +228,41 @@ fn a_database_that_is_not_there_is_named_by_every_command() {
         assert!(run.stderr.starts_with("vdb: ") && run.stderr.contains(arguments[1]), "{arguments:?}: {run:?}");
         assert_eq!(run.stderr.lines().count(), 1, "{run:?}");
     }
-    place.fails(&["stats", "file"], 2, "file is a file, not the directory of a database");
-    place.fails(&["put", "file", "1", "{}"], 2, "file is a file, not the directory of a database");
-    assert_eq!(place.names(), ["file"]);
+    let sentence = "file is a file, not the directory of a database; if it is CSV or JSON lines, make one of it with: \
+                    vdb import file file.vdb";
+    place.fails(&["stats", "file"], 2, sentence);
+    place.fails(&["put", "file", "1", "{}"], 2, sentence);
+    place.write("binary", [0, 1, 2]);
+    place.fails(&["stats", "binary"], 2, "binary is a file, not the directory of a database");
+    assert_eq!(place.names(), ["binary", "file"]);
+}
+
+#[test]
+fn every_command_says_how_a_canonical_file_becomes_a_database() {
+    let place = Place::new();
+    let db = place.people();
+    place.line(&["export", db, "x.db"]);
+    for arguments in [
+        &["get", "x.db", "1"][..],
+        &["put", "x.db", "1", "{}"],
+        &["put", "x.db", "1", "{}", "--create"],
+        &["delete", "x.db", "1"],
+        &["stats", "x.db"],
+        &["verify", "x.db"],
+        &["inspect", "x.db"],
+        &["find", "x.db", "a", "1"],
+        &["count", "x.db", "a"],
+        &["checkpoint", "x.db"],
+        &["compact", "x.db"],
+        &["export", "x.db", "x.csv"],
+    ] {
+        let rest =
+            "is a canonical file (.db), not the directory of a database; make one of it with: vdb import x.db x.vdb";
+        place.fails(arguments, 2, &format!("x.db {rest}"));
+    }
+    let manifest = format!("{db}/MANIFEST");
+    place.fails(&["stats", &manifest], 2, &format!("{manifest} is a file of the database {db}; name that"));
+    place.line(&["import", "x.db", "x.vdb"]);
 }
 
 #[test]

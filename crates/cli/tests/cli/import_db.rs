@@ -63,6 +63,54 @@ fn files_of_old_releases_are_imported() {
 }
 
 #[test]
+fn files_of_old_releases_are_told_by_their_content() {
+    let place = Place::new();
+    for (name, container) in [("o17_release_1_0_1", "gzip(JSON)"), ("o19_release_1_2_0", "gzip(MessagePack)")] {
+        let file = fixture(&format!("{name}.db"));
+        for ending in ["csv", "gz", "jsonl", "old"] {
+            let source = format!("{name}.{ending}");
+            place.write(&source, &file);
+            let report = place.json(&["import", &source, &format!("{source}.vdb")]);
+            assert_eq!(report["container"], container, "{source}");
+        }
+        let run = place.run_with(&["import", "-", "x.vdb"], Some(&file));
+        assert_eq!((run.code, run.stderr.as_str()), (2, "vdb: stdin: this is a .db file; say --format db\n"));
+        place.json(&["import", &format!("{name}.old"), "x.vdb"]);
+        std::fs::remove_dir_all(place.path("x.vdb")).unwrap();
+    }
+    // Nothing else that gzip packs is taken for one.
+    place.write("rows.gz", gzip("a,b\n1,2\n"));
+    assert_eq!(place.json(&["import", "rows.gz", "rows.vdb"])["points"], 1);
+    place.write("lines.jsonl.gz", gzip("{\"metadata\":1}\n{\"key\":2,\"metadata\":{}}\n"));
+    assert_eq!(place.json(&["import", "lines.jsonl.gz", "lines.vdb"])["points"], 2);
+}
+
+#[test]
+fn a_db_file_is_read_from_a_pipe() {
+    let place = Place::new();
+    place.write("a.db", fixture("o06_tombstones.db"));
+    let expected = place.json(&["import", "a.db", "a.vdb"])["points"].clone();
+    let file = fs::read(place.path("a.db")).unwrap();
+    let run = place.run_with(&["import", "/dev/stdin", "b.vdb", "--format", "db", "--json"], Some(&file));
+    let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((run.code, &report["points"]), (0, &expected), "{run:?}");
+}
+
+#[test]
+fn the_help_says_what_the_original_does_not_tell() {
+    let place = Place::new();
+    for (command, sentence) in [
+        ("import", "Files of release 1.4 of the package carry no checksums"),
+        ("export", "appears there as ext values of type 86"),
+        ("import", "and the exit code is 3; so is one that exceeds a limit"),
+    ] {
+        let help = place.line(&["help", command]);
+        let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(sentence), "{help}");
+    }
+}
+
+#[test]
 fn what_was_put_right_is_said_in_words_and_in_json() {
     let place = Place::new();
     place.write("drift.db", [fixture("o15_refcount_drift.db"), b"junk".to_vec()].concat());
@@ -88,11 +136,15 @@ fn a_rejected_file_is_one_sentence_with_place_reason_and_what_helps() {
     place.write("cut.old.db", &fixture("o19_release_1_2_0.db")[..500]);
     place.write("torn.db", frame(TORN));
     place.write("text.db", "not a database");
+    place.write("packed.db", gzip("a,b\n1,2\n"));
+    place.write("sqlite.db", b"SQLite format 3\0\x10\x00");
     for (name, words) in [
         ("cut.db", &["cut.db at byte ", "cut short"][..]),
         ("cut.old.db", &["cut.old.db at byte ", "gzip"]),
         ("torn.db", &["torn.db in ", "\"n\"", "; --salvage imports what can be saved, and says what is lost\n"]),
-        ("text.db", &["text.db at byte 0"]),
+        ("text.db", &["text.db at byte 0", "; it looks like text: say --format csv or --format jsonl if it is that"]),
+        ("packed.db", &["packed.db at byte 0", "; it looks like text: say --format csv"]),
+        ("sqlite.db", &["sqlite.db at byte 0", "; it is a database of SQLite: export a table of it as CSV"]),
     ] {
         let run = place.run(&["import", name, "x.vdb"]);
         assert_eq!((run.code, run.stdout.as_str(), run.stderr.lines().count()), (3, "", 1), "{run:?}");
@@ -103,7 +155,8 @@ fn a_rejected_file_is_one_sentence_with_place_reason_and_what_helps() {
     }
     let run = place.run_with(&["import", "-", "x.vdb", "--format", "db"], Some(&file[..50]));
     assert!(run.code == 3 && run.stderr.starts_with("vdb: stdin at byte 50: "), "{run:?}");
-    assert_eq!(place.names(), ["cut.db", "cut.old.db", "text.db", "torn.db"]);
+    assert_eq!(place.names(), ["cut.db", "cut.old.db", "packed.db", "sqlite.db", "text.db", "torn.db"]);
+    assert_eq!(place.json(&["import", "packed.db", "x.vdb", "--format", "csv"])["points"], 1);
 }
 
 #[test]
@@ -120,6 +173,11 @@ fn salvage_says_what_is_lost() {
     let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!((&report["losses"]["cells"], report["lost"].as_array().unwrap().len()), (&1.into(), 1));
     assert_eq!(place.line(&["get", "saved.vdb", "a"]), "{}");
+    let run = place.run(&["import", "torn.db", "quiet.vdb", "--salvage", "-q"]);
+    let lines: Vec<_> = run.stderr.lines().collect();
+    assert_eq!((run.code, lines.len()), (0, 2), "{run:?}");
+    assert_eq!(lines[0], "vdb: torn.db: lost: 1 cell without a value, or whose key came again");
+    assert!(lines[1].starts_with("vdb: lost: "), "{run:?}");
 }
 
 #[test]
@@ -128,13 +186,15 @@ fn limits_are_named_where_they_are_exceeded_and_can_be_raised() {
     place.write("a.db", fixture("o06_tombstones.db"));
     let run = place.run(&["import", "a.db", "a.vdb", "--limit", "points=5", "--limit", "string_len=1KiB"]);
     assert_eq!((run.code, run.stderr.lines().count()), (3, 1), "{run:?}");
-    for words in ["a.db exceeds the limit on points: ", "where 5 is allowed; --limit points=NUMBER raises it"] {
+    for words in ["a.db exceeds the limit on points: ", "where 5 is allowed; --limit points=VALUE raises it"] {
         assert!(run.stderr.contains(words), "{words}: {run:?}");
     }
     place.line(&["import", "a.db", "a.vdb", "--limit", "points=50"]);
     for limit in ["speed=5", "points", "points=x"] {
         assert_eq!(place.run(&["import", "a.db", "b.vdb", "--limit", limit]).code, 2, "{limit}");
     }
+    let run = place.run(&["import", "a.db", "b.vdb", "--limit", "speed=5"]);
+    assert!(run.stderr.contains("there is no limit \"speed\"; there are file-len, inflated-len, "), "{run:?}");
     let help = place.line(&["import", "--help"]);
     for name in ["file-len", "inflated-ratio", "string-len", "[default: 100000]"] {
         assert!(help.contains(name), "{name}");
@@ -179,7 +239,7 @@ fn json_is_not_taken_for_csv() {
     for (name, content) in [
         ("lines", b"{\"a\":1}\n".to_vec()),
         ("array.csv", b"\n  [1]".to_vec()),
-        ("old.gz", gzip("{\n  \"metadata\": {}}")),
+        ("packed.gz", gzip("{\"metadata\": 1}\n")),
     ] {
         place.write(name, content);
         let rest = "this looks like JSON, not like CSV; say --format jsonl for JSON lines, --format db for a file of \
