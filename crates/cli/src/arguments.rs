@@ -171,7 +171,6 @@ bytes, VALUE may end in KiB, MiB, GiB or TiB:
   file-len        the file [default: 1TiB]
   inflated-len    what it holds, uncompressed [default: 16TiB]
   inflated-ratio  how many times as long as the file that may be, beyond 64 MiB [default: 100]
-  copies-ratio    how many times as long as what it holds the values of all points may be, beyond 1 GiB [default: 1000]
   depth           arrays and maps in one another [default: 133]
   string-len      one text, byte string or ext value [default: 1GiB]
   name-len        the name of a dimension [default and at most: 65535]
