@@ -40,7 +40,7 @@ fn read(content: &[u8], piece_len: usize, limits: ImportLimits) -> Result<(Value
         }
     };
     json.finish()?;
-    assert_eq!(json.consumed(), content.len() as u64, "read to its end");
+    assert_eq!(json.input.read_len(), content.len() as u64, "read to its end");
     assert!(json.has_text_keys_only());
     Ok((root, offsets))
 }
@@ -335,7 +335,7 @@ fn what_is_too_long_is_not_read_on() {
     for (content, most) in [(plain, 1100), (escaped, 1100), (number, NUMBER_LEN_MAX + 100)] {
         let mut json = json(content.as_bytes(), 10, limits);
         json.next().unwrap_err();
-        assert!(json.consumed() < most, "{} bytes were read", json.consumed());
+        assert!(json.input.read_len() < most, "{} bytes were read", json.input.read_len());
     }
 }
 
@@ -343,12 +343,12 @@ fn what_is_too_long_is_not_read_on() {
 fn nothing_is_asked_of_the_content_beyond_the_token() {
     let content = br#"["abc", 12, "d\n"]  "#;
     let mut json = json(content, 1, ImportLimits::default());
-    for consumed in [1, 6, 11, 17, 18] {
+    for read_len in [1, 6, 11, 17, 18] {
         json.next().unwrap();
-        assert_eq!(json.consumed(), consumed);
+        assert_eq!(json.input.read_len(), read_len);
     }
     json.finish().unwrap();
-    assert_eq!(json.consumed(), content.len() as u64);
+    assert_eq!(json.input.read_len(), content.len() as u64);
 }
 
 #[test]
