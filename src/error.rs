@@ -1,6 +1,7 @@
 //! The one error type of the public face.
 
 use crate::format::Invalid;
+use crate::format::canonical::read::ImportLimits;
 use crate::model::{Key, KeyError, NestedError, ValueTooLarge};
 use crate::storage::StorageError;
 use std::fmt;
@@ -107,7 +108,7 @@ pub enum Error {
         path: PathBuf,
         /// Which limit: the name of a field of [`ImportLimits`](crate::ImportLimits).
         limit: &'static str,
-        /// What the file has or declares.
+        /// What the file has or declares, as far as it was read: where it is not declared, there may be more.
         value: u64,
         /// What the limit allows.
         allowed: u64,
@@ -312,11 +313,9 @@ impl fmt::Display for Error {
             Self::Io { path, operation, source } => write!(f, "could not {operation} {}: {source}", path.display()),
             Self::InvalidArgument { reason } => f.write_str(reason),
             Self::Rejected { path, place, reason, .. } => write!(f, "{} {place}: {reason}", path.display()),
-            Self::Limit { path, limit, value, allowed } => write!(
-                f,
-                "{} has a {limit} of {value}, more than the limit of {allowed}; raise it if the file is to be trusted",
-                path.display()
-            ),
+            Self::Limit { path, limit, value, allowed } => {
+                write!(f, "{} {}", path.display(), ImportLimits::exceeded(limit, *value, *allowed))
+            }
             Self::Record { key, field, reason } => {
                 if let Some(key) = key {
                     write!(f, "point {key}: ")?;

@@ -20,11 +20,11 @@ use std::sync::Arc;
 ///
 /// Nothing is taken on trust. What follows from the rest of the file (reference counts, free slots, next ids, totals) is compared, made
 /// anew, and counted as a [repair](ImportReport::repairs). What contradicts itself is refused with the place: a key at two coordinates,
-/// a coordinate map that disagrees with the points, a value id without a value, a wrong type, anything cut short. Bytes behind the
-/// LZ4 frame are passed over, as the original does, and counted.
+/// a coordinate map that disagrees with the points, a value id without a value, a wrong type, anything cut short. Keys are the same if their
+/// types and bits are. Bytes behind the LZ4 frame are passed over, as the original does, and counted.
 ///
 /// Memory is bounded by [`memory_budget`](Self::memory_budget), however many keys, values and cells there are. Beside it there are some 16 MB of
-/// buffers, four times the longest value, two bits for each slot, and for each dimension twice its name and a few hundred bytes. What
+/// buffers, four times the longest value, two or three bits for each slot, and for each dimension twice its name and a few hundred bytes. What
 /// does not fit is put aside in temporary files without a name, of up to a few times the content's size. Time follows the content, too: a
 /// long value that many points share costs its length once.
 ///
@@ -73,10 +73,12 @@ impl Import {
     }
 
     /// Whether to import what can be saved of a file that the original has torn: it packs its tables one after the other while they
-    /// go on changing, so a save beside writes may have value ids without values, and keys without coordinates. The default is to refuse.
+    /// go on changing, so a save beside writes may have value ids without values, and keys without coordinates. It also takes what no database
+    /// here can hold: a key of null, the same NaN as the key of several points, anything as the name of a dimension. The default is to refuse.
     ///
-    /// A salvage leaves out cells whose id has no value; takes `vector_points` for the truth where `coordinate_map` disagrees; and of a key at two
-    /// coordinates keeps the later one, with its values only. What was lost is in the report. Files that are cut short or damaged stay refused.
+    /// A salvage leaves out cells whose id has no value; takes `vector_points` for the truth where `coordinate_map` disagrees; of a key at two
+    /// coordinates keeps the later one, with its values only; and leaves out a point whose key is null, and dimensions whose name is no
+    /// text, with their values. What was lost is counted and named in the report. Files that are cut short or damaged stay refused.
     pub fn salvage(mut self, salvage: bool) -> Self {
         self.options.salvage = salvage;
         self
@@ -99,7 +101,9 @@ impl Import {
         self.run_with(source, target, &mut progress::ignore)
     }
 
-    /// [`run`](Self::run), telling how far it is.
+    /// [`run`](Self::run), telling how far it is: first, as `"reading"`, in bytes of the file's uncompressed content, whose sum is known of LZ4 files
+    /// that say so; then, as `"writing columns"`, in cells. It is called for each block of the content and every few thousand values, then
+    /// each few milliseconds, but for single long values, so that it can stop the import of a small file that holds much, too.
     ///
     /// # Errors
     /// Those of [`run`](Self::run), and [`Error::Cancelled`](crate::Error::Cancelled) when `progress` asks to stop.

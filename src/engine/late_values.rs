@@ -82,8 +82,10 @@ pub(super) struct Arrivals {
 pub(super) struct Ordered {
     /// For a [`ValueReader`].
     pub(super) stream: StreamId,
-    /// A slot that more than one value came for.
+    /// A slot that counts and that more than one value came for.
     pub(super) repeated: Option<u32>,
+    /// Values before the last one of slots that do not count.
+    pub(super) passed_over: u64,
 }
 
 impl Arrivals {
@@ -108,18 +110,30 @@ impl Arrivals {
         (spill, limit): (&mut Spill, usize),
         meter: &mut Meter<'_>,
     ) -> Result<Ordered> {
+        self.ordered_where(slot_count, |_| true, (spill, limit), meter)
+    }
+
+    /// The same, where slots that do not count may have any number of values.
+    pub(super) fn ordered_where(
+        self,
+        slot_count: u32,
+        counts: impl Fn(u32) -> bool,
+        (spill, limit): (&mut Spill, usize),
+        meter: &mut Meter<'_>,
+    ) -> Result<Ordered> {
         let Self { in_order, late } = self;
         if spill.len(late) == 0 {
-            return Ok(Ordered { stream: in_order.stream, repeated: None });
+            return Ok(Ordered { stream: in_order.stream, repeated: None, passed_over: 0 });
         }
         let (in_order, out) = (in_order.stream, ValueWriter::new(spill.stream()));
         let stream = out.stream;
-        let mut merge = Merge { in_order: ValueReader::new(in_order), held: None, out, repeated: None };
+        let in_order_values = ValueReader::new(in_order);
+        let mut merge = Merge { in_order: in_order_values, held: None, out, counts, repeated: None, passed_over: 0 };
         merge.hold(spill)?;
         merge.late(late, 0..slot_count.into(), (spill, limit), meter)?;
         merge.until(u64::MAX, spill)?;
         spill.clear(in_order);
-        Ok(Ordered { stream, repeated: merge.repeated })
+        Ok(Ordered { stream, repeated: merge.repeated, passed_over: merge.passed_over })
     }
 }
 
@@ -154,16 +168,20 @@ fn append_late(slot: u32, tagged: &[u8], stream: StreamId, spill: &mut Spill) ->
     spill.append(stream, tagged)
 }
 
-struct Merge {
+struct Merge<C> {
     in_order: ValueReader,
     /// The next of the values that came in order.
     held: Option<(u32, Vec<u8>)>,
     out: ValueWriter,
-    /// A slot that more than one value came for.
+    /// Which slots count.
+    counts: C,
+    /// A slot that counts and that more than one value came for.
     repeated: Option<u32>,
+    /// Values before the last one of slots that do not count.
+    passed_over: u64,
 }
 
-impl Merge {
+impl<C: Fn(u32) -> bool> Merge<C> {
     fn hold(&mut self, spill: &Spill) -> Result<()> {
         self.held = self.in_order.next(spill)?.map(|(slot, tagged)| (slot, tagged.to_vec()));
         Ok(())
@@ -232,8 +250,12 @@ impl Merge {
             if is_held {
                 self.hold(spill)?;
             }
-            if is_held || of_slot.len() > 1 || only_last && count > 1 {
+            let arrived = if only_last { count } else { of_slot.len() as u64 };
+            let more = arrived + u64::from(is_held) - 1;
+            if more > 0 && (self.counts)(slot) {
                 self.repeated.get_or_insert(slot);
+            } else {
+                self.passed_over += more;
             }
             self.out.push(slot, bytes.get(start..start + len).unwrap_or_default(), spill)?;
         }
@@ -249,13 +271,15 @@ mod tests {
 
     #[test]
     fn the_last_value_of_a_slot_counts_and_a_slot_with_several_is_named() {
-        let cases: [(&[u32], Option<u32>); 6] = [
+        let cases: [(&[u32], Option<u32>); 8] = [
             (&[0, 1, 5], None),
             (&[5, 0, 1, 7, 3], None),
             (&[5, 0, 5], Some(5)),
             (&[5, 2, 2], Some(2)),
             (&[5, u32::MAX - 1, 1, 1, 1], Some(1)),
-            (&[9, 9], Some(9)),
+            (&[8, 8], Some(8)),
+            (&[9, 9, 9], None),
+            (&[11, 9, 9, 11, 9], Some(11)),
         ];
         for (slots, repeated) in cases {
             for limit in [0, 40, 1 << 20] {
@@ -269,8 +293,11 @@ mod tests {
                     arrivals.push(slot, &value, &mut spill).unwrap();
                     expected.insert(slot, value);
                 }
-                let ordered = arrivals.ordered(u32::MAX, (&mut spill, limit), &mut meter).unwrap();
+                let counts = |slot| slot != 9;
+                let ordered = arrivals.ordered_where(u32::MAX, counts, (&mut spill, limit), &mut meter).unwrap();
                 assert_eq!(ordered.repeated, repeated, "{slots:?}, limit {limit}");
+                let passed_over = slots.iter().filter(|&&slot| slot == 9).count().saturating_sub(1) as u64;
+                assert_eq!(ordered.passed_over, passed_over, "{slots:?}, limit {limit}");
                 let mut reader = ValueReader::new(ordered.stream);
                 for (slot, value) in expected {
                     assert_eq!(reader.next(&spill).unwrap(), Some((slot, &*value)), "{slots:?}, limit {limit}");

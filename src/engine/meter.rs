@@ -3,9 +3,15 @@
 use crate::error::{Error, Result};
 use crate::progress::{Progress, ProgressFn};
 use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
 
-/// Steps between two reports.
+/// Steps between two reports, where they are quick.
 const STEP: u64 = 65_536;
+/// Time between two reports, where they are not: one may be about a long value.
+const PAUSE: Duration = Duration::from_millis(10);
+/// Steps between two looks at the clock, where they are quick; a slow one is followed by another look.
+const STRIDE_MAX: u64 = 16;
+const SLOW: Duration = Duration::from_millis(1);
 
 /// Counts what is done, and asks whether to go on.
 pub(super) struct Meter<'p> {
@@ -15,12 +21,18 @@ pub(super) struct Meter<'p> {
     total: u64,
     /// Steps since the last report.
     steps: u64,
+    /// Steps after which the clock is looked at, and how many more after that.
+    next_look: u64,
+    stride: u64,
+    looked: Instant,
+    reported: Instant,
 }
 
 impl<'p> Meter<'p> {
     /// Of work on `total` cells.
     pub(super) fn new<'f: 'p>(report: &'p mut ProgressFn<'f>, phase: &'static str, total: u64) -> Self {
-        Self { report, phase, done: 0, total, steps: 0 }
+        let now = Instant::now();
+        Self { report, phase, done: 0, total, steps: 0, next_look: 1, stride: 1, looked: now, reported: now }
     }
 
     /// Changes how much there is to do.
@@ -31,6 +43,8 @@ impl<'p> Meter<'p> {
     /// Counts cells that are done.
     pub(super) fn add(&mut self, cells: u64) -> Result<()> {
         self.done += cells;
+        // What comes next may be slow.
+        self.stride = 1;
         self.report()
     }
 
@@ -38,16 +52,50 @@ impl<'p> Meter<'p> {
     #[inline]
     pub(super) fn step(&mut self) -> Result<()> {
         self.steps += 1;
-        if self.steps < STEP { Ok(()) } else { self.report() }
+        if self.steps < self.next_look { Ok(()) } else { self.look() }
+    }
+
+    #[cold]
+    fn look(&mut self) -> Result<()> {
+        let before = std::mem::replace(&mut self.looked, Instant::now());
+        self.stride = if self.looked - before > SLOW { 1 } else { STRIDE_MAX.min(self.stride * 2) };
+        self.next_look = self.steps + self.stride;
+        if self.steps >= STEP || self.looked - self.reported >= PAUSE { self.report() } else { Ok(()) }
     }
 
     #[cold]
     fn report(&mut self) -> Result<()> {
         self.steps = 0;
+        self.next_look = self.stride;
+        self.reported = self.looked;
         let progress = Progress { phase: self.phase, done: self.done, total: Some(self.total), unit: "cells" };
         match (self.report)(progress) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(Error::Cancelled),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quick_steps_are_reported_by_count_and_slow_ones_by_time() {
+        let mut reports = 0;
+        let mut count = |_: Progress| {
+            reports += 1;
+            ControlFlow::Continue(())
+        };
+        let mut meter = Meter::new(&mut count, "", 0);
+        for _ in 0..4 * STEP {
+            meter.step().unwrap();
+        }
+        for _ in 0..100 {
+            std::thread::sleep(Duration::from_millis(2));
+            meter.step().unwrap();
+        }
+        // Of 200 ms, the first 16 steps may pass at once.
+        assert!((4 + 10..).contains(&reports), "{reports}");
     }
 }

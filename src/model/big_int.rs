@@ -45,19 +45,19 @@ impl BigInt {
             return None;
         }
         // Little-endian limbs, multiplied by 10^k and increased chunk by chunk.
-        let mut limbs: Vec<u32> = Vec::new();
-        for chunk in digits.as_bytes().chunks(9) {
+        let mut limbs: Vec<u64> = Vec::new();
+        for chunk in digits.as_bytes().chunks(19) {
             let scale = chunk.iter().fold(1u64, |scale, _| scale.wrapping_mul(10));
             let mut carry = chunk
                 .iter()
                 .fold(0u64, |sum, digit| sum.wrapping_mul(10).wrapping_add(u64::from(digit.wrapping_sub(b'0'))));
             for limb in &mut limbs {
-                let product = u64::from(*limb).wrapping_mul(scale).wrapping_add(carry);
-                *limb = product as u32;
-                carry = product >> 32;
+                let product = u128::from(*limb).wrapping_mul(u128::from(scale)).wrapping_add(u128::from(carry));
+                *limb = product as u64;
+                carry = (product >> 64) as u64;
             }
             if carry != 0 {
-                limbs.push(carry as u32);
+                limbs.push(carry);
             }
         }
         let magnitude: Vec<u8> = limbs.iter().rev().flat_map(|limb| limb.to_be_bytes()).collect();

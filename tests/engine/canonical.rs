@@ -12,5 +12,7 @@ mod lengths;
 mod limits;
 mod memory;
 mod node;
+mod progress;
+mod salvage;
 mod tolerated;
 mod values;

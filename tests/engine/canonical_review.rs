@@ -84,7 +84,8 @@ fn values_of_a_place_whose_key_comes_again_are_lost_and_not_repaired() {
     assert!(file.import(&Import::new(), dir.path()).unwrap_err().is_rejected());
     let report = file.import(&Import::new().salvage(true), dir.path()).unwrap();
     assert_eq!((report.points, report.cells), (2, 1));
-    assert_eq!(report.losses.iter().collect::<Vec<_>>(), [("cells", 1), ("coordinates", 0), ("repeated_keys", 1)]);
+    let losses: Vec<_> = report.losses.iter().filter(|(_, count)| *count > 0).collect();
+    assert_eq!(losses, [("cells", 1), ("repeated_keys", 1)]);
     assert_eq!(report.repairs.ghost_mappings, 1);
     let db = VectorDb::open(dir.path().join("a.vdb")).unwrap();
     assert_eq!(db.lookup("a", "age").unwrap(), None);

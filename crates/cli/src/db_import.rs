@@ -75,12 +75,11 @@ fn explained(error: Error, path: &Path, name: &str) -> Failure {
                 _ => failure,
             }
         }
-        Error::Limit { limit, value, allowed, .. } => {
-            let limit = limits::name_of(limit);
-            Failure::corrupt(format!(
-                "{name} exceeds the limit on {limit}: {value} or more, where {allowed} is allowed; \
-                 --limit {limit}=VALUE raises it for a file that you trust"
-            ))
+        Error::Limit { path, limit, .. } => {
+            let words = error.to_string();
+            let words = words.strip_prefix(&path.display().to_string()).unwrap_or(&words);
+            let option = format!("--limit {}", limits::name_of(limit));
+            Failure::corrupt(format!("{name}{}", words.replace(&format!("ImportLimits::{limit}"), &option)))
         }
         _ => refused(error),
     }
@@ -109,9 +108,11 @@ fn put_right(report: &ImportReport) -> Vec<String> {
 /// What a salvage could not save, in words.
 fn lost(report: &ImportReport) -> Vec<String> {
     let words = |(name, count): (&str, u64)| match name {
-        "cells" => format!("{} without a value, or whose key came again", count_of(count, "cell")),
+        "cells" => format!("{} without a value, or of a point that is lost", count_of(count, "cell")),
         "coordinates" => format!("{} of coordinate_map that vector_points does not have there", count_of(count, "key")),
         "repeated_keys" => format!("{} whose key came again", count_of(count, "point")),
+        "null_keys" => format!("{} whose key is null", count_of(count, "point")),
+        "dimensions" => format!("{} whose name is no text", count_of(count, "dimension")),
         other => format!("{other} {count}"),
     };
     report.losses.iter().filter(|(_, count)| *count > 0).map(words).collect()

@@ -8,8 +8,10 @@ use crate::format::canonical::read::msgpack::MessagePack;
 use crate::format::canonical::read::sink::{ReadError, Sink};
 use crate::format::canonical::read::tokens::Tokens;
 use crate::format::canonical::read::{ImportLimits, Refused};
+use crate::progress::{Progress, ProgressFn};
 use crate::storage::{SourceFile, StorageError};
 use std::io::BufRead;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
@@ -44,13 +46,15 @@ pub(super) struct Decoded {
     pub(super) trailing: u64,
 }
 
-/// Reads a whole file.
+/// Reads a whole file. Progress is told in bytes of content, and often, however many of them are in a byte of the file.
 pub(super) fn decode<S: Sink<Error = Error>>(
     source: &SourceFile,
     limits: &ImportLimits,
     sink: &mut S,
+    progress: &mut ProgressFn<'_>,
 ) -> Result<Decoded, Error> {
-    decode_file(source, limits, sink).map_err(|error| match error {
+    let watch = |done, total| progress(Progress { phase: "reading", done, total, unit: "bytes" });
+    decode_file(source, limits, sink, watch).map_err(|error| match error {
         ReadError::Sink(error) => error,
         ReadError::Refused(refused) => refusal(source.path(), refused),
     })
@@ -66,6 +70,13 @@ pub(super) fn refusal(path: &Path, refused: Refused) -> Error {
             reason: reason.into_owned(),
             salvage: false,
         },
+        Refused::Torn { place, reason } => Error::Rejected {
+            path: path.to_owned(),
+            place: place.to_string(),
+            reason: reason.into_owned(),
+            salvage: true,
+        },
+        Refused::Cancelled => Error::Cancelled,
         Refused::Limit { limit, value, allowed } => Error::Limit { path: path.to_owned(), limit, value, allowed },
     }
 }
@@ -74,6 +85,7 @@ fn decode_file<S: Sink<Error = Error>>(
     source: &SourceFile,
     limits: &ImportLimits,
     sink: &mut S,
+    watch: impl FnMut(u64, Option<u64>) -> ControlFlow<()>,
 ) -> Result<Decoded, ReadError<Error>> {
     let len = source.len();
     if len > limits.file_len {
@@ -85,7 +97,7 @@ fn decode_file<S: Sink<Error = Error>>(
         return Err(Refused::file(0, "the file is empty").into());
     }
     if start.starts_with(&GZIP_MAGIC) {
-        return decode_gzip(source, reader, limits, sink);
+        return decode_gzip(source, reader, limits, sink, watch);
     }
     if start.first_chunk().is_some_and(|start| !frame::is_lz4(*start)) {
         let start: String = start.iter().map(|byte| format!(" {byte:02X}")).collect();
@@ -93,7 +105,7 @@ fn decode_file<S: Sink<Error = Error>>(
         return Err(Refused::file(0, reason).into());
     }
     let blocks = LzFrame::new(reader, limits, len)?;
-    let mut tokens = MessagePack::new(Input::new(Box::new(blocks), *limits, len));
+    let mut tokens = MessagePack::new(Input::new(Box::new(blocks), limits.of_tokens(), len).watched(watch));
     contents::read(&mut tokens, limits, sink)?;
     Ok(decoded(Container::Lz4, &tokens))
 }
@@ -109,11 +121,12 @@ fn decode_gzip<'r, S: Sink<Error = Error>>(
     reader: impl BufRead + 'r,
     limits: &ImportLimits,
     sink: &mut S,
+    watch: impl FnMut(u64, Option<u64>) -> ControlFlow<()> + 'r,
 ) -> Result<Decoded, ReadError<Error>> {
     use crate::format::canonical::read::gzip::Gzip;
     use crate::format::canonical::read::json::Json;
 
-    let mut input = Input::new(Box::new(Gzip::new(reader)), *limits, source.len());
+    let mut input = Input::new(Box::new(Gzip::new(reader)), limits.of_tokens(), source.len()).watched(watch);
     if matches!(input.peek()?, Some(b'{' | b' ' | b'\t' | b'\r' | b'\n')) {
         let mut tokens = Json::new(input);
         contents::read(&mut tokens, limits, sink)?;
@@ -130,6 +143,7 @@ fn decode_gzip<S: Sink<Error = Error>>(
     _: impl BufRead,
     _: &ImportLimits,
     _: &mut S,
+    _: impl FnMut(u64, Option<u64>) -> ControlFlow<()>,
 ) -> Result<Decoded, ReadError<Error>> {
     let reason =
         "a release before 1.4 wrote it (gzip), which this build does not read: it has no feature legacy-import";

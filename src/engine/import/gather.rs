@@ -1,6 +1,7 @@
 //! What a canonical file holds, put aside as it is read: keys, and for each dimension its values by id and its ids by coordinate.
 
 use super::report::{Metadata, Repairs};
+use super::unnamed::Unnamed;
 use crate::engine::column_builder::PresentSlots;
 use crate::engine::late_values::Arrivals;
 use crate::engine::mix::Mix;
@@ -9,9 +10,7 @@ use crate::error::{Error, Result};
 use crate::format::canonical::read::sink::{MetadataText, Missing, Sink, Total};
 use crate::format::value;
 use crate::model::{Slot, ValueRef};
-use crate::progress::{Progress, ProgressFn};
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use twox_hash::XxHash3_64;
 
@@ -67,10 +66,10 @@ impl Hasher {
 /// What `vector_points` has.
 #[derive(Debug)]
 pub(super) struct Keys {
-    /// The key of each slot, tagged, behind its length; nothing behind the length 0 for a tombstone.
+    /// Each key, tagged, behind the slots passed over since the one before, and its length.
     pub(super) stream: StreamId,
     /// Elements so far.
-    pub(super) slots: u32,
+    pub(super) slots: u64,
     /// One above the last slot that has a key.
     pub(super) slot_count: u32,
     pub(super) live: PresentSlots,
@@ -86,8 +85,10 @@ pub(super) enum CoordinateMap {
     Unknown,
     Known {
         fingerprint: Fingerprint,
-        /// Entries that no point can have: a null key, or a coordinate that is none.
+        /// Entries that no point can have: a coordinate that is none, or a null key once more.
         impossible: u64,
+        /// The coordinate of the first null key.
+        null_key: Option<u32>,
     },
 }
 
@@ -113,7 +114,7 @@ pub(super) struct Dimension {
 }
 
 /// Everything that a file holds.
-pub(super) struct Gathered<'p, 'f> {
+pub(super) struct Gathered {
     pub(super) spill: Spill,
     pub(super) hasher: Hasher,
     pub(super) keys: Keys,
@@ -129,13 +130,15 @@ pub(super) struct Gathered<'p, 'f> {
     pub(super) repairs: Repairs,
     /// Which fields were missing or unknown.
     pub(super) notes: Vec<String>,
+    pub(super) unnamed: Unnamed,
+    /// Whether there is anything of the kind at all.
+    pub(super) has_spaces: bool,
+    pub(super) has_mappings: bool,
     scratch: Vec<u8>,
-    file_len: u64,
-    pub(super) progress: &'p mut ProgressFn<'f>,
 }
 
-impl<'p, 'f> Gathered<'p, 'f> {
-    pub(super) fn new(mut spill: Spill, file_len: u64, progress: &'p mut ProgressFn<'f>) -> Self {
+impl Gathered {
+    pub(super) fn new(mut spill: Spill, is_salvage: bool) -> Self {
         let keys = Keys {
             stream: spill.stream(),
             slots: 0,
@@ -148,7 +151,7 @@ impl<'p, 'f> Gathered<'p, 'f> {
             spill,
             hasher: Hasher::new(),
             keys,
-            map: CoordinateMap::Known { fingerprint: Fingerprint::default(), impossible: 0 },
+            map: CoordinateMap::Known { fingerprint: Fingerprint::default(), impossible: 0, null_key: None },
             free_slots: None,
             dimensions: Vec::new(),
             by_name: HashMap::new(),
@@ -158,9 +161,10 @@ impl<'p, 'f> Gathered<'p, 'f> {
             totals: [None; 2],
             repairs: Repairs::default(),
             notes: Vec::new(),
+            unnamed: Unnamed::new(is_salvage),
+            has_spaces: true,
+            has_mappings: true,
             scratch: Vec::new(),
-            file_len,
-            progress,
         }
     }
 
@@ -210,19 +214,20 @@ pub(super) const fn unzigzag(number: u64) -> i64 {
     (number >> 1).cast_signed() ^ -((number & 1).cast_signed())
 }
 
-impl Sink for Gathered<'_, '_> {
+impl Sink for Gathered {
     type Error = Error;
 
     fn slot(&mut self, key: Option<&[u8]>) -> Result<()> {
         let slot = self.keys.slots;
         self.keys.slots += 1;
-        self.scratch.clear();
-        encode_number(key.map_or(0, |key| key.len() as u64), &mut self.scratch);
-        self.spill.append(self.keys.stream, &self.scratch)?;
         let Some(key) = key else { return Ok(()) };
-        if slot > Slot::MAX.0 {
+        let Some(slot) = u32::try_from(slot).ok().filter(|&slot| slot <= Slot::MAX.0) else {
             return Err(Error::TooManyPoints);
-        }
+        };
+        self.scratch.clear();
+        encode_number((slot - self.keys.slot_count).into(), &mut self.scratch);
+        encode_number(key.len() as u64, &mut self.scratch);
+        self.spill.append(self.keys.stream, &self.scratch)?;
         self.spill.append(self.keys.stream, key)?;
         self.keys.live.insert(slot);
         self.keys.slot_count = slot + 1;
@@ -236,9 +241,10 @@ impl Sink for Gathered<'_, '_> {
     }
 
     fn coordinate(&mut self, key: Option<&[u8]>, coordinate: i128) -> Result<()> {
-        if let CoordinateMap::Known { fingerprint, impossible } = &mut self.map {
+        if let CoordinateMap::Known { fingerprint, impossible, null_key } = &mut self.map {
             match (key, u32::try_from(coordinate)) {
                 (Some(key), Ok(slot)) => fingerprint.add(self.hasher.key(key, slot)),
+                (None, Ok(slot)) if null_key.is_none() => *null_key = Some(slot),
                 _ => *impossible += 1,
             }
         }
@@ -256,6 +262,10 @@ impl Sink for Gathered<'_, '_> {
     fn free_slot(&mut self, slot: i128) {
         let slot = u64::try_from(slot).unwrap_or(u64::MAX);
         self.free_slots.get_or_insert_default().add(self.hasher.number(slot));
+    }
+
+    fn unnamed(&mut self, name: &[u8]) -> bool {
+        self.unnamed.leave_out(name)
     }
 
     fn space(&mut self, name: &str) -> Result<bool> {
@@ -338,8 +348,11 @@ impl Sink for Gathered<'_, '_> {
     }
 
     fn missing(&mut self, field: Missing, place: &str) {
-        if field == Missing::CoordinateMap {
-            self.map = CoordinateMap::Unknown;
+        match field {
+            Missing::CoordinateMap => self.map = CoordinateMap::Unknown,
+            Missing::Spaces => self.has_spaces = false,
+            Missing::Mappings => self.has_mappings = false,
+            _ => {}
         }
         self.repairs.missing_fields += 1;
         self.note(|| format!("there is no {place}"));
@@ -348,13 +361,5 @@ impl Sink for Gathered<'_, '_> {
     fn unknown_field(&mut self, place: &str) {
         self.repairs.unknown_fields += 1;
         self.note(|| format!("nobody knows the field {place}"));
-    }
-
-    fn progress(&mut self, consumed: u64) -> Result<()> {
-        let progress = Progress { phase: "reading", done: consumed, total: Some(self.file_len), unit: "bytes" };
-        match (self.progress)(progress) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Error::Cancelled),
-        }
     }
 }

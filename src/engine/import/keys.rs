@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::format::canonical::read::sink::Sink;
 use crate::format::canonical::read::{ImportLimits, quoted};
 use crate::model::ValueRef;
+use crate::progress::ProgressFn;
 use crate::storage::SourceFile;
 use std::collections::HashMap;
 
@@ -32,12 +33,9 @@ impl<'s> SlotKeys<'s> {
 
     /// The next slot and its tagged key.
     fn next_tagged(&mut self) -> Result<Option<(u32, &[u8])>> {
-        while let Some(len) = self.reader.number(self.spill)? {
-            let slot = self.next;
-            self.next = self.next.saturating_add(1);
-            if len == 0 {
-                continue;
-            }
+        while let (Some(gap), Some(len)) = (self.reader.number(self.spill)?, self.reader.number(self.spill)?) {
+            let slot = self.next.saturating_add(gap as u32);
+            self.next = slot.saturating_add(1);
             if self.live.contains(slot) {
                 return Ok(self.reader.take(self.spill, len as usize)?.map(|key| (slot, key)));
             }
@@ -72,7 +70,7 @@ impl Contents for KeyContents<'_> {
 }
 
 /// A tagged key, for messages: the start of it if it is long.
-fn shown(tagged: &[u8]) -> String {
+pub(super) fn shown(tagged: &[u8]) -> String {
     const SHOWN: usize = 200;
     match decode_value(tagged) {
         ValueRef::Text(text) => quoted(text),
@@ -109,6 +107,7 @@ pub(super) fn repeated(build: &mut Build<'_, '_>, keys: &Keys, spill: &Spill) ->
     let mut fresh = 0;
     let mut keys_by_slot = slots();
     while let (Some(number), Some((slot, _))) = (numbers.u32(&build.spill)?, keys_by_slot.next_tagged()?) {
+        build.meter.step()?;
         if number == fresh {
             fresh += 1;
         } else {
@@ -122,13 +121,16 @@ pub(super) fn repeated(build: &mut Build<'_, '_>, keys: &Keys, spill: &Spill) ->
     let mut numbers = StreamReader::new(numbered.numbers);
     let mut keys_by_slot = slots();
     while let (Some(number), Some((slot, key))) = (numbers.u32(&build.spill)?, keys_by_slot.next_tagged()?) {
+        build.meter.step()?;
         if let Some(&later) = last.get(&number)
             && later != slot
         {
             repeated.superseded.insert(slot);
             if repeated.places.len() < PLACES_MAX {
+                let is_nan = matches!(decode_value(key), ValueRef::Float(float) if float.is_nan());
+                let why = if is_nan { ", and keys are the same if their types and bits are" } else { "" };
                 let key = shown(key);
-                repeated.places.push(format!("the key {key} is at coordinate {slot} and at coordinate {later}"));
+                repeated.places.push(format!("the key {key} is at coordinate {slot} and at coordinate {later}{why}"));
             }
         }
     }
@@ -141,6 +143,8 @@ pub(super) struct Disagreement {
     /// Entries of the map that no point has, and the first few of them.
     pub(super) entries: u64,
     pub(super) places: Vec<String>,
+    /// The coordinate where the original has a point whose key is null.
+    pub(super) null_key: Option<u32>,
     /// Points that no entry has, and the first slot of them.
     pub(super) unmapped: u64,
     pub(super) first_unmapped: Option<u32>,
@@ -160,10 +164,12 @@ const PLACES_MAX: usize = 20;
 const READINGS_MAX: u32 = 8;
 
 /// Whether keys and coordinate map agree; the rest of the file is not looked at.
-pub(super) fn agree(gathered: &Gathered<'_, '_>) -> bool {
+pub(super) fn agree(gathered: &Gathered) -> bool {
     match gathered.map {
         CoordinateMap::Unknown => true,
-        CoordinateMap::Known { fingerprint, impossible } => impossible == 0 && fingerprint == gathered.keys.fingerprint,
+        CoordinateMap::Known { fingerprint, impossible, null_key } => {
+            impossible == 0 && null_key.is_none() && fingerprint == gathered.keys.fingerprint
+        }
     }
 }
 
@@ -172,8 +178,9 @@ pub(super) fn agree(gathered: &Gathered<'_, '_>) -> bool {
 pub(super) fn disagreement(
     source: &SourceFile,
     limits: &ImportLimits,
-    gathered: &mut Gathered<'_, '_>,
+    gathered: &Gathered,
     (limit, one_is_enough): (usize, bool),
+    progress: &mut ProgressFn<'_>,
 ) -> Result<Disagreement> {
     let mut found = Disagreement::default();
     let range_len = u32::try_from(limit / 9).unwrap_or(u32::MAX).max(1024);
@@ -182,7 +189,7 @@ pub(super) fn disagreement(
     loop {
         let end = start + u64::from(range_len).min(u64::from(gathered.keys.slot_count) - start);
         let mut audit = Audit::new(gathered, start as u32, end as u32, found)?;
-        decode::decode(source, limits, &mut audit)?;
+        decode::decode(source, limits, &mut audit, progress)?;
         found = audit.finish();
         start = end;
         readings += 1;
@@ -195,18 +202,20 @@ pub(super) fn disagreement(
 }
 
 /// Compares the coordinate map with the keys of a range of slots.
-struct Audit<'a, 'p, 'f> {
-    gathered: &'a mut Gathered<'p, 'f>,
+struct Audit<'a> {
+    gathered: &'a Gathered,
     hasher: Hasher,
     start: u32,
     /// The hash of the key at each slot of the range; 0 where there is none.
     hashes: Vec<u64>,
     matched: Vec<bool>,
+    /// The null key was there in this reading.
+    has_null_key: bool,
     found: Disagreement,
 }
 
-impl<'a, 'p, 'f> Audit<'a, 'p, 'f> {
-    fn new(gathered: &'a mut Gathered<'p, 'f>, start: u32, end: u32, found: Disagreement) -> Result<Self> {
+impl<'a> Audit<'a> {
+    fn new(gathered: &'a Gathered, start: u32, end: u32, found: Disagreement) -> Result<Self> {
         let hasher = gathered.hasher;
         let mut hashes = vec![0; (end - start) as usize];
         let mut keys = SlotKeys::new(&gathered.keys, &gathered.keys.live, &gathered.spill);
@@ -216,13 +225,28 @@ impl<'a, 'p, 'f> Audit<'a, 'p, 'f> {
             }
         }
         let matched = vec![false; hashes.len()];
-        Ok(Self { gathered, hasher, start, hashes, matched, found })
+        Ok(Self { gathered, hasher, start, hashes, matched, has_null_key: false, found })
     }
 
     fn note(&mut self, place: impl FnOnce() -> String) {
         if self.found.places.len() < PLACES_MAX {
             self.found.places.push(place());
         }
+    }
+
+    /// Whether this is the first entry with a null key, and the original has a point there: where `vector_points` has one of null,
+    /// which is written as a free place is.
+    fn is_null_key(&mut self, coordinate: i128) -> bool {
+        let CoordinateMap::Known { null_key: Some(slot), .. } = self.gathered.map else { return false };
+        let keys = &self.gathered.keys;
+        if coordinate != i128::from(slot) || u64::from(slot) >= keys.slots || keys.live.contains(slot) {
+            return false;
+        }
+        if self.found.null_key.is_none() {
+            self.found.null_key = Some(slot);
+            self.note(|| format!("the key of the point at coordinate {slot} is null, which no key may be"));
+        }
+        !std::mem::replace(&mut self.has_null_key, true)
     }
 
     /// Counts the points that no entry has.
@@ -236,10 +260,13 @@ impl<'a, 'p, 'f> Audit<'a, 'p, 'f> {
     }
 }
 
-impl Sink for Audit<'_, '_, '_> {
+impl Sink for Audit<'_> {
     type Error = Error;
 
     fn coordinate(&mut self, key: Option<&[u8]>, coordinate: i128) -> Result<()> {
+        if key.is_none() && self.is_null_key(coordinate) {
+            return Ok(());
+        }
         let slot_count = self.gathered.keys.slot_count;
         let slot = u32::try_from(coordinate).ok().filter(|&slot| slot < slot_count);
         let index = match slot {
@@ -268,9 +295,5 @@ impl Sink for Audit<'_, '_, '_> {
         let key = key.map_or_else(|| "null".to_owned(), shown);
         self.note(|| format!("the key {key} at coordinate {coordinate}, {reason}"));
         Ok(())
-    }
-
-    fn progress(&mut self, consumed: u64) -> Result<()> {
-        self.gathered.progress(consumed)
     }
 }

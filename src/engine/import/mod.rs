@@ -11,6 +11,7 @@ mod ids;
 mod join;
 mod keys;
 mod report;
+mod unnamed;
 
 pub use report::{ImportReport, Losses, Repairs};
 
@@ -29,7 +30,6 @@ use super::meter::Meter;
 use super::numbered_column::{NumberedCells, NumberedColumn};
 use super::numbering::Build;
 use super::spill::Spill;
-use super::writer::now;
 use crate::error::{Error, Result};
 use crate::format::block_file::{AXIS_MAGIC, COLUMN_MAGIC, Identity, NO_DIMENSION};
 use crate::format::canonical::read::{ImportLimits, quoted};
@@ -61,17 +61,20 @@ pub(crate) fn import(
 ) -> Result<ImportReport> {
     let limit = Build::share(options.memory_budget);
     let spill = Spill::new(Arc::clone(&storage), limit);
-    let mut gathered = Gathered::new(spill, source.len(), progress);
-    let Decoded { container, trailing } = decode::decode(source, &options.limits, &mut gathered)?;
+    let mut gathered = Gathered::new(spill, options.salvage);
+    let Decoded { container, trailing } = decode::decode(source, &options.limits, &mut gathered, progress)?;
     let mut losses = Losses::default();
     let mut lost = Vec::new();
+    let mut null_key = None;
     if !keys::agree(&gathered) {
-        let found = keys::disagreement(source, &options.limits, &mut gathered, (limit, !options.salvage))?;
+        let found = keys::disagreement(source, &options.limits, &gathered, (limit, !options.salvage), progress)?;
         if !options.salvage {
             return Err(contradiction(source.path(), "coordinate_map", found.reason(), true));
         }
         gathered.repairs.unmapped_points = found.unmapped;
         losses.coordinates = found.entries;
+        losses.null_keys = found.null_key.iter().count() as u64;
+        null_key = found.null_key;
         lost = found.places;
     }
     let Gathered {
@@ -84,23 +87,45 @@ pub(crate) fn import(
         totals,
         mut repairs,
         mut notes,
-        progress,
+        unnamed,
+        has_spaces,
+        has_mappings,
         ..
     } = gathered.without_names();
+    let (dimensions_lost, places) = unnamed.into_losses();
+    losses.dimensions = dimensions_lost;
+    lost.extend(places);
+    lost.truncate(LOST_MAX);
     repairs.trailing_bytes = trailing;
-    repairs.trailing_tombstones = u64::from(keys.slots - keys.slot_count);
+    repairs.trailing_tombstones = keys.slots - u64::from(keys.slot_count);
     // Releases before 1.4 did not have all fields.
     if container != Container::Lz4 {
         repairs.missing_fields = 0;
         notes.clear();
     }
+    for dimension in &dimensions {
+        let missing = match dimension.space {
+            None if has_spaces => "dimensional_spaces",
+            Some(_) if has_mappings && !dimension.has_mapping && dimension.value_count > 0 => "coordinate_mappings",
+            _ => continue,
+        };
+        repairs.missing_fields += 1;
+        if notes.len() < NOTES_MAX {
+            notes.push(format!("there is no {missing}[{}]", quoted(&dimension.name)));
+        }
+    }
     // Those without a space come last.
     dimensions.sort_by_key(|dimension| dimension.space.unwrap_or(u32::MAX));
-    let manifest =
-        Manifest { generation: 1, last_sequence: 1, last_commit_time: now(), ..new_manifest(metadata.properties()) };
+    let new = new_manifest(metadata.properties());
+    let manifest = Manifest { generation: 1, last_sequence: 1, last_commit_time: new.created_at, ..new };
     let (container, version) = (container.name(), metadata.version);
     let report = ImportReport { container, version, points: 0, dimensions: 0, cells: 0, repairs, losses, lost, notes };
-    let held = Held { spill, hasher, keys, free_slots, totals };
+    let with_key = null_key.map(|slot| {
+        let mut with_key = keys.live.clone();
+        with_key.insert(slot);
+        with_key
+    });
+    let held = Held { spill, hasher, keys, with_key, free_slots, totals };
     Importer { source, storage, options, manifest, unsynced: Unsynced::default(), report }
         .run(held, dimensions, progress)
 }
@@ -115,6 +140,8 @@ struct Held {
     spill: Spill,
     hasher: Hasher,
     keys: Keys,
+    /// The slots that had a point, where one of them had a key of null.
+    with_key: Option<PresentSlots>,
     free_slots: Option<Fingerprint>,
     totals: [Option<i128>; 2],
 }
@@ -196,8 +223,11 @@ impl Importer<'_> {
     fn write_axis(&mut self, held: &Held, live: &PresentSlots, meter: &mut Meter<'_>) -> Result<()> {
         let slot_count = held.keys.slot_count;
         let mut free = Fingerprint::default();
-        for slot in (0..slot_count).filter(|&slot| !held.keys.live.contains(slot)) {
-            free.add(held.hasher.number(slot.into()));
+        for slot in 0..slot_count {
+            if !held.keys.live.contains(slot) {
+                free.add(held.hasher.number(slot.into()));
+            }
+            meter.step()?;
         }
         self.report.repairs.free_slots = u64::from(held.free_slots.is_some_and(|stored| stored != free));
         self.manifest.slot_count = slot_count;
@@ -221,20 +251,24 @@ impl Importer<'_> {
         meter: &mut Meter<'_>,
     ) -> Result<()> {
         let limit = Build::share(self.options.memory_budget);
+        meter.add(0)?;
         let cells = std::mem::replace(&mut dimension.cells, Arrivals::new(&mut held.spill));
-        let cells = cells.ordered(u32::MAX, (&mut held.spill, limit), meter)?;
+        let with_key = held.with_key.as_ref().unwrap_or(&held.keys.live);
+        let has_point = |slot| with_key.contains(slot);
+        let cells = cells.ordered_where(u32::MAX, has_point, (&mut held.spill, limit), meter)?;
+        dimension.ghosts += cells.passed_over;
         if let Some(slot) = cells.repeated {
             let reason = format!("coordinate {slot} has more than one value id");
-            return Err(self.contradiction(&dimension, reason, false));
+            return Err(self.contradiction("coordinate_mappings", &dimension, reason, false));
         }
         let mut build = self.build(meter);
         let values = join::number_values(&mut build, &dimension, &held.spill)?;
-        let mut slots = Cells::new(cells.stream, &held.spill, live, &held.keys.live);
+        let mut slots = Cells::new(cells.stream, &held.spill, live, with_key);
         let (joined, survey) = match join::join(&mut build, &dimension, &values, &mut slots, held.hasher)? {
             Ok(joined) => joined,
             Err(RepeatedId(id)) => {
                 let reason = format!("more than one value has the id {id}");
-                return Err(self.contradiction(&dimension, reason, false));
+                return Err(self.contradiction("dimensional_spaces", &dimension, reason, false));
             }
         };
         self.count(&dimension, &survey)?;
@@ -255,8 +289,8 @@ impl Importer<'_> {
         Ok(())
     }
 
-    fn contradiction(&self, dimension: &Dimension, reason: String, salvage: bool) -> Error {
-        contradiction(self.source.path(), &format!("coordinate_mappings[{}]", quoted(&dimension.name)), reason, salvage)
+    fn contradiction(&self, part: &str, dimension: &Dimension, reason: String, salvage: bool) -> Error {
+        contradiction(self.source.path(), &format!("{part}[{}]", quoted(&dimension.name)), reason, salvage)
     }
 
     /// Counts what was wrong with a dimension.
@@ -264,10 +298,11 @@ impl Importer<'_> {
         if let Some((slot, id)) = survey.first_missing {
             let reason = format!("coordinate {slot} has the value id {id}, which has no value");
             if !self.options.salvage {
-                return Err(self.contradiction(dimension, reason, true));
+                return Err(self.contradiction("coordinate_mappings", dimension, reason, true));
             }
             let (name, missing) = (quoted(&dimension.name), survey.missing);
-            self.lose(vec![format!("{missing} cells of dimension {name}: {reason}")]);
+            let cells = if missing == 1 { "cell" } else { "cells" };
+            self.lose(vec![format!("{missing} {cells} of dimension {name}: {reason}")]);
         }
         if dimension.value_count > 0 && survey.cells == 0 && self.report.notes.len() < NOTES_MAX {
             let (name, count) = (quoted(&dimension.name), dimension.value_count);

@@ -13,9 +13,12 @@ pub(super) struct Metadata {
 impl Metadata {
     /// As properties of a manifest (chapter `format-spec/manifest.md`).
     pub(super) fn properties(&self) -> Vec<u8> {
-        let texts =
-            [("version", &self.version), ("created_at", &self.created_at), ("last_modified", &self.last_modified)];
-        let pairs = texts.into_iter().filter_map(|(name, text)| Some((name.into(), text.as_deref()?.into())));
+        let Self { version, created_at, last_modified } = self;
+        // A time that is missing is neither before nor after the other one.
+        let (made, changed) =
+            (created_at.as_ref().or(last_modified.as_ref()), last_modified.as_ref().or(created_at.as_ref()));
+        let texts = [("version", version.as_ref()), ("created_at", made), ("last_modified", changed)];
+        let pairs = texts.into_iter().filter_map(|(name, text)| Some((name.into(), text?.as_str().into())));
         // Three texts nest one level.
         nested::encode(&Value::Map(pairs.collect())).unwrap_or_default()
     }
@@ -56,7 +59,7 @@ counts! {
         next_ids,
         /// Numbers of `metadata` (points, dimensions) that were wrong.
         totals,
-        /// Cells of coordinates without a point.
+        /// Cells of coordinates without a point, each of them counted where one coordinate has several.
         ghost_mappings,
         /// Values that no point has.
         unused_values,
@@ -66,7 +69,8 @@ counts! {
         unmapped_points,
         /// Places without a point behind the last one.
         trailing_tombstones,
-        /// Parts that every file of the original has and this one had not; those within `metadata` are not counted.
+        /// Parts that every file of the original has and this one had not, and spaces and mappings of single dimensions that have the other;
+        /// those within `metadata` are not counted.
         missing_fields,
         /// Fields that no release knows.
         unknown_fields,
@@ -78,12 +82,16 @@ counts! {
 counts! {
     /// What a salvage could not save.
     Losses {
-        /// Cells whose value id has no value, and those of `repeated_keys`.
+        /// Cells whose value id has no value, and those of `repeated_keys` and of `null_keys`.
         cells,
         /// Entries of `coordinate_map` whose coordinate does not have that key.
         coordinates,
         /// Places that had the same key as a later one.
         repeated_keys,
+        /// Points whose key is null, which no key may be.
+        null_keys,
+        /// Dimensions whose name is no text. Their cells are not counted.
+        dimensions,
     }
 }
 

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use vector_datalib::internals::{MemoryStorage, SourceFile};
-use vector_datalib::{Error, Import, ImportReport, Options, VectorDb};
+use vector_datalib::{Error, Import, ImportReport, Losses, Options, VectorDb};
 
 /// Counts by their names in the report.
 pub(crate) type Counts = Vec<(&'static str, u64)>;
@@ -19,7 +19,7 @@ pub(crate) enum Expected {
     Points(Vec<Point>, Counts),
     /// An error that says all of this.
     Rejected(&'static [&'static str]),
-    /// The same; with salvage, these points and these losses.
+    /// The same; with salvage, these points and these losses, each of which is named.
     Torn(&'static [&'static str], Vec<Point>, Counts),
     /// The limit of this name is exceeded.
     Limit(&'static str),
@@ -75,6 +75,7 @@ impl Case {
                 }
                 let salvaged = import(&self.file, &Import::new().salvage(true))?.map_err(|error| error.to_string())?;
                 salvaged.check(points)?;
+                check_lost(&salvaged.report)?;
                 let found = nonzero(salvaged.report.losses.iter());
                 if found == *losses { Ok(()) } else { Err(format!("losses {found:?} instead of {losses:?}")) }
             }
@@ -122,6 +123,33 @@ fn check_message(error: &Error, says: &[&str]) -> Result<(), String> {
         Some(part) => Err(format!("{part:?} is not said: {message}")),
         None => Ok(()),
     }
+}
+
+/// What is lost is counted where it is named, and the other way around.
+fn check_lost(report: &ImportReport) -> Result<(), String> {
+    let Losses { cells, coordinates, repeated_keys, null_keys, dimensions, .. } = report.losses;
+    let mut named = [0; 5];
+    for place in &report.lost {
+        let has = |words: &str| place.contains(words);
+        let count = match () {
+            () if has(" of dimension ") && has(", which has no value") => 0,
+            () if has(" is at coordinate ") => 2,
+            () if has(" is null, which no key may be") => 3,
+            () if has("whose name is no text") => 4,
+            () if has(", where vector_points has ") || has(", twice") => 1,
+            () => return Err(format!("nothing counts {place:?}")),
+        };
+        named[count] += 1;
+    }
+    // Cells are named once a dimension, and those of points that are lost not at all.
+    let counts = [cells.min(named[0]), coordinates, repeated_keys, null_keys, dimensions];
+    if report.lost.len() < 20 && named != counts {
+        return Err(format!("{named:?} named, {counts:?} counted: {:?}, {:?}", report.lost, report.losses));
+    }
+    if report.lost.is_empty() && !report.losses.is_empty() {
+        return Err(format!("lost and not named: {:?}", report.losses));
+    }
+    Ok(())
 }
 
 fn offers_salvage(error: &Error) -> bool {

@@ -6,7 +6,7 @@ use super::node::Width;
 use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
 use std::io::Write as _;
-use vector_datalib::{Import, Value};
+use vector_datalib::{Error, Import, ImportLimits, Value};
 
 fn gzip(content: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -68,6 +68,8 @@ fn readable() -> Vec<Case> {
         json_value("-Infinity", "-Infinity", f64::NEG_INFINITY.into()),
         json_value("2^64", "18446744073709551616", big("18446744073709551616")),
         json_value("a long integer", digits, big(digits)),
+        json_value("as many digits as Python takes", &"7".repeat(4300), big(&"7".repeat(4300))),
+        json_value("a float of very many digits", &format!("0.{}", "3".repeat(65_534)), (1.0 / 3.0).into()),
         json_value("a float", "1e2", 100.0.into()),
         json_value("negative zero", "-0.0", (-0.0).into()),
         json_value("the smallest float", "5e-324", 5e-324.into()),
@@ -87,6 +89,23 @@ fn readable() -> Vec<Case> {
             "an object",
             r#"{"b": 1, "a": null}"#,
             Value::Map(vec![("b".into(), 1.into()), ("a".into(), Value::Null)]),
+        ),
+        json_value(
+            "an object in which a name comes twice",
+            r#"{"a": 1, "a": 2}"#,
+            Value::Map(vec![("a".into(), 1.into()), ("a".into(), 2.into())]),
+        ),
+        Case::same(
+            "json: a map of coordinates that is passed over, whatever is in it",
+            gzip(json().replace(r#"{"a": 0, "7": 2}"#, r#"{"a": "x", "null": [-1], "a": {}}"#).as_bytes()),
+            &[],
+        ),
+        Case::same("json: blanks before", gzip(format!("\t\r\n {}", json()).as_bytes()), &[]),
+        Case::same("gzip: zeros behind", [gzip(&content()), vec![0; 10]].concat(), &[("trailing_bytes", 10)]),
+        Case::same(
+            "gzip: in two members with zeros between and behind",
+            [gzip(&content()[..100]), vec![0; 10], gzip(&content()[100..]), vec![0; 5]].concat(),
+            &[("trailing_bytes", 5)],
         ),
         // 7 and "7" are one key there, so the map says nothing.
         Case::same(
@@ -139,12 +158,30 @@ fn refused() -> Vec<Case> {
         rejected("deep objects", json_with(&deep("{\"a\":"))),
         rejected("deep where nothing is known", format!("{{\"later\":{}", deep("["))),
         rejected("a value id that is not there", json().replace(r#""name": {"0": 1}"#, r#""name": {"0": 9}"#)),
-        Case::new("gzip: zeros behind", [gzip(&content()), vec![0; 10]].concat(), Expected::Either(points())),
-        Case::new("gzip: bytes behind", [gzip(&content()), b"junk".to_vec()].concat(), Expected::Either(points())),
-        Case::new(
-            "gzip: in two members",
-            [gzip(&content()[..100]), gzip(&content()[100..])].concat(),
-            Expected::Either(points()),
+        Case::rejected(
+            "gzip: bytes behind",
+            [gzip(&content()), b"junk".to_vec()].concat(),
+            &["at byte ", " of the file"],
+        ),
+        Case::rejected(
+            "json: a blank that is none",
+            gzip(format!("\u{C}{}", json()).as_bytes()),
+            &["an integer where a map belongs"],
+        ),
+        Case::rejected(
+            "json: a byte order mark",
+            gzip(format!("\u{FEFF}{}", json()).as_bytes()),
+            &["an integer where a map belongs"],
+        ),
+        Case::rejected(
+            "json: more digits than Python takes",
+            gzip(json_with(&format!("-{}", "7".repeat(4301))).as_bytes()),
+            &["an integer of more than 4300 digits"],
+        ),
+        Case::rejected(
+            "json: a number of too many characters",
+            gzip(json_with(&format!("0.{}", "3".repeat(65_535))).as_bytes()),
+            &["more than 65536 characters"],
         ),
         Case::new("json: text that is not UTF-8", gzip(&bytes), Expected::Refused),
         Case::new("gzip: bomb", gzip_bomb(), Expected::Limit("inflated_ratio")),
@@ -163,6 +200,18 @@ fn gzip_bomb() -> Vec<u8> {
 #[test]
 fn damaged_files_of_old_releases_are_refused() {
     check(refused());
+}
+
+#[test]
+fn names_of_fields_are_no_strings_that_are_limited() {
+    let with = |string_len| {
+        let mut limits = ImportLimits::default();
+        limits.string_len = string_len;
+        import_in_memory(&gzip(json().as_bytes()), Import::new().limits(limits), "json")
+    };
+    with(5).unwrap().check(&points()).unwrap();
+    let error = with(4).err().unwrap();
+    assert!(matches!(error, Error::Limit { limit: "string_len", value: 5, allowed: 4, .. }), "{error}");
 }
 
 #[test]

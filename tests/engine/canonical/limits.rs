@@ -2,7 +2,7 @@
 
 use super::case::{import, points_only};
 use super::draft::{SPACES, edited, points};
-use super::node::{Node, array};
+use super::node::{NIL, Node, array, ext};
 use vector_datalib::{Error, Import, ImportLimits};
 
 /// A limit, set to what the file needs, and to one less.
@@ -21,7 +21,8 @@ fn check(name: &'static str, file: &[u8], needed: u64, set: fn(&mut ImportLimits
     assert!(*value > *allowed, "{error}");
     assert!(error.is_limit() && !error.is_rejected());
     let message = error.to_string();
-    for part in ["source.db".to_owned(), name.to_owned(), value.to_string(), allowed.to_string()] {
+    let allows = format!(", where ImportLimits::{name} allows {allowed}; raise that for a file that you trust");
+    for part in ["source.db has ".to_owned(), value.to_string(), allows] {
         assert!(message.contains(&part), "{part:?} is not said: {message}");
     }
 }
@@ -37,6 +38,43 @@ fn each_limit_is_enforced_and_says_its_name_and_both_numbers() {
     check("values", &file, 2, |limits, value| limits.values = value);
     check("name_len", &file, 4, |limits, value| limits.name_len = value);
     check("depth", &file, 5, |limits, value| limits.depth = value);
+}
+
+#[test]
+fn levels_within_a_wrapped_value_count() {
+    let with = |value: Node| edited(|file| file.set(&format!("{SPACES}/name/value_domain/1"), value));
+    let set = |limits: &mut ImportLimits, value| limits.depth = value;
+    check("depth", &with(array([array([array([])])])), 8, set);
+    check("depth", &with(ext(0x56, &[2, 0x91, 0x91, 0x90])), 8, set);
+    check("depth", &with(ext(0x56, &[2, 0x92, 0x91, 0x90, 0x90])), 8, set);
+    // What no writer wraps so is data.
+    check("depth", &with(ext(0x56, &[4, 0x91, 0x91, 0x90])), 5, set);
+}
+
+#[test]
+fn only_slots_that_are_needed_count_as_points() {
+    let file = edited(|file| {
+        for coordinate in [1, 3, 9, 10, 11] {
+            file.push("database/central_axis/vector_points", NIL);
+            file.add("database/coordinate_mappings/age/coordinate_to_value_id", coordinate, 1);
+        }
+    });
+    check("points", &file, 3, |limits, value| limits.points = value);
+}
+
+#[test]
+fn what_a_file_is_made_of_does_not_count_as_strings() {
+    // The value "Alice", beside longer names and times.
+    let set = |limits: &mut ImportLimits, value| limits.string_len = value;
+    check("string_len", &edited(|_| {}), 5, set);
+    let long = edited(|file| {
+        file.pairs(SPACES)[0].0 = "a dimension with a name".into();
+        file.pairs("database/coordinate_mappings")[0].0 = "a dimension with a name".into();
+        file.pairs("database/coordinate_mappings")[1].0 = "name".into();
+        file.add("metadata", "a field that nobody knows", 1);
+        file.set(&format!("{SPACES}/name/next_id"), "        2");
+    });
+    check("string_len", &long, 5, set);
 }
 
 #[test]

@@ -27,6 +27,7 @@ fn cases() -> Vec<Case> {
         super::frames::cases(),
         super::contradictions::cases(),
         super::values::cases(),
+        super::salvage::cases(),
         super::tolerated::cases(),
         legacy,
     ];

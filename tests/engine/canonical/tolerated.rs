@@ -5,7 +5,7 @@ use super::case::{Case, Expected, check, import};
 use super::draft::{AXIS, MAPPINGS, SPACES, draft, edited, packed, points_of};
 use super::node::{NIL, Node, Width, array, bytes, ext, map, raw};
 use crate::support::contents::Point;
-use vector_datalib::Import;
+use vector_datalib::{Import, VectorDb};
 
 /// Ids or coordinates of both dimensions, written in another way.
 fn renumbered(file: &mut Node, write: impl Fn(i128) -> Node) {
@@ -122,6 +122,15 @@ fn derived() -> Vec<Case> {
             }
             file.set(&format!("{age}/ref_counts/1"), 1);
         }),
+        repaired("coordinates that come twice, none of which has a point", &[("ghost_mappings", 12)], &|file| {
+            for coordinate in [1, 3, 0xFFFF_FFFE, 0xFFFF_FFFF, 1_i128 << 60, -1].repeat(2) {
+                file.add(&format!("{age}/coordinate_to_value_id"), coordinate, 1);
+            }
+        }),
+        repaired("counts whose id comes twice are added", &[], &|file| {
+            file.set(&format!("{age}/ref_counts/1"), 0);
+            file.add(&format!("{age}/ref_counts"), 1, 1);
+        }),
         repaired("a ghost with an id that is not there", &[("ghost_mappings", 1)], &|file| {
             file.add(&format!("{age}/coordinate_to_value_id"), 1, 99);
         }),
@@ -198,13 +207,117 @@ fn missing() -> Vec<Case> {
             bare(),
             &[("unused_values", 3), ("missing_fields", 1)],
         ),
-        without("no mapping of a dimension", &|file| file.remove(MAPPINGS, "name"), ages(), &[("unused_values", 1)]),
+        without(
+            "no mapping of a dimension",
+            &|file| file.remove(MAPPINGS, "name"),
+            ages(),
+            &[("unused_values", 1), ("missing_fields", 1)],
+        ),
+        Case::same(
+            "no mapping of a dimension without values",
+            edited(|file| file.add(SPACES, "more", map([("value_domain", Node::Map(vec![])), ("next_id", 1.into())]))),
+            &[("totals", 1)],
+        ),
+        Case::same(
+            "a mapping of a dimension that is nowhere else",
+            edited(|file| file.add(MAPPINGS, "more", Node::Map(vec![]))),
+            &[("missing_fields", 1)],
+        ),
+        Case::same(
+            "a mapping of a dimension that is nowhere else, with a ghost",
+            edited(|file| file.add(MAPPINGS, "more", Node::Map(vec![(1.into(), 1.into())]))),
+            &[("ghost_mappings", 1), ("missing_fields", 1)],
+        ),
+        without(
+            "counts without the mapping that they count",
+            &|file| file.remove(&format!("{MAPPINGS}/name"), "coordinate_to_value_id"),
+            ages(),
+            &[("ref_counts", 1), ("unused_values", 1), ("missing_fields", 1)],
+        ),
+        Case::same(
+            "a space without values",
+            edited(|file| file.add(SPACES, "more", map([("next_id", 1.into())]))),
+            &[("totals", 1), ("missing_fields", 1)],
+        ),
     ]
 }
 
 #[test]
 fn what_is_missing_is_counted() {
     check(missing());
+}
+
+/// What stands for an integer, and what does not.
+fn numbers() -> Vec<Case> {
+    let id = |name: &str, id: Node| {
+        let file = edited(|file| {
+            file.set(&format!("{SPACES}/name/value_domain"), Node::Map(vec![(id.clone(), "Alice".into())]));
+            file.set(&format!("{MAPPINGS}/name/coordinate_to_value_id/0"), id.clone());
+            file.set(&format!("{MAPPINGS}/name/ref_counts"), Node::Map(vec![(id, 1.into())]));
+            file.set(&format!("{SPACES}/name/next_id"), i128::from(i64::MAX) + 1);
+        });
+        (name.to_owned(), file)
+    };
+    let taken = [
+        id("blanks around it", "\t\n\u{B}\u{C}\r 1 ".into()),
+        id("blanks around bytes", bytes(b" 1\t")),
+        id("a plus before it", "+1".into()),
+        id("a minus before zero", "-0".into()),
+        id("zeros before it", "0001".into()),
+        id("the lowest", i64::MIN.to_string().as_str().into()),
+        id("the lowest as a float", (i64::MIN as f64).into()),
+        id("the highest", i64::MAX.to_string().as_str().into()),
+        id("negative zero as a float", (-0.0).into()),
+    ];
+    let refused = [
+        id("digits of another script", "\u{661}".into()),
+        id("an underscore", "1_0".into()),
+        id("a blank that is none", "\u{A0}1".into()),
+        id("a blank after the sign", "- 1".into()),
+        id("two numbers", "1 1".into()),
+        id("a fraction", "1.0".into()),
+        id("one more than the highest as a float", 9_223_372_036_854_775_808.0.into()),
+        id("less than the lowest as a float", (-9_223_372_036_854_777_856.0).into()),
+        id("one more than the highest", i128::from(i64::MAX as u64 + 1).into()),
+    ];
+    let mut cases: Vec<Case> = taken.map(|(name, file)| Case::same(name, file, &[])).to_vec();
+    cases.extend(refused.map(|(name, file)| Case::rejected(name, file, &["value id"])));
+    for (part, path) in [
+        ("metadata.total_dimensions", "metadata/total_dimensions"),
+        ("next_id[\"age\"]", &format!("{SPACES}/age/next_id")),
+    ] {
+        let huge = |digits: &str| edited(|file| file.set(path, digits));
+        let repairs: &[_] = if part.starts_with("next") { &[] } else { &[("totals", 1)] };
+        cases.push(Case::same(format!("{part} of 128 bits"), huge(&i128::MAX.to_string()), repairs));
+        let says: &'static [&'static str] = Vec::leak(vec!["a text where a ", part]);
+        cases.push(Case::rejected(format!("{part} of more bits"), huge(&"9".repeat(40)), says));
+    }
+    cases
+}
+
+#[test]
+fn integers_are_what_stands_for_one() {
+    check(numbers());
+}
+
+/// The times of a database, whose file has some of them.
+#[test]
+fn times_that_are_missing_are_neither_before_nor_after_those_that_are_there() {
+    let times = |edit: fn(&mut Node)| {
+        let place = tempfile::tempdir().unwrap();
+        let (source, target) = (place.path().join("source.db"), place.path().join("target.vdb"));
+        std::fs::write(&source, edited(edit)).unwrap();
+        Import::new().run(&source, &target).unwrap();
+        let metadata = VectorDb::open(&target).unwrap().stats().unwrap().metadata;
+        (metadata.created_at, metadata.last_modified)
+    };
+    let of = |created: &str, changed: &str| (created.to_owned(), changed.to_owned());
+    let (created, changed) = ("2026-01-02T03:04:05.678901", "2026-01-02T03:04:06");
+    assert_eq!(times(|_| {}), of(created, changed));
+    assert_eq!(times(|file| file.remove("metadata", "created_at")), of(changed, changed));
+    assert_eq!(times(|file| file.set("metadata/last_modified", NIL)), of(created, created));
+    let (now, also_now) = times(|file| file.remove("", "metadata"));
+    assert_eq!(now, also_now);
 }
 
 fn unknown() -> Vec<Case> {
@@ -234,6 +347,11 @@ fn unknown() -> Vec<Case> {
         }),
         &[("unknown_fields", 5)],
     ));
+    cases.push(Case::same(
+        "an unknown field twice",
+        edited(|file| [1, 2].into_iter().for_each(|n| file.add("metadata", "later", n))),
+        &[("unknown_fields", 2)],
+    ));
     cases
 }
 
@@ -244,7 +362,7 @@ fn fields_that_no_release_knows_are_passed_over_and_counted() {
 
 /// All files of this module.
 pub(super) fn cases() -> Vec<Case> {
-    [encodings(), derived(), missing(), unknown()].concat()
+    [encodings(), derived(), missing(), numbers(), unknown()].concat()
 }
 
 /// What is taken though it is not there, or though nobody knows what it is, is named.
@@ -259,6 +377,11 @@ fn what_is_missing_or_unknown_is_named() {
         ["there is no dimensional_spaces[\"age\"].next_id"]
     );
     assert_eq!(notes(|file| file.add("database", "later", 1)), ["nobody knows the field database.\"later\""]);
+    assert_eq!(notes(|file| file.remove(MAPPINGS, "name"))[0], "there is no coordinate_mappings[\"name\"]");
+    assert_eq!(
+        notes(|file| file.add(MAPPINGS, "more", Node::Map(vec![]))),
+        ["there is no dimensional_spaces[\"more\"]"]
+    );
     let lost = report(|file| file.remove("database", "coordinate_mappings"));
     assert_eq!(lost.cells, 0);
     assert_eq!(

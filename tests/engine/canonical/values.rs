@@ -229,17 +229,6 @@ fn refused() -> Vec<Case> {
             edited(|file| file.pairs(SPACES)[1].0 = raw(b"\xA1\xFF".to_vec())),
             &["dimensional_spaces", "UTF-8"],
         ),
-        Case::rejected(
-            "name that is bytes",
-            edited(|file| file.pairs(SPACES)[1].0 = bytes(b"name")),
-            &["name of a dimension"],
-        ),
-        Case::rejected(
-            "name that is a number",
-            edited(|file| file.pairs(MAPPINGS)[0].0 = 5.into()),
-            &["name of a dimension"],
-        ),
-        Case::rejected("name that is null", edited(|file| file.pairs(SPACES)[0].0 = NIL), &["name of a dimension"]),
     ]
 }
 

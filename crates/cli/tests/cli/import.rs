@@ -219,7 +219,12 @@ fn what_is_rejected_is_rejected_in_one_sentence_and_leaves_nothing() {
             5,
             "s.csv, line 3, column \"a\": the key is \"NA\", which --null says is missing",
         ),
-        (b"\x04\x22\x4d\x18x", &[], 3, "s.csv at byte 5: the file is cut short in the middle of its LZ4 frame"),
+        (
+            b"\x04\x22\x4d\x18x",
+            &[],
+            3,
+            "s.csv at byte 5 of the file: the file is cut short in the middle of its LZ4 frame",
+        ),
         (b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", &[], 5, "s.csv: the archive holds no .csv file"),
     ] {
         place.write("s.csv", content);

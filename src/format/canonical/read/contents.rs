@@ -7,7 +7,8 @@ use super::sink::{MetadataText, Missing, ReadError, Sink, Total};
 use super::tokens::{Token, Tokens};
 use super::transcode::{Found, next_value};
 use super::{ImportLimits, Place, Refused, quoted};
-use crate::model::ValueRef;
+use crate::format::value;
+use crate::model::{NAME_LEN_MAX, VALUE_LEN_MAX, ValueRef};
 
 /// Values and pairs between two reports of progress.
 const REPORT_INTERVAL: u32 = 8192;
@@ -88,11 +89,25 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
     /// Says where something is wrong.
     fn located(&self, refused: Refused) -> Refused {
         match refused {
-            Refused::Malformed { place: Place::Content(offset), reason } if !self.part.is_empty() => {
+            Refused::Malformed { place, reason } => Refused::Malformed { place: self.place(place), reason },
+            Refused::Torn { place, reason } => Refused::Torn { place: self.place(place), reason },
+            // What cuts content into tokens allows more.
+            Refused::Limit { limit: "string_len", value, .. } => {
+                let allowed = self.limits.string_len.min(VALUE_LEN_MAX as u64);
+                Refused::Limit { limit: "string_len", value, allowed }
+            }
+            other => other,
+        }
+    }
+
+    /// A place in the content, with the part that it is in.
+    fn place(&self, place: Place) -> Place {
+        match place {
+            Place::Content(offset) if !self.part.is_empty() => {
                 let dimension = self.dimension.as_ref().map(|name| format!("[{}]", quoted(name))).unwrap_or_default();
                 let index = self.index.map(|index| format!(", entry {index}")).unwrap_or_default();
-                let place = format!("{}{dimension}{index} (byte {offset} of its uncompressed content)", self.part);
-                Refused::Malformed { place: Place::Part(place), reason }
+                let part = self.part;
+                Place::Part(format!("{part}{dimension}{index} (byte {offset} of its uncompressed content)"))
             }
             other => other,
         }
@@ -111,10 +126,16 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
     #[inline]
     fn step(&mut self) -> Step<S> {
         self.index = self.index.map(|index| index.saturating_add(1));
+        self.tick()
+    }
+
+    /// Asks now and then whether to go on.
+    #[inline]
+    fn tick(&mut self) -> Step<S> {
         self.until_report = self.until_report.saturating_sub(1);
         if self.until_report == 0 {
             self.until_report = REPORT_INTERVAL;
-            self.sink.progress(self.tokens.consumed()).map_err(ReadError::Sink)?;
+            self.tokens.report()?;
         }
         Ok(())
     }
@@ -144,20 +165,24 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
 
     /// Passes over a value; false if the array or map ends instead.
     fn skip_one(&mut self) -> Step<S, bool> {
-        let mut depth = match self.tokens.next()? {
-            Token::End => return Ok(false),
-            Token::Scalar(_) => return Ok(true),
-            Token::Array(_) | Token::Map(_) => 1u64,
-        };
-        while depth > 0 {
+        let mut depth = 0u64;
+        loop {
             match self.tokens.next()? {
+                Token::End if depth == 0 => return Ok(false),
                 Token::End => depth = depth.saturating_sub(1),
-                Token::Scalar(_) => {}
+                Token::Scalar(scalar) => {
+                    let (len, allowed) = (string_len(scalar), self.limits.string_len);
+                    if len > allowed {
+                        return Self::limit("string_len", len, allowed);
+                    }
+                }
                 Token::Array(_) | Token::Map(_) => depth = depth.saturating_add(1),
             }
-            self.step()?;
+            self.tick()?;
+            if depth == 0 {
+                return Ok(true);
+            }
         }
-        Ok(true)
     }
 
     /// The next key of a map whose keys are names.
@@ -245,9 +270,7 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
             }
             self.at("");
         }
-        if !seen.contains(0) {
-            self.missing(Missing::Metadata);
-        }
+        self.expect(&seen, &[(0, Missing::Metadata)]);
         if !seen.contains(1) {
             return self.refuse("there is no field \"database\"");
         }
@@ -261,6 +284,15 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
         let place = self.place_of(&name);
         self.sink.unknown_field(&place);
         self.skip()
+    }
+
+    /// Says which of some fields did not come.
+    fn expect(&mut self, seen: &Seen, fields: &[(usize, Missing)]) {
+        for &(field, missing) in fields {
+            if !seen.contains(field) {
+                self.missing(missing);
+            }
+        }
     }
 
     fn missing(&mut self, field: Missing) {
@@ -283,18 +315,20 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
         loop {
             match self.field(&NAMES, &mut seen)? {
                 Field::End => break,
-                Field::Known(0) => self.metadata_text(MetadataText::Version)?,
-                Field::Known(1) => self.metadata_text(MetadataText::CreatedAt)?,
-                Field::Known(2) => self.metadata_text(MetadataText::LastModified)?,
-                Field::Known(3) => self.total(Total::Points)?,
-                Field::Known(_) => self.total(Total::Dimensions)?,
+                Field::Known(0) => self.metadata_text("metadata.version", MetadataText::Version)?,
+                Field::Known(1) => self.metadata_text("metadata.created_at", MetadataText::CreatedAt)?,
+                Field::Known(2) => self.metadata_text("metadata.last_modified", MetadataText::LastModified)?,
+                Field::Known(3) => self.total("metadata.total_vector_points", Total::Points)?,
+                Field::Known(_) => self.total("metadata.total_dimensions", Total::Dimensions)?,
                 Field::Unknown => self.unknown()?,
             }
+            self.at("metadata");
         }
         Ok(())
     }
 
-    fn metadata_text(&mut self, field: MetadataText) -> Step<S> {
+    fn metadata_text(&mut self, place: &'static str, field: MetadataText) -> Step<S> {
+        self.at(place);
         let found = match self.tokens.next()? {
             Token::Scalar(ValueRef::Text(text)) if text.len() > METADATA_LEN_MAX => "a text of more than 4 KiB",
             Token::Scalar(ValueRef::Text(text)) => {
@@ -307,7 +341,8 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
         self.refuse(format!("{found} where a version or a time belongs"))
     }
 
-    fn total(&mut self, field: Total) -> Step<S> {
+    fn total(&mut self, place: &'static str, field: Total) -> Step<S> {
+        self.at(place);
         let number = self.required_integer("a number")?;
         self.sink.total(field, number);
         Ok(())
@@ -330,12 +365,7 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
         if !seen.contains(0) {
             return self.refuse("there is no field \"central_axis\"");
         }
-        if !seen.contains(1) {
-            self.missing(Missing::Spaces);
-        }
-        if !seen.contains(2) {
-            self.missing(Missing::Mappings);
-        }
+        self.expect(&seen, &[(1, Missing::Spaces), (2, Missing::Mappings)]);
         Ok(())
     }
 
@@ -356,12 +386,7 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
         if !seen.contains(0) {
             return self.refuse("there is no field \"vector_points\"");
         }
-        if !seen.contains(1) {
-            self.missing(Missing::CoordinateMap);
-        }
-        if !seen.contains(2) {
-            self.missing(Missing::FreeSlots);
-        }
+        self.expect(&seen, &[(1, Missing::CoordinateMap), (2, Missing::FreeSlots)]);
         Ok(())
     }
 
@@ -369,15 +394,13 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
     #[inline]
     fn value(&mut self) -> Step<S, Found> {
         self.scratch.clear();
-        Ok(next_value(self.tokens, self.limits.string_len, &mut self.scratch)?)
+        Ok(next_value(self.tokens, self.limits, &mut self.scratch)?)
     }
 
     fn points(&mut self) -> Step<S> {
         self.at("vector_points");
         let allowed = self.limits.points.min(u32::MAX.into());
-        if let Some(count) = self.array()?.map(u64::from).filter(|&count| count > allowed) {
-            return Self::limit("points", count, allowed);
-        }
+        self.array()?;
         let mut count = 0u64;
         self.index = Some(0);
         loop {
@@ -388,7 +411,8 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
                 Found::Value => return self.refuse(NO_KEY),
             };
             count = count.saturating_add(1);
-            if count > allowed {
+            // What is free behind the last key needs no slots.
+            if count > allowed && key.is_some() {
                 return Self::limit("points", count, allowed);
             }
             self.sink.slot(key).map_err(ReadError::Sink)?;
@@ -452,25 +476,39 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
 
     /// The next key of a map of dimensions, which becomes the dimension in hand; false at the end.
     fn dimension(&mut self) -> Step<S, bool> {
-        self.dimension = None;
-        let allowed = self.limits.name_len.min(crate::model::NAME_LEN_MAX as u64);
-        let name = match self.tokens.next()? {
-            Token::End => return Ok(false),
-            Token::Scalar(ValueRef::Text(name)) if name.len() as u64 > allowed => {
-                return Self::limit("name_len", name.len() as u64, allowed);
+        loop {
+            self.dimension = None;
+            self.scratch.clear();
+            let allowed = self.limits.name_len.min(NAME_LEN_MAX as u64);
+            // A name is no string of the file's data.
+            let limits = ImportLimits { string_len: u64::MAX, ..*self.limits };
+            if next_value(self.tokens, &limits, &mut self.scratch)? == Found::End {
+                return Ok(false);
             }
-            Token::Scalar(ValueRef::Text(name)) => name.to_owned(),
-            token => {
-                let found = token.name();
-                return self.refuse(format!("{found} where the name of a dimension belongs, which is a text"));
+            let len = (self.scratch.len() as u64).saturating_sub(1);
+            if len > allowed {
+                return Self::limit("name_len", len, allowed);
             }
-        };
-        self.dimension = Some(name);
-        self.dimensions = self.dimensions.saturating_add(1);
-        if self.dimensions > self.limits.dimensions {
-            return Self::limit("dimensions", self.dimensions, self.limits.dimensions);
+            self.dimensions = self.dimensions.saturating_add(1);
+            if self.dimensions > self.limits.dimensions {
+                return Self::limit("dimensions", self.dimensions, self.limits.dimensions);
+            }
+            self.tick()?;
+            match value::decode(&self.scratch) {
+                Ok(ValueRef::Text(name)) => {
+                    self.dimension = Some(name.to_owned());
+                    return Ok(true);
+                }
+                Ok(name) if !self.sink.unnamed(&self.scratch) => {
+                    let found = Token::Scalar(name).name();
+                    let reason = format!("{found} where the name of a dimension belongs, which is a text");
+                    return Err(
+                        Refused::Torn { place: Place::Content(self.tokens.offset()), reason: reason.into() }.into()
+                    );
+                }
+                _ => self.skip()?,
+            }
         }
-        Ok(true)
     }
 
     /// Goes into the map of all dimensions.
@@ -504,6 +542,7 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
                 Field::End => break,
                 Field::Known(0) => self.value_domain()?,
                 Field::Known(1) => {
+                    self.at("next_id");
                     let next_id = self.required_integer("a value id")?;
                     self.sink.next_id(next_id);
                 }
@@ -511,10 +550,9 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
                 Field::Known(_) => self.skip()?,
                 Field::Unknown => self.unknown()?,
             }
+            self.at("dimensional_spaces");
         }
-        if !seen.contains(1) {
-            self.missing(Missing::NextId);
-        }
+        self.expect(&seen, &[(0, Missing::ValueDomain), (1, Missing::NextId)]);
         Ok(())
     }
 
@@ -538,7 +576,6 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
             self.sink.value(id, &self.scratch).map_err(ReadError::Sink)?;
             self.step()?;
         }
-        self.at("dimensional_spaces");
         Ok(())
     }
 
@@ -558,7 +595,7 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
 
     /// A mapping: fields, or in releases before 1.4 the pairs themselves.
     fn mapping(&mut self) -> Step<S> {
-        const FIELDS: [&[u8]; 2] = [b"coordinate_to_value_id", b"ref_counts"];
+        const FIELDS: [&str; 2] = ["coordinate_to_value_id", "ref_counts"];
         self.map()?;
         let mut seen = Seen::default();
         let (mut cells, mut others) = (0u64, false);
@@ -571,7 +608,7 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
                     if direct.is_none() {
                         self.unknown = quoted(name);
                     }
-                    (direct, FIELDS.iter().position(|field| *field == name.as_bytes()), false)
+                    (direct, FIELDS.iter().position(|field| field == name), false)
                 }
                 Token::Scalar(_) => (token.integer(), None, false),
                 Token::Array(_) | Token::Map(_) => (None, None, true),
@@ -583,9 +620,12 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
                 (Some(coordinate), _) => {
                     cells = cells.saturating_add(1);
                     self.index = Some(cells);
-                    self.cell(coordinate, cells)?;
+                    self.cell(coordinate)?;
                 }
-                (None, Some(field)) if !seen.insert(field) => return self.refuse("a field comes twice"),
+                (None, Some(field)) if !seen.insert(field) => {
+                    let name = FIELDS.get(field).copied().unwrap_or_default();
+                    return self.refuse(format!("the field {name:?} comes twice"));
+                }
                 (None, Some(0)) => self.cells()?,
                 (None, Some(_)) => self.ref_counts()?,
                 (None, None) => {
@@ -603,8 +643,8 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
             return self
                 .refuse("neither a pair of coordinate and value id nor a field beside \"coordinate_to_value_id\"");
         }
-        if seen.contains(0) && !seen.contains(1) {
-            self.missing(Missing::RefCounts);
+        if seen.contains(0) || seen.contains(1) {
+            self.expect(&seen, &[(0, Missing::Cells), (1, Missing::RefCounts)]);
         }
         Ok(())
     }
@@ -612,25 +652,19 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
     fn cells(&mut self) -> Step<S> {
         self.at("coordinate_to_value_id");
         self.map()?;
-        let mut count = 0u64;
         self.index = Some(0);
         while let Some(coordinate) = self.integer("a coordinate")? {
-            count = count.saturating_add(1);
-            self.cell(coordinate, count)?;
+            self.cell(coordinate)?;
         }
         self.index = None;
         Ok(())
     }
 
-    /// The id of a cell, the `count`th of its mapping.
+    /// The id of a cell.
     #[inline]
-    fn cell(&mut self, coordinate: i128, count: u64) -> Step<S> {
+    fn cell(&mut self, coordinate: i128) -> Step<S> {
         let id = self.required_integer("a value id")?;
         let id = self.id(id)?;
-        let allowed = self.limits.points.min(u32::MAX.into());
-        if count > allowed {
-            return Self::limit("points", count, allowed);
-        }
         self.sink.cell(coordinate, id).map_err(ReadError::Sink)?;
         self.step()
     }
@@ -648,6 +682,16 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
         }
         self.index = None;
         Ok(())
+    }
+}
+
+/// Bytes of a string, which [`ImportLimits::string_len`] limits; 0 of what is none.
+const fn string_len(scalar: ValueRef<'_>) -> u64 {
+    match scalar {
+        ValueRef::Text(text) => text.len() as u64,
+        ValueRef::Bytes(bytes) => bytes.len() as u64,
+        ValueRef::Ext(ext) => ext.data.len() as u64,
+        _ => 0,
     }
 }
 

@@ -187,10 +187,6 @@ impl<R: Read> Blocks for LzFrame<R> {
         Ok(true)
     }
 
-    fn consumed(&self) -> u64 {
-        self.source.offset
-    }
-
     fn declared_len(&self) -> Option<u64> {
         self.header.content_len
     }

@@ -2,6 +2,7 @@
 
 use super::{ImportLimits, Refused};
 use crate::model::VALUE_LEN_MAX;
+use std::ops::ControlFlow;
 
 /// Content longer than this must not be too many times as long as the file.
 const RATIO_FROM: u64 = 64 << 20;
@@ -14,15 +15,15 @@ pub(crate) trait Blocks {
     /// Appends the next block to `out`; false at the end, once all that can be checked there is.
     fn next_block(&mut self, out: &mut Vec<u8>) -> Result<bool, Refused>;
 
-    /// Bytes of the file that were read.
-    fn consumed(&self) -> u64;
-
     /// How many bytes of content there are, where the file says so.
     fn declared_len(&self) -> Option<u64>;
 
     /// Bytes of the file behind the content; known once the end was reached.
     fn trailing(&self) -> u64;
 }
+
+/// Told how much content was read, and how much there is where the file says so; decides whether to go on.
+pub(crate) type Watch<'w> = dyn FnMut(u64, Option<u64>) -> ControlFlow<()> + 'w;
 
 /// Hands out content, within the limits.
 pub(crate) struct Input<'b> {
@@ -35,23 +36,38 @@ pub(crate) struct Input<'b> {
     /// Bytes of content before the buffer.
     before: u64,
     is_ended: bool,
+    watch: Option<Box<Watch<'b>>>,
 }
 
 impl<'b> Input<'b> {
     /// Content of a file of `file_len` bytes.
     pub(crate) fn new(blocks: Box<dyn Blocks + 'b>, mut limits: ImportLimits, file_len: u64) -> Self {
         limits.string_len = limits.string_len.min(VALUE_LEN_MAX as u64);
-        Self { blocks, limits, file_len, buffer: Vec::new(), at: 0, before: 0, is_ended: false }
+        Self { blocks, limits, file_len, buffer: Vec::new(), at: 0, before: 0, is_ended: false, watch: None }
+    }
+
+    /// The same, telling how much was read with each block and at each [`report`](Self::report).
+    pub(crate) fn watched(self, watch: impl FnMut(u64, Option<u64>) -> ControlFlow<()> + 'b) -> Self {
+        Self { watch: Some(Box::new(watch)), ..self }
+    }
+
+    /// Bytes of content that were read.
+    pub(super) fn read_len(&self) -> u64 {
+        self.before.saturating_add(self.buffer.len() as u64)
+    }
+
+    /// Tells how much was read; fails if that is enough.
+    pub(crate) fn report(&mut self) -> Result<(), Refused> {
+        let (done, total) = (self.read_len(), self.blocks.declared_len());
+        match self.watch.as_mut().map(|watch| watch(done, total)) {
+            Some(ControlFlow::Break(())) => Err(Refused::Cancelled),
+            _ => Ok(()),
+        }
     }
 
     /// Bytes of content that were handed out.
     pub(crate) fn position(&self) -> u64 {
         self.before.saturating_add(self.at as u64)
-    }
-
-    /// Bytes of the file that were read.
-    pub(crate) fn consumed(&self) -> u64 {
-        self.blocks.consumed()
     }
 
     /// Bytes of the file behind the content; known once the end was reached.
@@ -85,15 +101,11 @@ impl<'b> Input<'b> {
             let old = self.buffer.len();
             self.is_ended = !self.blocks.next_block(&mut self.buffer)?;
             if self.buffer.len() > old {
-                self.check_len()?;
+                check_inflated(self.read_len(), self.file_len, &self.limits)?;
             }
+            self.report()?;
         }
         Ok(true)
-    }
-
-    fn check_len(&self) -> Result<(), Refused> {
-        let len = self.before.saturating_add(self.buffer.len() as u64);
-        check_inflated(len, self.file_len, &self.limits)
     }
 
     /// Takes `len` bytes that are there.
@@ -233,10 +245,6 @@ pub(super) mod pieces {
             out.extend_from_slice(piece);
             self.at += piece.len();
             Ok(!piece.is_empty())
-        }
-
-        fn consumed(&self) -> u64 {
-            self.at as u64
         }
 
         fn declared_len(&self) -> Option<u64> {

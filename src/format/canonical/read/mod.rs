@@ -30,6 +30,10 @@ pub(crate) enum Refused {
     Io(io::Error),
     /// It is not what a canonical file must be.
     Malformed { place: Place, reason: Cow<'static, str> },
+    /// It has what no writer should have put there, and what a salvage leaves out.
+    Torn { place: Place, reason: Cow<'static, str> },
+    /// Whoever watches has had enough.
+    Cancelled,
     /// It has more than the limits allow.
     Limit {
         /// The name of the field of [`ImportLimits`].
@@ -73,7 +77,7 @@ pub(crate) fn quoted(text: &str) -> String {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(offset) => write!(f, "at byte {offset}"),
+            Self::File(offset) => write!(f, "at byte {offset} of the file"),
             Self::Content(offset) => write!(f, "at byte {offset} of its uncompressed content"),
             Self::Part(part) => write!(f, "in {part}"),
         }

@@ -168,8 +168,12 @@ impl Tokens for MessagePack<'_> {
         }
     }
 
-    fn consumed(&self) -> u64 {
-        self.input.consumed()
+    fn depth(&self) -> u64 {
+        self.open.len() as u64
+    }
+
+    fn report(&mut self) -> Result<(), Refused> {
+        self.input.report()
     }
 
     fn trailing(&self) -> u64 {

@@ -25,6 +25,11 @@ pub(crate) trait Sink {
     /// An element of `free_slots`.
     fn free_slot(&mut self, _slot: i128) {}
 
+    /// A dimension, or its mapping, has a name that is no text. Whether it is to be passed over.
+    fn unnamed(&mut self, _name: &[u8]) -> bool {
+        true
+    }
+
     /// The space of a dimension starts. False if it came before.
     fn space(&mut self, _name: &str) -> Result<bool, Self::Error> {
         Ok(true)
@@ -65,11 +70,6 @@ pub(crate) trait Sink {
 
     /// A field that no release knows was passed over.
     fn unknown_field(&mut self, _place: &str) {}
-
-    /// So many bytes of the file are read.
-    fn progress(&mut self, _consumed: u64) -> Result<(), Self::Error> {
-        Ok(())
-    }
 }
 
 /// The texts of `metadata`.
@@ -95,7 +95,9 @@ pub(crate) enum Missing {
     FreeSlots,
     Spaces,
     Mappings,
+    ValueDomain,
     NextId,
+    Cells,
     RefCounts,
 }
 
@@ -108,7 +110,9 @@ impl Missing {
             Self::FreeSlots => "free_slots",
             Self::Spaces => "dimensional_spaces",
             Self::Mappings => "coordinate_mappings",
+            Self::ValueDomain => "value_domain",
             Self::NextId => "next_id",
+            Self::Cells => "coordinate_to_value_id",
             Self::RefCounts => "ref_counts",
         }
     }

@@ -23,11 +23,13 @@ impl Token<'_> {
         match self {
             Token::Scalar(ValueRef::Int(integer)) => Some(*integer),
             #[expect(clippy::cast_possible_truncation, reason = "a whole number within 64 bits")]
-            Token::Scalar(ValueRef::Float(float)) if float.trunc() == *float && float.abs() < TWO_POW_63 => {
+            Token::Scalar(ValueRef::Float(float))
+                if float.trunc() == *float && (-TWO_POW_63..TWO_POW_63).contains(float) =>
+            {
                 Some(*float as i128)
             }
-            Token::Scalar(ValueRef::Text(text)) => text.trim().parse().ok(),
-            Token::Scalar(ValueRef::Bytes(bytes)) => std::str::from_utf8(bytes).ok()?.trim().parse().ok(),
+            Token::Scalar(ValueRef::Text(text)) => decimal(text),
+            Token::Scalar(ValueRef::Bytes(bytes)) => decimal(std::str::from_utf8(bytes).ok()?),
             _ => None,
         }
     }
@@ -41,7 +43,8 @@ impl Token<'_> {
             Token::Scalar(scalar) => match scalar {
                 ValueRef::Null => "null",
                 ValueRef::Bool(_) => "a boolean",
-                ValueRef::Int(_) | ValueRef::BigInt(_) => "an integer",
+                ValueRef::Int(_) => "an integer",
+                ValueRef::BigInt(_) => "an integer outside of 128 bits",
                 ValueRef::Float(_) => "a float",
                 ValueRef::Text(_) => "a text",
                 ValueRef::Bytes(_) => "a byte string",
@@ -52,6 +55,11 @@ impl Token<'_> {
             },
         }
     }
+}
+
+/// An integer in decimal digits, with blanks around it or not.
+fn decimal(text: &str) -> Option<i128> {
+    text.trim_matches([' ', '\t', '\n', '\u{B}', '\u{C}', '\r']).parse().ok()
 }
 
 const TWO_POW_63: f64 = 9_223_372_036_854_775_808.0;
@@ -73,8 +81,11 @@ pub(crate) trait Tokens {
     /// Fails if anything but blanks follows the root, or if the file ends otherwise than it should. Reads the file to its end.
     fn finish(&mut self) -> Result<(), Refused>;
 
-    /// Bytes of the file that were read.
-    fn consumed(&self) -> u64;
+    /// How many arrays and maps are open.
+    fn depth(&self) -> u64;
+
+    /// Says how much content was read; fails if that is enough.
+    fn report(&mut self) -> Result<(), Refused>;
 
     /// Bytes of the file behind the content; known after [`finish`](Self::finish).
     fn trailing(&self) -> u64;

@@ -1,7 +1,7 @@
 //! One value, from whatever encoding it came in to its tagged form (chapter `format-spec/values.md`), in one pass and without a tree.
 
-use super::Refused;
 use super::tokens::{Token, Tokens};
+use super::{ImportLimits, Refused};
 use crate::format::canonical::encode::{EXT_KIND_NESTED, EXT_KIND_SCALAR};
 use crate::format::value::{self, TAG_ARRAY, TAG_EXT, TAG_MAP};
 use crate::model::nested::{self, Decoder, EXT_CODE, EXT_KIND_ESCAPED, EXT_KIND_INTEGER};
@@ -21,13 +21,23 @@ pub(crate) enum Found {
 
 /// Appends the tagged form of the next value to `out`, which is empty.
 #[inline]
-pub(crate) fn next_value<T: Tokens>(tokens: &mut T, string_len: u64, out: &mut Vec<u8>) -> Result<Found, Refused> {
+pub(crate) fn next_value<T: Tokens>(
+    tokens: &mut T,
+    limits: &ImportLimits,
+    out: &mut Vec<u8>,
+) -> Result<Found, Refused> {
+    let string_len = limits.string_len;
+    let depth = tokens.depth();
     let is_map = match tokens.next()? {
         Token::End => return Ok(Found::End),
         Token::Scalar(scalar) => {
-            let may_be_wrapped = matches!(scalar, ValueRef::Ext(_));
-            let found = tagged_scalar(scalar, out);
-            if may_be_wrapped {
+            let is_string = matches!(scalar, ValueRef::Text(_) | ValueRef::Bytes(_) | ValueRef::Ext(_));
+            let (found, levels) = tagged_scalar(scalar, out);
+            if depth.saturating_add(levels) > limits.depth {
+                let value = depth.saturating_add(levels);
+                return Err(Refused::Limit { limit: "depth", value, allowed: limits.depth });
+            }
+            if is_string {
                 // The data of an ext value stand behind its type.
                 let is_ext = out.first() == Some(&TAG_EXT);
                 check_len(out, string_len.saturating_add(u64::from(is_ext)))?;
@@ -59,27 +69,28 @@ pub(crate) fn next_value<T: Tokens>(tokens: &mut T, string_len: u64, out: &mut V
     Ok(if is_array && nest.may_be_key { Found::Key } else { Found::Value })
 }
 
-/// The tagged form of a value that holds no others, but maybe one that is wrapped.
+/// The tagged form of a value that holds no others, but maybe one that is wrapped; and how many levels that one has.
 #[inline]
-fn tagged_scalar(scalar: ValueRef<'_>, out: &mut Vec<u8>) -> Found {
+fn tagged_scalar(scalar: ValueRef<'_>, out: &mut Vec<u8>) -> (Found, u64) {
     let scalar = match scalar {
         ValueRef::Ext(ext) if ext.code == EXT_CODE => match unwrapped(ext.data) {
             Unwrapped::Scalar(scalar) => scalar,
-            Unwrapped::Nested { tag, may_be_key } => {
+            Unwrapped::Nested { tag, may_be_key, levels } => {
                 out.push(tag);
                 out.extend_from_slice(ext.data.get(1..).unwrap_or_default());
-                return if may_be_key { Found::Key } else { Found::Value };
+                return (if may_be_key { Found::Key } else { Found::Value }, levels);
             }
             Unwrapped::Foreign => ValueRef::Ext(ext),
         },
         other => other,
     };
     value::encode(scalar, out);
-    match scalar {
+    let found = match scalar {
         ValueRef::Null => Found::Null,
         other if KeyRef::checked(other).is_some() => Found::Key,
         _ => Found::Value,
-    }
+    };
+    (found, 0)
 }
 
 /// What stands in an array or a map that is not wrapped itself.
@@ -101,6 +112,7 @@ enum Unwrapped<'a> {
     Nested {
         tag: u8,
         may_be_key: bool,
+        levels: u64,
     },
     /// Nothing that a writer of this format wraps: an application's own value.
     Foreign,
@@ -164,7 +176,8 @@ fn wrapped_nested(bytes: &[u8]) -> Option<Unwrapped<'static>> {
     }
     let tag = tag.filter(|_| decoder.end().is_ok())?;
     let may_be_key = tag == TAG_ARRAY && nest.may_be_key;
-    (again == bytes).then_some(Unwrapped::Nested { tag, may_be_key })
+    let levels = nest.levels as u64;
+    (again == bytes).then_some(Unwrapped::Nested { tag, may_be_key, levels })
 }
 
 /// An array or map that was opened.
@@ -186,11 +199,13 @@ struct Nest<'o> {
     /// Whether all in it may be part of a key, where the outermost is an array.
     may_be_key: bool,
     is_too_deep: bool,
+    /// Levels so far.
+    levels: usize,
 }
 
 impl<'o> Nest<'o> {
     fn new(out: &'o mut Vec<u8>, string_len: u64) -> Self {
-        Self { out, open: Vec::new(), string_len, may_be_key: true, is_too_deep: false }
+        Self { out, open: Vec::new(), string_len, may_be_key: true, is_too_deep: false, levels: 0 }
     }
 
     fn is_complete(&self) -> bool {
@@ -223,6 +238,7 @@ impl<'o> Nest<'o> {
         };
         self.may_be_key &= !is_map;
         self.open.push(Open { start, is_map, count: 0, declared });
+        self.levels = self.levels.max(self.open.len());
     }
 
     /// Ends the one that started last.
@@ -272,7 +288,8 @@ mod tests {
         let input = Input::new(Box::new(pieces), ImportLimits::default(), content.len() as u64);
         let mut tokens = MessagePack::new(input);
         let mut out = Vec::new();
-        let found = next_value(&mut tokens, u64::MAX, &mut out)?;
+        let limits = ImportLimits { depth: u64::MAX, string_len: u64::MAX, ..ImportLimits::default() };
+        let found = next_value(&mut tokens, &limits, &mut out)?;
         tokens.finish()?;
         Ok((found, out))
     }
@@ -391,7 +408,7 @@ mod tests {
         let limits = ImportLimits { string_len: 20, ..ImportLimits::default() };
         let next = |content: &[u8]| {
             let input = Input::new(Box::new(Pieces { content, len: 64, at: 0 }), limits, content.len() as u64);
-            next_value(&mut MessagePack::new(input), 20, &mut Vec::new())
+            next_value(&mut MessagePack::new(input), &limits, &mut Vec::new())
         };
         let array = Value::Array(vec!["x".repeat(18).into()]);
         for (of, is_longer) in [(array, false), (Value::Array(vec!["x".repeat(19).into()]), true)] {

@@ -129,7 +129,7 @@ fn read_from(reader: impl Read, file_len: usize) -> Result<Whole, Refused> {
     }
     assert_eq!(content.len(), start, "the end brings nothing");
     assert!(!frame.next_block(&mut content)?, "it stays at the end");
-    assert_eq!(frame.consumed(), file_len);
+    assert_eq!(frame.source.offset, file_len);
     Ok(Whole { content, trailing: frame.trailing(), declared_len: frame.declared_len() })
 }
 
