@@ -174,6 +174,7 @@ bytes, VALUE may end in KiB, MiB, GiB or TiB:
   depth           arrays and maps in one another [default: 133]
   string-len      one text, byte string or ext value [default: 1GiB]
   name-len        the name of a dimension [default and at most: 65535]
+  names-len       the names of all dimensions together [default: 64MiB]
   dimensions      dimensions [default: 100000]
   points          points and free places between them [default and at most: 4294967295]
   values          values in one dimension [default: 4294967295]

@@ -8,13 +8,14 @@ struct Limit {
     field: fn(&mut ImportLimits) -> &mut u64,
 }
 
-const LIMITS: [Limit; 9] = [
+const LIMITS: [Limit; 10] = [
     Limit { name: "file-len", field: |limits| &mut limits.file_len },
     Limit { name: "inflated-len", field: |limits| &mut limits.inflated_len },
     Limit { name: "inflated-ratio", field: |limits| &mut limits.inflated_ratio },
     Limit { name: "depth", field: |limits| &mut limits.depth },
     Limit { name: "string-len", field: |limits| &mut limits.string_len },
     Limit { name: "name-len", field: |limits| &mut limits.name_len },
+    Limit { name: "names-len", field: |limits| &mut limits.names_len },
     Limit { name: "dimensions", field: |limits| &mut limits.dimensions },
     Limit { name: "points", field: |limits| &mut limits.points },
     Limit { name: "values", field: |limits| &mut limits.values },

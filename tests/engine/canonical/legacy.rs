@@ -68,7 +68,7 @@ fn readable() -> Vec<Case> {
         json_value("-Infinity", "-Infinity", f64::NEG_INFINITY.into()),
         json_value("2^64", "18446744073709551616", big("18446744073709551616")),
         json_value("a long integer", digits, big(digits)),
-        json_value("as many digits as Python takes", &"7".repeat(4300), big(&"7".repeat(4300))),
+        json_value("more digits than Python takes by default", &"7".repeat(5000), big(&"7".repeat(5000))),
         json_value("a float of very many digits", &format!("0.{}", "3".repeat(65_534)), (1.0 / 3.0).into()),
         json_value("a float", "1e2", 100.0.into()),
         json_value("negative zero", "-0.0", (-0.0).into()),
@@ -172,11 +172,6 @@ fn refused() -> Vec<Case> {
             "json: a byte order mark",
             gzip(format!("\u{FEFF}{}", json()).as_bytes()),
             &["an integer where a map belongs"],
-        ),
-        Case::rejected(
-            "json: more digits than Python takes",
-            gzip(json_with(&format!("-{}", "7".repeat(4301))).as_bytes()),
-            &["an integer of more than 4300 digits"],
         ),
         Case::rejected(
             "json: a number of too many characters",

@@ -36,6 +36,7 @@ fn each_limit_is_enforced_and_says_its_name_and_both_numbers() {
     check("points", &file, 3, |limits, value| limits.points = value);
     check("dimensions", &file, 2, |limits, value| limits.dimensions = value);
     check("values", &file, 2, |limits, value| limits.values = value);
+    check("names_len", &file, 7, |limits, value| limits.names_len = value);
     check("name_len", &file, 4, |limits, value| limits.name_len = value);
     check("depth", &file, 5, |limits, value| limits.depth = value);
 }

@@ -30,6 +30,7 @@ pub(crate) fn read<T: Tokens, S: Sink>(
         dimension: None,
         index: None,
         dimensions: 0,
+        names_len: 0,
         until_report: REPORT_INTERVAL,
         scratch: Vec::new(),
         unknown: String::new(),
@@ -51,6 +52,8 @@ struct Reader<'r, T, S> {
     index: Option<u64>,
     /// Dimensions, counted in spaces or mappings.
     dimensions: u64,
+    /// Bytes of the names of those.
+    names_len: u64,
     until_report: u32,
     scratch: Vec<u8>,
     /// The name of the last field that nobody knows, for messages.
@@ -489,6 +492,10 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
             if len > allowed {
                 return Self::limit("name_len", len, allowed);
             }
+            self.names_len = self.names_len.saturating_add(len);
+            if self.names_len > self.limits.names_len {
+                return Self::limit("names_len", self.names_len, self.limits.names_len);
+            }
             self.dimensions = self.dimensions.saturating_add(1);
             if self.dimensions > self.limits.dimensions {
                 return Self::limit("dimensions", self.dimensions, self.limits.dimensions);
@@ -513,7 +520,7 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
 
     /// Goes into the map of all dimensions.
     fn dimensions(&mut self) -> Step<S> {
-        self.dimensions = 0;
+        (self.dimensions, self.names_len) = (0, 0);
         match self.map()?.map(u64::from).filter(|&count| count > self.limits.dimensions) {
             Some(count) => Self::limit("dimensions", count, self.limits.dimensions),
             None => Ok(()),

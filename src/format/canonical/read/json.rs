@@ -4,8 +4,7 @@
 //! with a point or an exponent is the nearest float (an infinite one where it is too large), `NaN`, `Infinity` and
 //! `-Infinity` are floats too, and raw control characters in strings and a byte order mark are refused. Two things that
 //! Python takes are refused as well: half a surrogate pair, because it is no Unicode text, and a number of more than
-//! [`NUMBER_LEN_MAX`] characters. Integers have at most [`DIGITS_MAX`] digits, which is what Python takes since 3.11, too:
-//! their cost is quadratic.
+//! [`NUMBER_LEN_MAX`] characters, because the cost of an integer is quadratic (4 ms for the longest one).
 //!
 //! Memory holds a block, the current string (twice, if it has escapes) and a byte for each array or map that is open.
 
@@ -17,9 +16,6 @@ use std::borrow::Cow;
 
 /// Characters of one number, or of a word.
 const NUMBER_LEN_MAX: u64 = 65_536;
-
-/// Digits of one integer, its sign not counted.
-const DIGITS_MAX: usize = 4300;
 
 /// What is kept of the memory for strings with escapes, in bytes.
 const TEXT_LEN_KEPT: usize = 1 << 20;
@@ -63,8 +59,6 @@ enum Expected {
 }
 
 enum Number {
-    /// One of more digits than are taken.
-    TooLong,
     Int(i128),
     BigInt(BigInt),
     Float(f64),
@@ -276,10 +270,6 @@ impl<'b> Json<'b> {
                 Some(Number::Int(int)) => ValueRef::Int(int),
                 Some(Number::BigInt(big)) => ValueRef::BigInt(self.big.insert(big).as_ref()),
                 Some(Number::Float(float)) => ValueRef::Float(float),
-                Some(Number::TooLong) => {
-                    let reason = format!("an integer of more than {DIGITS_MAX} digits");
-                    return Err(Refused::content(self.offset, reason));
-                }
                 None => return Err(Refused::content(self.offset, not_a_word(word))),
             },
         };
@@ -420,9 +410,6 @@ fn integer(word: &[u8], is_negative: bool, digits: &[u8]) -> Option<Number> {
             .iter()
             .fold(0i64, |sum, digit| sum.wrapping_mul(10).wrapping_add(i64::from(digit.wrapping_sub(b'0'))));
         return Some(Number::Int(i128::from(if is_negative { value.wrapping_neg() } else { value })));
-    }
-    if digits.len() > DIGITS_MAX {
-        return Some(Number::TooLong);
     }
     match Value::parse_integer(std::str::from_utf8(word).ok()?)? {
         Value::Int(int) => Some(Number::Int(int)),

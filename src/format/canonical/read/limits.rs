@@ -31,6 +31,8 @@ pub struct ImportLimits {
     pub string_len: u64,
     /// Bytes of the name of a dimension. [`NAME_LEN_MAX`] by default; more means that, too.
     pub name_len: u64,
+    /// Bytes of the names of all dimensions together. 64 MiB by default: every handle of the database holds them in memory.
+    pub names_len: u64,
     /// Dimensions. 100,000 by default.
     pub dimensions: u64,
     /// Slots: points and the free places between them, but not those behind the last point. 2^32 - 1 by default; more means that, too.
@@ -56,12 +58,10 @@ impl ImportLimits {
             "file_len" => format!("has {value} bytes"),
             "inflated_len" => format!("has {value} bytes or more of content, uncompressed"),
             "inflated_ratio" => format!("has content that is {value} times as long as the file, or longer"),
-            "copies_ratio" => {
-                format!("has values that are, of all cells together, {value} times as long as its content, or longer")
-            }
             "depth" => format!("has arrays and maps in one another, {value} levels or more"),
             "string_len" => format!("has a text, byte string, ext value, array or map of {value} bytes or more"),
             "name_len" => format!("has a dimension whose name has {value} bytes"),
+            "names_len" => format!("has dimensions whose names have {value} bytes or more together"),
             "dimensions" => format!("has {value} dimensions or more"),
             "points" => format!("has {value} slots or more, points and the free places between them"),
             "values" => format!("has {value} values or more in one dimension"),
@@ -87,6 +87,7 @@ impl Default for ImportLimits {
             depth: (NESTING_MAX as u64).saturating_add(5),
             string_len: VALUE_LEN_MAX as u64,
             name_len: NAME_LEN_MAX as u64,
+            names_len: 64 << 20,
             dimensions: 100_000,
             points: u32::MAX as u64,
             values: u32::MAX as u64,

@@ -79,7 +79,7 @@ fn map(pairs: &[(&str, Value)]) -> Value {
 
 #[test]
 fn a_text_becomes_the_values_that_python_reads_in_it_wherever_it_is_cut() {
-    let huge = format!("-{}", "9".repeat(DIGITS_MAX));
+    let huge = format!("-{}", "9".repeat(5000));
     let cases: &[(&str, Value)] = &[
         ("null", Value::Null),
         (" \t\r\n true \t\r\n ", Value::from(true)),
@@ -287,16 +287,11 @@ fn strings_are_limited_by_their_text_not_by_how_it_is_written() {
 
 #[test]
 fn numbers_are_limited() {
-    let longest = "7".repeat(DIGITS_MAX);
-    for text in [longest.clone(), format!("-{longest}")] {
+    let longest = "7".repeat(NUMBER_LEN_MAX as usize - 1);
+    for text in [format!("7{longest}"), format!("-{longest}")] {
         let (value, _) = read(text.as_bytes(), 1 << 12, ImportLimits::default()).unwrap();
         assert!(value == integer(&text));
     }
-    for too_long in [format!("[{longest}7]"), format!("[-{longest}7]")] {
-        let refused = read(too_long.as_bytes(), 1000, ImportLimits::default()).unwrap_err();
-        assert_eq!(describe(&refused), "1: an integer of more than 4300 digits");
-    }
-    // A float is no integer, however many digits it has.
     let digits = "3".repeat(NUMBER_LEN_MAX as usize - 2);
     let (value, _) = read(format!("0.{digits}").as_bytes(), 1 << 12, ImportLimits::default()).unwrap();
     assert_eq!(value, Value::from(1.0 / 3.0));
