@@ -199,6 +199,7 @@ impl<'v> ColumnBuilder<'v> {
             {
                 full.clear(&mut build.spill);
             }
+            build.meter.step()?;
             if slot - at >= SEGMENT_LEN {
                 build.meter.add((slot - at).into())?;
                 at = slot;

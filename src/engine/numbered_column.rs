@@ -97,6 +97,7 @@ impl NumberedColumn {
             {
                 dictionary.push_cell(number, &mut build.spill)?;
             }
+            build.meter.step()?;
             if slot - at >= SEGMENT_LEN {
                 build.meter.add((slot - at).into())?;
                 at = slot;

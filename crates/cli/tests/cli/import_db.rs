@@ -149,7 +149,7 @@ fn a_rejected_file_is_one_sentence_with_place_reason_and_what_helps() {
                 "; it looks like text: say --format csv or --format jsonl if it is that",
             ],
         ),
-        ("packed.db", &["packed.db at byte 0 of the file: ", "; it looks like text: say --format csv"]),
+        ("packed.db", &["packed.db at byte 0 of its uncompressed content: ", "; it looks like text: say --format csv"]),
         (
             "sqlite.db",
             &["sqlite.db at byte 0 of the file: ", "; it is a database of SQLite: export a table of it as CSV"],
@@ -185,7 +185,7 @@ fn salvage_says_what_is_lost() {
     let run = place.run(&["import", "torn.db", "quiet.vdb", "--salvage", "-q"]);
     let lines: Vec<_> = run.stderr.lines().collect();
     assert_eq!((run.code, lines.len()), (0, 2), "{run:?}");
-    assert_eq!(lines[0], "vdb: torn.db: lost: 1 cell without a value, or whose key came again");
+    assert_eq!(lines[0], "vdb: torn.db: lost: 1 cell without a value, or of a point that is lost");
     assert!(lines[1].starts_with("vdb: lost: "), "{run:?}");
 }
 
