@@ -155,9 +155,10 @@ fn repeat(draft: &mut Draft, input: &mut Input<'_>) -> bool {
             dimension.domain.push((id, Value::from("again")));
         }
         1 => {
-            let mut coordinates =
-                dimension.cells.iter().filter(|(coordinate, _)| (0..i128::from(u32::MAX)).contains(coordinate));
-            let Some(&cell) = coordinates.next_back() else { return false };
+            // Where no point is, it may be as often as it likes.
+            let key = |coordinate: i128| draft.slots.get(usize::try_from(coordinate).ok()?)?.as_ref();
+            let mut cells = dimension.cells.iter().filter(|(coordinate, _)| key(*coordinate).is_some());
+            let Some(&cell) = cells.next_back() else { return false };
             dimension.cells.push(cell);
         }
         _ => {
