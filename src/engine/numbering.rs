@@ -417,7 +417,7 @@ mod tests {
                     id.to_le_bytes().repeat((id % 7) as usize)
                 })
                 .collect();
-            for limit in [0, 100, 3000, 30_000, 1 << 30] {
+            for limit in [1000, 30_000, 1 << 30] {
                 check(&contents, limit);
             }
         }

@@ -274,7 +274,7 @@ mod tests {
                 }
             }
             let distinct: HashSet<&Vec<u8>> = expected.iter().map(|(_, tagged)| tagged).collect();
-            for limit in [200, 3000, 1 << 30] {
+            for limit in [1000, 4000, 1 << 30] {
                 let Found { cells, by_number, survey } = case.found(limit).unwrap();
                 assert!(cells == expected, "seed {seed}, limit {limit}");
                 assert_eq!(by_number.len(), distinct.len(), "seed {seed}, limit {limit}: equal values are one");
@@ -293,7 +293,7 @@ mod tests {
             let mut case = Case::new(seed);
             let (id, _) = case.values[case.values.len() / 2];
             case.values.push((id, vec![value::TAG_NULL]));
-            for limit in [200, 1 << 30] {
+            for limit in [1000, 1 << 30] {
                 let found = case.found(limit).err().map(|RepeatedId(id)| id);
                 assert_eq!(found, Some(id), "seed {seed}, limit {limit}");
             }
