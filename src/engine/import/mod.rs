@@ -272,6 +272,9 @@ impl Importer<'_> {
             }
         };
         self.count(&dimension, &survey)?;
+        if joined.count == 0 {
+            build.meter.add(held.keys.slot_count.into())?;
+        }
         // A mapping without a space and without cells is no dimension.
         if dimension.space.is_some() {
             let file = if joined.count == 0 {
