@@ -413,8 +413,8 @@ impl VectorDb {
     }
 
     /// Writes the canonical `.db` file of the last commit, which the Python package `vector_datalib` 1.4.0b0 opens. A file
-    /// that is there, or that the path is a link to, is replaced when the new one is whole; a pipe or a device is refused. The same state
-    /// gives the same bytes. What an export that was killed leaves beside it, `.NAME.*.exporting`, is removed by the next one to the same path.
+    /// that is there, or that the path is a link to, is replaced when the new one is whole, and has its mode; a pipe or a device is refused. The same
+    /// state gives the same bytes. What an export that was killed leaves beside it, `.NAME.*.exporting`, is removed by the next one to the same path.
     ///
     /// O(points × dimensions), in [`Options::memory_budget`] whatever the number of distinct values. Beside the new file, temporary files
     /// without a name in its folder take up to 4 bytes a cell and, for one dimension at a time, a few times what its values take. Dimensions

@@ -104,19 +104,13 @@ impl Arrivals {
     }
 
     /// Puts all in order. A table in memory takes at most `limit` bytes.
-    pub(super) fn ordered(
-        self,
-        slot_count: u32,
-        (spill, limit): (&mut Spill, usize),
-        meter: &mut Meter<'_>,
-    ) -> Result<Ordered> {
-        self.ordered_where(slot_count, |_| true, (spill, limit), meter)
+    pub(super) fn ordered(self, (spill, limit): (&mut Spill, usize), meter: &mut Meter<'_>) -> Result<Ordered> {
+        self.ordered_where(|_| true, (spill, limit), meter)
     }
 
     /// The same, where slots that do not count may have any number of values.
     pub(super) fn ordered_where(
         self,
-        slot_count: u32,
         counts: impl Fn(u32) -> bool,
         (spill, limit): (&mut Spill, usize),
         meter: &mut Meter<'_>,
@@ -125,13 +119,15 @@ impl Arrivals {
         if spill.len(late) == 0 {
             return Ok(Ordered { stream: in_order.stream, repeated: None, passed_over: 0 });
         }
+        // A late slot is below one that came before it.
+        let end = in_order.next_slot;
         let (in_order, out) = (in_order.stream, ValueWriter::new(spill.stream()));
         let stream = out.stream;
         let in_order_values = ValueReader::new(in_order);
         let mut merge = Merge { in_order: in_order_values, held: None, out, counts, repeated: None, passed_over: 0 };
         merge.hold(spill)?;
-        merge.late(late, 0..slot_count.into(), (spill, limit), meter)?;
-        merge.until(u64::MAX, spill)?;
+        merge.late(late, 0..end.into(), (spill, limit), meter)?;
+        merge.until(u64::MAX, spill, meter)?;
         spill.clear(in_order);
         Ok(Ordered { stream, repeated: merge.repeated, passed_over: merge.passed_over })
     }
@@ -142,7 +138,6 @@ impl Arrivals {
 pub(super) fn in_slot_order(
     (values, values_spill): (StreamId, &Spill),
     (slots, slots_spill): (StreamId, &Spill),
-    slot_count: u32,
     (spill, limit): (&mut Spill, usize),
     meter: &mut Meter<'_>,
 ) -> Result<StreamId> {
@@ -157,7 +152,7 @@ pub(super) fn in_slot_order(
         arrivals.push(slot, tagged, spill)?;
         meter.step()?;
     }
-    Ok(arrivals.ordered(slot_count, (spill, limit), meter)?.stream)
+    Ok(arrivals.ordered((spill, limit), meter)?.stream)
 }
 
 fn append_late(slot: u32, tagged: &[u8], stream: StreamId, spill: &mut Spill) -> Result<()> {
@@ -188,10 +183,11 @@ impl<C: Fn(u32) -> bool> Merge<C> {
     }
 
     /// Writes those that came in order up to a slot.
-    fn until(&mut self, slot: u64, spill: &mut Spill) -> Result<()> {
+    fn until(&mut self, slot: u64, spill: &mut Spill, meter: &mut Meter<'_>) -> Result<()> {
         while let Some((held, tagged)) = self.held.take_if(|(held, _)| u64::from(*held) < slot) {
             self.out.push(held, &tagged, spill)?;
             self.hold(spill)?;
+            meter.step()?;
         }
         Ok(())
     }
@@ -244,7 +240,7 @@ impl<C: Fn(u32) -> bool> Merge<C> {
         places.sort_unstable();
         for of_slot in places.chunk_by(|(one, ..), (other, ..)| one == other) {
             let Some(&(slot, start, len)) = of_slot.last() else { continue };
-            self.until(slot.into(), spill)?;
+            self.until(slot.into(), spill, meter)?;
             // What came in order came before.
             let is_held = self.held.as_ref().is_some_and(|(held, _)| *held == slot);
             if is_held {
@@ -294,7 +290,7 @@ mod tests {
                     expected.insert(slot, value);
                 }
                 let counts = |slot| slot != 9;
-                let ordered = arrivals.ordered_where(u32::MAX, counts, (&mut spill, limit), &mut meter).unwrap();
+                let ordered = arrivals.ordered_where(counts, (&mut spill, limit), &mut meter).unwrap();
                 assert_eq!(ordered.repeated, repeated, "{slots:?}, limit {limit}");
                 let passed_over = slots.iter().filter(|&&slot| slot == 9).count().saturating_sub(1) as u64;
                 assert_eq!(ordered.passed_over, passed_over, "{slots:?}, limit {limit}");
@@ -305,5 +301,23 @@ mod tests {
                 assert!(reader.next(&spill).unwrap().is_none());
             }
         }
+    }
+
+    /// One that is late makes all others be copied.
+    #[test]
+    fn a_copy_of_values_that_came_in_order_can_be_stopped() {
+        let mut reports = 0;
+        let mut count = |_: crate::progress::Progress| {
+            reports += 1;
+            std::ops::ControlFlow::Continue(())
+        };
+        let mut meter = Meter::new(&mut count, "", 0);
+        let mut spill = Spill::new(Arc::new(MemoryStorage::new()), 1 << 20);
+        let mut arrivals = Arrivals::new(&mut spill);
+        for slot in (1..300_000).chain([0]) {
+            arrivals.push(slot, &[1], &mut spill).unwrap();
+        }
+        arrivals.ordered((&mut spill, 1 << 20), &mut meter).unwrap();
+        assert!(reports >= 4, "{reports}");
     }
 }

@@ -419,7 +419,7 @@ impl Rows<'_> {
             Some((slots_spill, numbered)) => {
                 let values = (dimension.stream, self.spill);
                 let slots = (numbered.numbers, slots_spill);
-                let stream = in_slot_order(values, slots, self.slot_count, (&mut ordered, limit), meter)?;
+                let stream = in_slot_order(values, slots, (&mut ordered, limit), meter)?;
                 (&ordered, stream)
             }
         };

@@ -18,6 +18,9 @@ const LOADING: &str = ".loading";
 /// How the name of a file ends that is not whole yet: like nobody else's, since what is found under such a name may be removed.
 const EXPORTING: &str = ".exporting";
 
+/// Bytes that the name of a file may have.
+const NAME_LEN_MAX: usize = 255;
+
 /// Characters of a temporary name that are made up.
 const RANDOM_LEN: usize = 6;
 
@@ -33,9 +36,11 @@ fn parent(path: &Path) -> PathBuf {
     }
 }
 
-/// The start of a temporary name that says what it will become.
+/// The start of a temporary name that says what it will become, as far as there is room for that.
 fn prefix(path: &Path) -> String {
-    format!(".{}.", path.file_name().unwrap_or_default().to_string_lossy())
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let room = NAME_LEN_MAX - ".".len() - ".".len() - RANDOM_LEN - LOADING.len().max(EXPORTING.len());
+    format!(".{}.", name.get(..name.floor_char_boundary(room)).unwrap_or_default())
 }
 
 fn sync_directory(path: &Path) -> io::Result<()> {
@@ -78,13 +83,17 @@ pub struct StagedFile {
 
 impl StagedFile {
     /// Starts a file that will be at `target`, or be what that is a link to, after removing what killed processes have left of such a
-    /// file. Directories, pipes and devices are refused.
+    /// file. If one is there, the new one has its mode, and its owner and group as far as the process may give them away.
+    /// Directories, pipes and devices are refused.
     pub fn create(target: &Path) -> Result<Self, StorageError> {
         let failed = |cause| StorageError::new(target, "create", cause);
         let place = replaceable(target).map_err(failed)?;
         remove_left_overs(&place, EXPORTING);
         for _ in 0..ATTEMPT_COUNT_MAX {
             if let Some(file) = locked_file(&place).map_err(failed)? {
+                if let Ok(replaced) = fs::metadata(&place) {
+                    take_after(&replaced, file.path()).map_err(failed)?;
+                }
                 let writer = BufWriter::with_capacity(BUFFER_LEN, file);
                 return Ok(Self { writer, place, target: target.to_owned() });
             }
@@ -252,15 +261,14 @@ fn without_path(error: io::Error) -> io::Error {
     }
 }
 
-/// Gives a directory the mode, and as far as we may the owner and the group, of the one that it will replace.
-fn take_after(replaced: &Metadata, directory: &Path) -> io::Result<()> {
+/// Gives a file or directory the mode, and as far as we may the owner and the group, of the one that it will replace.
+fn take_after(replaced: &Metadata, path: &Path) -> io::Result<()> {
     // First, because a group that we do not belong to would lose its set-group-ID bit.
-    fs::set_permissions(directory, replaced.permissions())?;
-    let made = fs::metadata(directory)?;
+    fs::set_permissions(path, replaced.permissions())?;
+    let made = fs::metadata(path)?;
     if (made.uid(), made.gid()) != (replaced.uid(), replaced.gid()) {
         let group = Some(replaced.gid());
-        let _as_far_as_we_may =
-            chown(directory, Some(replaced.uid()), group).or_else(|_| chown(directory, None, group));
+        let _as_far_as_we_may = chown(path, Some(replaced.uid()), group).or_else(|_| chown(path, None, group));
     }
     Ok(())
 }
@@ -318,6 +326,39 @@ mod tests {
         assert_eq!((names(&path("a")), names(dir.path()).len()), (vec!["file".to_owned()], 5));
         let error = StagedFile::create(&path("no/x")).unwrap_err().to_string();
         assert!(!error.contains(".exporting"), "{error}");
+    }
+
+    #[test]
+    fn a_name_may_be_as_long_as_names_are() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["x".repeat(255), "é".repeat(127)] {
+            let target = dir.path().join(&name);
+            StagedFile::create(&target).unwrap().commit().unwrap();
+            assert_eq!(names(dir.path()), [&*name]);
+            fs::remove_file(&target).unwrap();
+            StagedDirectory::create(&target).unwrap().commit().unwrap();
+            assert_eq!(names(dir.path()), [&*name]);
+            let temporary = format!("{}abcdef{EXPORTING}", prefix(&target));
+            std::fs::write(dir.path().join(&temporary), "x").unwrap();
+            remove_left_overs(&target, EXPORTING);
+            assert_eq!(names(dir.path()), [&*name]);
+            fs::remove_dir(&target).unwrap();
+        }
+    }
+
+    /// Whoever could not read the old file cannot read the new one.
+    #[test]
+    fn a_file_that_replaces_one_has_its_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("a");
+        std::fs::write(&target, "old").unwrap();
+        for mode in [0o600, 0o640, 0o444] {
+            fs::set_permissions(&target, Permissions::from_mode(mode)).unwrap();
+            let mut staged = StagedFile::create(&target).unwrap();
+            staged.write_all(b"new").unwrap();
+            staged.commit().unwrap();
+            assert_eq!(fs::metadata(&target).unwrap().mode() & 0o7777, mode);
+        }
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(super) fn by_first_use(
         build.meter.step()?;
     }
     drop(renumbering);
-    let values = arrivals.ordered(u32::MAX, (&mut build.spill, build.limit), build.meter)?.stream;
+    let values = arrivals.ordered((&mut build.spill, build.limit), build.meter)?.stream;
     Ok(NumberedCells { slots: joined.slots, numbered, values })
 }
 
@@ -98,7 +98,7 @@ fn in_streams(build: &mut Build<'_, '_>, joined: &Joined) -> Result<(Numbered, R
         build.meter.step()?;
     }
     build.spill.clear(joined.numbers);
-    let ordered: StreamId = arrivals.ordered(u32::MAX, (&mut build.spill, build.limit), build.meter)?.stream;
+    let ordered: StreamId = arrivals.ordered((&mut build.spill, build.limit), build.meter)?.stream;
     Ok((numbered, Renumbering::Stream { reader: ValueReader::new(ordered), next: None }))
 }
 
@@ -197,7 +197,7 @@ mod tests {
                 encode_number(zigzag(id), &mut bytes);
                 cells.push(slot, &bytes, spill).unwrap();
             }
-            let cells = cells.ordered(u32::MAX, (spill, limit), meter).unwrap();
+            let cells = cells.ordered((spill, limit), meter).unwrap();
             assert_eq!(cells.repeated, None);
             let ids = self.values.iter().map(|(id, _)| *id);
             let dimension = Dimension {

@@ -156,6 +156,7 @@ pub(super) fn number_values(build: &mut Build<'_, '_>, dimension: &Dimension, sp
     let numbers = build.spill.stream();
     for number in 0..dimension.value_count as u32 {
         build.spill.append(numbers, &number.to_le_bytes())?;
+        build.meter.step()?;
     }
     Ok(Numbered { numbers, count: dimension.value_count, distinct: dimension.value_count })
 }

@@ -255,7 +255,7 @@ impl Importer<'_> {
         let cells = std::mem::replace(&mut dimension.cells, Arrivals::new(&mut held.spill));
         let with_key = held.with_key.as_ref().unwrap_or(&held.keys.live);
         let has_point = |slot| with_key.contains(slot);
-        let cells = cells.ordered_where(u32::MAX, has_point, (&mut held.spill, limit), meter)?;
+        let cells = cells.ordered_where(has_point, (&mut held.spill, limit), meter)?;
         dimension.ghosts += cells.passed_over;
         if let Some(slot) = cells.repeated {
             let reason = format!("coordinate {slot} has more than one value id");
@@ -272,6 +272,9 @@ impl Importer<'_> {
             }
         };
         self.count(&dimension, &survey)?;
+        if joined.count == 0 {
+            build.meter.add(held.keys.slot_count.into())?;
+        }
         // A mapping without a space and without cells is no dimension.
         if dimension.space.is_some() {
             let file = if joined.count == 0 {

@@ -94,6 +94,17 @@ fn the_length_of_strings_is_limited_wherever_they_are() {
     check("string_len", &key, 1000, |limits, value| limits.string_len = value);
 }
 
+/// What it names is left out in a salvage, but it is read.
+#[test]
+fn a_name_that_is_no_text_is_not_read_beyond_the_length_of_names() {
+    let file = edited(|file| file.pairs(SPACES)[0].0 = Node::Array(vec![1.into(); 1 << 20]));
+    let mut limits = ImportLimits::default();
+    limits.string_len = 1000;
+    limits.name_len = 100;
+    let error = import(&file, &Import::new().limits(limits).salvage(true)).unwrap().err().unwrap();
+    assert!(matches!(error, Error::Limit { limit: "name_len", value: 101..200, allowed: 100, .. }), "{error}");
+}
+
 #[test]
 fn honest_files_pass_the_default_limits() {
     let many = || Node::Array((0..100_000).map(|n| Node::Int(n % 7)).collect());

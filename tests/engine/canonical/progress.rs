@@ -1,7 +1,7 @@
 //! How an import tells how far it is: often, also where a small file holds much.
 
-use super::draft::packed_with;
-use super::node::{Node, Width, raw};
+use super::draft::{SPACES, edited, packed_with};
+use super::node::{Node, Width, map, raw};
 use lz4_flex::frame::{BlockMode, BlockSize, FrameInfo};
 use std::ops::ControlFlow;
 use vector_datalib::{Error, Import, ImportReport, Progress, Result};
@@ -104,4 +104,23 @@ fn a_callback_stops_the_reading_at_once() {
     assert!(matches!(error, Error::Cancelled), "{error}");
     assert_eq!(done.len(), 3);
     assert!(done[2] < len / 100, "{done:?} of {len}");
+}
+
+#[test]
+fn writing_is_told_of_to_the_end_whether_dimensions_have_cells_or_not() {
+    let empty = || map([("value_domain", Node::Map(vec![])), ("next_id", 1.into())]);
+    for names in [&[][..], &["x"], &["x", "y", "z"]] {
+        let file = edited(|file| names.iter().for_each(|name| file.add(SPACES, *name, empty())));
+        let (mut before, mut total) = (0, None);
+        import(&file, &mut |progress| {
+            if progress.phase == "writing columns" {
+                assert!(before <= progress.done, "{progress:?} after {before}");
+                assert!(Some(progress.done) <= progress.total, "{progress:?}");
+                (before, total) = (progress.done, progress.total);
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        assert_eq!(Some(before), total, "{names:?}");
+    }
 }

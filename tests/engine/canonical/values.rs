@@ -266,3 +266,25 @@ fn a_long_value_that_many_points_share_costs_its_length_once() {
         assert_eq!(db.lookup(POINTS - 1, "name").unwrap(), Some(Value::from(text.as_str())));
     }
 }
+
+/// Values whose order is not that of the slots are put in order by ranges of numbers: of those that there are.
+#[test]
+fn values_in_any_order_are_copied_a_few_times() {
+    const POINTS: i32 = 3000;
+    const LEN: usize = 1000;
+    let file = edited(|file| {
+        file.set("database/central_axis/vector_points", Node::Array((0..POINTS).map(Node::from).collect()));
+        file.remove("database/central_axis", "coordinate_map");
+        let values = (0..POINTS).map(|n| (n.into(), Node::Text(format!("{n:>LEN$}"))));
+        file.set(&format!("{SPACES}/name/value_domain"), Node::Map(values.collect()));
+        let cells = Node::Map((0..POINTS).map(|n| (n.into(), (POINTS - 1 - n).into())).collect());
+        file.set(&format!("{MAPPINGS}/name/coordinate_to_value_id"), cells);
+    });
+    let storage = RefusingStorage::default();
+    let source = SourceFile::in_memory(Path::new("source.db"), file);
+    Import::new().memory_budget(1).run_in(&source, Arc::new(storage.clone())).unwrap();
+    let copies = storage.scratch_written() as f64 / (POINTS as usize * LEN) as f64;
+    assert!(copies < 6.5, "temporary files take {copies} times the length of the values");
+    let db = Options::new().open_in(Arc::new(storage)).unwrap();
+    assert_eq!(db.lookup(7, "name").unwrap(), Some(Value::from(format!("{:>LEN$}", POINTS - 8))));
+}

@@ -483,10 +483,15 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
             self.dimension = None;
             self.scratch.clear();
             let allowed = self.limits.name_len.min(NAME_LEN_MAX as u64);
-            // A name is no string of the file's data.
-            let limits = ImportLimits { string_len: u64::MAX, ..*self.limits };
-            if next_value(self.tokens, &limits, &mut self.scratch)? == Found::End {
-                return Ok(false);
+            // A name is no string of the file's data, and may be an array of any length where it is no text.
+            let limits = ImportLimits { string_len: allowed, ..*self.limits };
+            match next_value(self.tokens, &limits, &mut self.scratch) {
+                Ok(Found::End) => return Ok(false),
+                Ok(_) => {}
+                Err(Refused::Limit { limit: "string_len", value, .. }) => {
+                    return Self::limit("name_len", value, allowed);
+                }
+                Err(refused) => return Err(refused.into()),
             }
             let len = (self.scratch.len() as u64).saturating_sub(1);
             if len > allowed {
