@@ -3,15 +3,15 @@
 //! Tells each part to a [`Sink`] as it is read and keeps nothing. What contradicts itself within one entry is refused here; what takes
 //! two places to see is up to the sink.
 
+mod reader;
+
+use self::reader::{Field, Reader, Seen, Step};
 use super::sink::{MetadataText, Missing, ReadError, Sink, Total};
 use super::tokens::{Token, Tokens};
 use super::transcode::{Found, next_value};
 use super::{ImportLimits, Place, Refused, quoted};
 use crate::format::value;
-use crate::model::{NAME_LEN_MAX, VALUE_LEN_MAX, ValueRef};
-
-/// Values and pairs between two reports of progress.
-const REPORT_INTERVAL: u32 = 8192;
+use crate::model::{NAME_LEN_MAX, ValueRef};
 
 /// Bytes of a version or a time.
 const METADATA_LEN_MAX: usize = 4096;
@@ -22,19 +22,7 @@ pub(crate) fn read<T: Tokens, S: Sink>(
     limits: &ImportLimits,
     sink: &mut S,
 ) -> Result<(), ReadError<S::Error>> {
-    let mut reader = Reader {
-        tokens,
-        limits,
-        sink,
-        part: "",
-        dimension: None,
-        index: None,
-        dimensions: 0,
-        names_len: 0,
-        until_report: REPORT_INTERVAL,
-        scratch: Vec::new(),
-        unknown: String::new(),
-    };
+    let mut reader = Reader::new(tokens, limits, sink);
     match reader.root() {
         Ok(()) => Ok(()),
         Err(ReadError::Refused(refused)) => Err(ReadError::Refused(reader.located(refused))),
@@ -42,225 +30,7 @@ pub(crate) fn read<T: Tokens, S: Sink>(
     }
 }
 
-struct Reader<'r, T, S> {
-    tokens: &'r mut T,
-    limits: &'r ImportLimits,
-    sink: &'r mut S,
-    /// Where in the contents: the part, whose dimension, and which entry of it.
-    part: &'static str,
-    dimension: Option<String>,
-    index: Option<u64>,
-    /// Dimensions, counted in spaces or mappings.
-    dimensions: u64,
-    /// Bytes of the names of those.
-    names_len: u64,
-    until_report: u32,
-    scratch: Vec<u8>,
-    /// The name of the last field that nobody knows, for messages.
-    unknown: String,
-}
-
-/// A field of a map of which the names are known.
-enum Field {
-    /// Its place in the list of names.
-    Known(usize),
-    Unknown,
-    End,
-}
-
-/// Which of a list of fields came.
-#[derive(Default)]
-struct Seen(u32);
-
-impl Seen {
-    /// False if it came before.
-    fn insert(&mut self, field: usize) -> bool {
-        let bit = 1u32.checked_shl(u32::try_from(field).unwrap_or(u32::MAX)).unwrap_or(0);
-        let is_new = self.0 & bit == 0;
-        self.0 |= bit;
-        is_new
-    }
-
-    fn contains(&self, field: usize) -> bool {
-        !Self(self.0).insert(field)
-    }
-}
-
-type Step<S, R = ()> = Result<R, ReadError<<S as Sink>::Error>>;
-
 impl<T: Tokens, S: Sink> Reader<'_, T, S> {
-    /// Says where something is wrong.
-    fn located(&self, refused: Refused) -> Refused {
-        match refused {
-            Refused::Malformed { place, reason } => Refused::Malformed { place: self.place(place), reason },
-            Refused::Torn { place, reason } => Refused::Torn { place: self.place(place), reason },
-            // What cuts content into tokens allows more.
-            Refused::Limit { limit: "string_len", value, .. } => {
-                let allowed = self.limits.string_len.min(VALUE_LEN_MAX as u64);
-                Refused::Limit { limit: "string_len", value, allowed }
-            }
-            other => other,
-        }
-    }
-
-    /// A place in the content, with the part that it is in.
-    fn place(&self, place: Place) -> Place {
-        match place {
-            Place::Content(offset) if !self.part.is_empty() => {
-                let dimension = self.dimension.as_ref().map(|name| format!("[{}]", quoted(name))).unwrap_or_default();
-                let index = self.index.map(|index| format!(", entry {index}")).unwrap_or_default();
-                let part = self.part;
-                Place::Part(format!("{part}{dimension}{index} (byte {offset} of its uncompressed content)"))
-            }
-            other => other,
-        }
-    }
-
-    fn refuse<R>(&self, reason: impl Into<std::borrow::Cow<'static, str>>) -> Step<S, R> {
-        Err(Refused::content(self.tokens.offset(), reason).into())
-    }
-
-    fn at(&mut self, part: &'static str) {
-        self.part = part;
-        self.index = None;
-    }
-
-    /// Counts an entry, for places and progress.
-    #[inline]
-    fn step(&mut self) -> Step<S> {
-        self.index = self.index.map(|index| index.saturating_add(1));
-        self.tick()
-    }
-
-    /// Asks now and then whether to go on.
-    #[inline]
-    fn tick(&mut self) -> Step<S> {
-        self.until_report = self.until_report.saturating_sub(1);
-        if self.until_report == 0 {
-            self.until_report = REPORT_INTERVAL;
-            self.tokens.report()?;
-        }
-        Ok(())
-    }
-
-    /// Goes into a map.
-    fn map(&mut self) -> Step<S, Option<u32>> {
-        let found = match self.tokens.next()? {
-            Token::Map(count) => return Ok(count),
-            token => token.name(),
-        };
-        self.refuse(format!("{found} where a map belongs"))
-    }
-
-    /// Goes into an array.
-    fn array(&mut self) -> Step<S, Option<u32>> {
-        let found = match self.tokens.next()? {
-            Token::Array(count) => return Ok(count),
-            token => token.name(),
-        };
-        self.refuse(format!("{found} where an array belongs"))
-    }
-
-    /// Passes over a value.
-    fn skip(&mut self) -> Step<S> {
-        if self.skip_one()? { Ok(()) } else { self.refuse("a value is missing") }
-    }
-
-    /// Passes over a value; false if the array or map ends instead.
-    fn skip_one(&mut self) -> Step<S, bool> {
-        let mut depth = 0u64;
-        loop {
-            match self.tokens.next()? {
-                Token::End if depth == 0 => return Ok(false),
-                Token::End => depth = depth.saturating_sub(1),
-                Token::Scalar(scalar) => {
-                    let (len, allowed) = (string_len(scalar), self.limits.string_len);
-                    if len > allowed {
-                        return Self::limit("string_len", len, allowed);
-                    }
-                }
-                Token::Array(_) | Token::Map(_) => depth = depth.saturating_add(1),
-            }
-            self.tick()?;
-            if depth == 0 {
-                return Ok(true);
-            }
-        }
-    }
-
-    /// The next key of a map whose keys are names.
-    fn field(&mut self, names: &[&'static str], seen: &mut Seen) -> Step<S, Field> {
-        let (found, opened) = match self.tokens.next()? {
-            Token::End => return Ok(Field::End),
-            Token::Scalar(ValueRef::Text(name)) => {
-                let known = names.iter().position(|known| *known == name);
-                if known.is_none() {
-                    self.unknown = quoted(name);
-                }
-                (known, false)
-            }
-            Token::Scalar(_) => (None, false),
-            Token::Array(_) | Token::Map(_) => (None, true),
-        };
-        if opened {
-            self.leave()?;
-        }
-        match found {
-            Some(field) if seen.insert(field) => Ok(Field::Known(field)),
-            Some(field) => {
-                self.refuse(format!("the field {:?} comes twice", names.get(field).copied().unwrap_or_default()))
-            }
-            None => Ok(Field::Unknown),
-        }
-    }
-
-    /// Passes over the rest of the array or map that was just gone into.
-    fn leave(&mut self) -> Step<S> {
-        while self.skip_one()? {}
-        Ok(())
-    }
-
-    /// An integer, or what stands for one: the original takes text, bytes and floats for ids and coordinates.
-    #[inline]
-    fn integer(&mut self, what: &'static str) -> Step<S, Option<i128>> {
-        match self.tokens.next_unsigned() {
-            Some(number) => Ok(Some(number.into())),
-            None => self.other_integer(what),
-        }
-    }
-
-    fn other_integer(&mut self, what: &'static str) -> Step<S, Option<i128>> {
-        let token = self.tokens.next()?;
-        if let Token::End = token {
-            return Ok(None);
-        }
-        match token.integer() {
-            Some(integer) => Ok(Some(integer)),
-            None => {
-                let found = token.name();
-                self.refuse(format!("{found} where {what} belongs"))
-            }
-        }
-    }
-
-    fn required_integer(&mut self, what: &'static str) -> Step<S, i128> {
-        match self.integer(what)? {
-            Some(integer) => Ok(integer),
-            None => self.refuse(format!("{what} is missing")),
-        }
-    }
-
-    fn id(&self, id: i128) -> Step<S, i64> {
-        match i64::try_from(id) {
-            Ok(id) => Ok(id),
-            Err(_) => self.refuse(format!("{id} is no value id")),
-        }
-    }
-
-    fn limit<R>(limit: &'static str, value: u64, allowed: u64) -> Step<S, R> {
-        Err(Refused::Limit { limit, value, allowed }.into())
-    }
-
     fn root(&mut self) -> Step<S> {
         self.map()?;
         let mut seen = Seen::default();
@@ -279,35 +49,6 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
         }
         self.tokens.finish()?;
         Ok(())
-    }
-
-    /// Passes over a field that nobody knows.
-    fn unknown(&mut self) -> Step<S> {
-        let name = std::mem::take(&mut self.unknown);
-        let place = self.place_of(&name);
-        self.sink.unknown_field(&place);
-        self.skip()
-    }
-
-    /// Says which of some fields did not come.
-    fn expect(&mut self, seen: &Seen, fields: &[(usize, Missing)]) {
-        for &(field, missing) in fields {
-            if !seen.contains(field) {
-                self.missing(missing);
-            }
-        }
-    }
-
-    fn missing(&mut self, field: Missing) {
-        let place = self.place_of(field.name());
-        self.sink.missing(field, &place);
-    }
-
-    /// A field of the part in hand, for messages.
-    fn place_of(&self, field: &str) -> String {
-        let dimension = self.dimension.as_ref().map(|name| format!("[{}]", quoted(name))).unwrap_or_default();
-        let separator = if self.part.is_empty() { "" } else { "." };
-        format!("{}{dimension}{separator}{field}", self.part)
     }
 
     fn metadata(&mut self) -> Step<S> {
@@ -694,16 +435,6 @@ impl<T: Tokens, S: Sink> Reader<'_, T, S> {
         }
         self.index = None;
         Ok(())
-    }
-}
-
-/// Bytes of a string, which [`ImportLimits::string_len`] limits; 0 of what is none.
-const fn string_len(scalar: ValueRef<'_>) -> u64 {
-    match scalar {
-        ValueRef::Text(text) => text.len() as u64,
-        ValueRef::Bytes(bytes) => bytes.len() as u64,
-        ValueRef::Ext(ext) => ext.data.len() as u64,
-        _ => 0,
     }
 }
 
