@@ -149,8 +149,17 @@ impl StagedDirectory {
     pub fn create(target: &Path) -> Result<Self, StorageError> {
         let failed = |cause| StorageError::new(target, "create", cause);
         let parent = std::path::absolute(parent(target)).map_err(failed)?;
+        let mut failure = failed(io::Error::other("the directory is removed again and again"));
         for _ in 0..ATTEMPT_COUNT_MAX {
-            let above = create_directories(&parent)?;
+            let above = match create_directories(&parent) {
+                Ok(above) => above,
+                // Another one, which made the folders above, may be removing them.
+                Err(error) if matches!(error.io_error().kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists) => {
+                    failure = error;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             match locked_directory(&parent, target) {
                 Ok(Some((directory, lock))) => {
                     if let Ok(replaced) = fs::metadata(target) {
@@ -164,7 +173,7 @@ impl StagedDirectory {
                 Err(cause) => return Err(failed(cause)),
             }
         }
-        Err(failed(io::Error::other("the directory is removed again and again")))
+        Err(failure)
     }
 
     /// Where the directory is until it is whole.

@@ -94,8 +94,11 @@ fn whatever_fits_in_memory_an_import_gives_the_same_database() {
     }
 }
 
-/// Values of one kind, of which so many are distinct: each encoding, and both sides of each choice between them.
-fn shapes() -> Vec<(&'static str, i64, fn(i64) -> Value)> {
+/// The name of a dimension, how many values of it are distinct, and these.
+type Shape = (&'static str, i64, fn(i64) -> Value);
+
+/// Each encoding, and both sides of each choice between them.
+fn shapes() -> Vec<Shape> {
     let text = |n: i64| Value::from(format!("value {n}"));
     let mixed = |n: i64| match n % 7 {
         0 => Value::from(n),

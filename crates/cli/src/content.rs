@@ -80,12 +80,18 @@ fn is_packed_map(start: &[u8]) -> bool {
     matches!(start, [0x80..=0x8f, ..] | [0xde | 0xdf, 0, ..])
 }
 
-/// The JSON object of releases 1.0 and 1.1: JSON lines are told from it by its first member.
+/// The JSON object of releases 1.0 and 1.1: JSON lines are told from it by the first member, and the first one in that.
 fn is_packed_object(start: &[u8]) -> bool {
+    const METADATA: [&str; 5] = ["version", "created_at", "last_modified", "total_vector_points", "total_dimensions"];
+    const DATABASE: [&str; 3] = ["central_axis", "dimensional_spaces", "coordinate_mappings"];
     let words = String::from_utf8_lossy(start);
     let mut words = words.split_ascii_whitespace().collect::<String>();
-    words.truncate(words.floor_char_boundary(32));
-    ["{\"metadata\":{", "{\"database\":{"].iter().any(|member| words.starts_with(member))
+    words.truncate(words.floor_char_boundary(64));
+    let begins = |member: &str, name: &&str| {
+        let beginning = format!("{{\"{member}\":{{\"{name}\":");
+        words.starts_with(&beginning) || (words.len() > member.len() + 4 && beginning.starts_with(&words))
+    };
+    METADATA.iter().any(|name| begins("metadata", name)) || DATABASE.iter().any(|name| begins("database", name))
 }
 
 #[cfg(test)]
@@ -126,6 +132,9 @@ mod tests {
             (b" {\"database\":{\"central_axis\":", Content::Canonical),
             (b"{\"key\":1,\"metadata\":{}}", Content::Text),
             (b"{\"metadata\":1}", Content::Text),
+            (b"{\"metadata\": {\"a\": 1}, \"key\": 1}\n", Content::Text),
+            (b"{\"database\": {\"name\": \"x\"}}\n", Content::Text),
+            (b"{\"metadata\": {\"total_vector_points\": 3", Content::Canonical),
             (b"a,b\n1,2\n", Content::Text),
             ("\u{780},b\n".as_bytes(), Content::Text),
             (b"", Content::Other),
