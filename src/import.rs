@@ -102,7 +102,8 @@ impl Import {
     }
 
     /// [`run`](Self::run), telling how far it is: first, as `"reading"`, in bytes of the file's uncompressed content, whose sum is known of LZ4 files
-    /// that say so; then, as `"writing columns"`, in cells. It is called for each block of the content and every few thousand values, then
+    /// that say so; then, as `"writing columns"`, in cells. Between these, where `coordinate_map` disagrees with the points, the content is read again
+    /// as `"comparing keys"`, once or more. It is called for each block of the content and every few thousand values, then
     /// each few milliseconds, but for single long values, so that it can stop the import of a small file that holds much, too.
     ///
     /// # Errors

@@ -51,9 +51,9 @@ pub(super) fn decode<S: Sink<Error = Error>>(
     source: &SourceFile,
     limits: &ImportLimits,
     sink: &mut S,
-    progress: &mut ProgressFn<'_>,
+    (phase, progress): (&'static str, &mut ProgressFn<'_>),
 ) -> Result<Decoded, Error> {
-    let watch = |done, total| progress(Progress { phase: "reading", done, total, unit: "bytes" });
+    let watch = |done, total| progress(Progress { phase, done, total, unit: "bytes" });
     decode_file(source, limits, sink, watch).map_err(|error| match error {
         ReadError::Sink(error) => error,
         ReadError::Refused(refused) => refusal(source.path(), refused),

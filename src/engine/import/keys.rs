@@ -189,7 +189,7 @@ pub(super) fn disagreement(
     loop {
         let end = start + u64::from(range_len).min(u64::from(gathered.keys.slot_count) - start);
         let mut audit = Audit::new(gathered, start as u32, end as u32, found)?;
-        decode::decode(source, limits, &mut audit, progress)?;
+        decode::decode(source, limits, &mut audit, ("comparing keys", progress))?;
         found = audit.finish();
         start = end;
         readings += 1;

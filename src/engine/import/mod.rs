@@ -62,7 +62,8 @@ pub(crate) fn import(
     let limit = Build::share(options.memory_budget);
     let spill = Spill::new(Arc::clone(&storage), limit);
     let mut gathered = Gathered::new(spill, options.salvage);
-    let Decoded { container, trailing } = decode::decode(source, &options.limits, &mut gathered, progress)?;
+    let Decoded { container, trailing } =
+        decode::decode(source, &options.limits, &mut gathered, ("reading", progress))?;
     let mut losses = Losses::default();
     let mut lost = Vec::new();
     let mut null_key = None;
