@@ -37,11 +37,6 @@ impl<'s> CellValues<'s> {
         self.number = self.number.wrapping_add(1);
         Ok(self.segment.as_ref().map(|segment| (segment, self.index - 1)))
     }
-
-    /// A value of the segment that was last told.
-    fn value(&self, index: usize) -> Result<Option<ValueRef<'s>>> {
-        self.segment.as_ref().map(|segment| segment.value(index)).transpose()
-    }
 }
 
 impl Values for CellValues<'_> {
@@ -85,7 +80,8 @@ impl Values for DistinctValues<'_, '_> {
             let Some((segment, index)) = self.cells.place()? else { break };
             if let (id, true) = self.reader.next(self.kept, segment, index)? {
                 self.last = id;
-                return self.cells.value(index).map(|value| value.map(|value| (id, value)));
+                let Some(segment) = &self.cells.segment else { break };
+                return Ok(Some((id, segment.value(index)?)));
             }
         }
         Ok(None)
