@@ -19,9 +19,12 @@ binary=$(cargo bench --quiet --package vector-datalib --bench canonical --no-run
 "$binary" files "$directory" "$count"
 file="$directory/compacted-$count.db"
 for _ in $(seq "$rounds"); do
-    read -r open save < <("$python" tests/python/speed.py "$file" "$directory/copy.db")
-    read -r export import < <("$binary" seconds "$directory" "$count")
-    echo "$open $save $export $import"
+    # Each waits until the other one is gone, memory and all, and has nothing left for the disk to write.
+    original=$("$python" tests/python/speed.py "$file" "$directory/copy.db")
+    sync
+    ours=$("$binary" seconds "$directory" "$count")
+    sync
+    echo "$original $ours"
 done | tee /dev/stderr | python3 -c '
 import statistics, sys
 rows = [[float(word) for word in line.split()] for line in sys.stdin]
