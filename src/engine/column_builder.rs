@@ -218,18 +218,7 @@ impl<'v> ColumnBuilder<'v> {
     pub(super) fn write(self, build: &mut Build<'_, '_>, mut writer: BlockWriter<'_>) -> Result<(FileEntry, u64)> {
         let Self { values, survey, slot_count } = self;
         let Survey { segments, kinds, dictionary } = survey;
-        let mut column = Column {
-            distinct_count: 0,
-            null_count: segments.null_count(),
-            hash_seed: build.hash_seed,
-            dictionary_count: 0,
-            dictionary_index_len: 0,
-            segment_count: slot_count.div_ceil(SEGMENT_LEN),
-            value_types: segments.value_types(),
-        };
-        column.distinct_count = if let Some(dictionary) = &dictionary {
-            column.dictionary_count = dictionary.len() as u32;
-            column.dictionary_index_len = dictionary.index_len() as u32;
+        let distinct_count = if let Some(dictionary) = &dictionary {
             dictionary.write_column(&segments, &mut build.spill, &mut writer)?;
             dictionary.len() as u64
         } else if let Some(encoding) = kinds.plain() {
@@ -237,8 +226,27 @@ impl<'v> ColumnBuilder<'v> {
         } else {
             write_with_heap(build, values, &segments, kinds.is_text(), &mut writer)?
         };
+        let column = Column { distinct_count, ..describe(build.hash_seed, &segments, dictionary.as_ref(), slot_count) };
         writer.section(SECTION_COLUMN, &column.encode())?;
-        Ok((writer.finish(slot_count.into(), segments.value_count())?, column.distinct_count))
+        Ok((writer.finish(slot_count.into(), segments.value_count())?, distinct_count))
+    }
+}
+
+/// What the section "column" says, but for the count of distinct values.
+pub(super) fn describe(
+    hash_seed: u64,
+    segments: &SegmentSurvey,
+    dictionary: Option<&DictionaryBuilder>,
+    slot_count: u32,
+) -> Column {
+    Column {
+        distinct_count: 0,
+        null_count: segments.null_count(),
+        hash_seed,
+        dictionary_count: dictionary.map_or(0, |dictionary| dictionary.len() as u32),
+        dictionary_index_len: dictionary.map_or(0, |dictionary| dictionary.index_len() as u32),
+        segment_count: slot_count.div_ceil(SEGMENT_LEN),
+        value_types: segments.value_types(),
     }
 }
 
@@ -272,15 +280,10 @@ fn write_with_heap(
 ) -> Result<u64> {
     // The heap comes first: where its entries go depends on their offset in the file.
     let mut contents = HeapContents::new(values, is_text);
-    let mut heap = write_heap(build, &mut contents, is_text, writer)?;
-    let width = heap.encoding.width();
-    let Build { spill, meter, .. } = build;
-    segments.write(heap.encoding, spill, writer, |spill, out| {
-        let position = heap.cells.next(spill)?.unwrap_or_default();
-        encode_position(position, width, out);
-        meter.step()
-    })?;
-    Ok(heap.distinct_count)
+    let heap = write_heap(build, &mut contents, is_text, writer)?;
+    let distinct_count = heap.distinct_count;
+    heap.write_cells(build, segments, writer)?;
+    Ok(distinct_count)
 }
 
 /// Appends a cell that is a position in a heap.

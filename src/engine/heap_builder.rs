@@ -1,7 +1,9 @@
 //! Building a heap: entries placed by the rules of the format, equal contents stored once.
 
 use super::block_writer::BlockWriter;
+use super::column_builder::encode_position;
 use super::numbering::{Build, Contents, FirstUses, Numbered, Translation, number};
+use super::segment_writer::SegmentSurvey;
 use crate::error::Result;
 use crate::format::column::{Encoding, SECTION_TEXT_HEAP, SECTION_VALUE_HEAP};
 use crate::format::heap;
@@ -25,6 +27,23 @@ pub(super) struct Heap {
     pub(super) distinct_count: u64,
     /// Positions, in units of 8 bytes from the start of the heap.
     pub(super) cells: Translation,
+}
+
+impl Heap {
+    /// Writes the cells, which point into it.
+    pub(super) fn write_cells(
+        mut self,
+        build: &mut Build<'_, '_>,
+        segments: &SegmentSurvey,
+        writer: &mut BlockWriter<'_>,
+    ) -> Result<()> {
+        let width = self.encoding.width();
+        let Build { spill, meter, .. } = build;
+        segments.write(self.encoding, spill, writer, |spill, out| {
+            encode_position(self.cells.next(spill)?.unwrap_or_default(), width, out);
+            meter.step()
+        })
+    }
 }
 
 /// The encoding of cells that point into a heap of so many bytes.

@@ -4,7 +4,7 @@
 //! [`ColumnBuilder`](super::column_builder::ColumnBuilder), which has values for cells.
 
 use super::block_writer::BlockWriter;
-use super::column_builder::{Kinds, encode_position};
+use super::column_builder::{Kinds, describe};
 use super::dictionary_builder::DictionaryBuilder;
 use super::heap_builder::write_distinct_heap;
 use super::late_values::ValueReader;
@@ -12,8 +12,7 @@ use super::numbering::{Build, Contents, Numbered, Translation};
 use super::segment_writer::SegmentSurvey;
 use super::spill::{Spill, StreamId, StreamReader};
 use crate::error::Result;
-use crate::format::column::SECTION_COLUMN;
-use crate::format::column::{Column, DICTIONARY_COUNT_MAX, Encoding, SEGMENT_LEN};
+use crate::format::column::{Column, DICTIONARY_COUNT_MAX, Encoding, SECTION_COLUMN, SEGMENT_LEN};
 use crate::format::manifest::FileEntry;
 use crate::format::value::{TAG_FLOAT, TAG_INT, TAG_UINT};
 
@@ -133,24 +132,17 @@ impl NumberedColumn {
     /// Writes the file.
     pub(super) fn write(self, build: &mut Build<'_, '_>, mut writer: BlockWriter<'_>) -> Result<FileEntry> {
         let Self { cells, kinds, segments, dictionary, plain, slot_count } = self;
-        let mut column = Column {
-            distinct_count: cells.numbered.distinct,
-            null_count: segments.null_count(),
-            hash_seed: build.hash_seed,
-            dictionary_count: 0,
-            dictionary_index_len: 0,
-            segment_count: slot_count.div_ceil(SEGMENT_LEN),
-            value_types: segments.value_types(),
-        };
-        if let Some(dictionary) = dictionary {
-            column.dictionary_count = dictionary.len() as u32;
-            column.dictionary_index_len = dictionary.index_len() as u32;
+        if let Some(dictionary) = &dictionary {
             dictionary.write_column(&segments, &mut build.spill, &mut writer)?;
         } else if let (Some(encoding), Some(plain)) = (kinds.plain(), plain) {
             write_plain(build, &cells.numbered, plain, &segments, encoding, &mut writer)?;
         } else {
-            write_with_heap(build, &cells, &segments, kinds.is_text(), &mut writer)?;
+            let mut contents = ValueContents { reader: ValueReader::new(cells.values), is_text: kinds.is_text() };
+            let heap = write_distinct_heap(build, &mut contents, &cells.numbered, kinds.is_text(), &mut writer)?;
+            heap.write_cells(build, &segments, &mut writer)?;
         }
+        let described = describe(build.hash_seed, &segments, dictionary.as_ref(), slot_count);
+        let column = Column { distinct_count: cells.numbered.distinct, ..described };
         writer.section(SECTION_COLUMN, &column.encode())?;
         writer.finish(slot_count.into(), segments.value_count())
     }
@@ -168,23 +160,6 @@ fn write_plain(
     let Build { spill, meter, .. } = build;
     segments.write(encoding, spill, writer, |spill, out| {
         out.extend(cells.next(spill)?.unwrap_or_default().to_le_bytes());
-        meter.step()
-    })
-}
-
-fn write_with_heap(
-    build: &mut Build<'_, '_>,
-    cells: &NumberedCells,
-    segments: &SegmentSurvey,
-    is_text: bool,
-    writer: &mut BlockWriter<'_>,
-) -> Result<()> {
-    let mut contents = ValueContents { reader: ValueReader::new(cells.values), is_text };
-    let mut heap = write_distinct_heap(build, &mut contents, &cells.numbered, is_text, writer)?;
-    let width = heap.encoding.width();
-    let Build { spill, meter, .. } = build;
-    segments.write(heap.encoding, spill, writer, |spill, out| {
-        encode_position(heap.cells.next(spill)?.unwrap_or_default(), width, out);
         meter.step()
     })
 }

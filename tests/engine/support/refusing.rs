@@ -25,13 +25,15 @@ pub(crate) struct RefusingStorage {
     refusals: Arc<Mutex<(Duration, u64)>>,
     created: Arc<Mutex<Vec<String>>>,
     scratch_written: Arc<AtomicU64>,
+    scratch_read: Arc<AtomicU64>,
 }
 
-/// A scratch file whose writes are counted.
+/// A scratch file of which the bytes that are written and read are counted.
 #[derive(Debug)]
 struct CountedScratch {
     inner: Box<dyn ScratchFile>,
     written: Arc<AtomicU64>,
+    read: Arc<AtomicU64>,
 }
 
 impl ScratchFile for CountedScratch {
@@ -41,6 +43,7 @@ impl ScratchFile for CountedScratch {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), StorageError> {
+        self.read.fetch_add(buffer.len() as u64, Relaxed);
         self.inner.read_at(offset, buffer)
     }
 }
@@ -66,6 +69,11 @@ impl RefusingStorage {
     /// The names of the data files that were made since this was last asked, in order.
     pub(crate) fn created(&self) -> Vec<String> {
         std::mem::take(&mut *self.created.lock().unwrap())
+    }
+
+    /// Bytes that were read from temporary files.
+    pub(crate) fn scratch_read(&self) -> u64 {
+        self.scratch_read.load(Relaxed)
     }
 
     /// Bytes that were written to temporary files.
@@ -123,8 +131,8 @@ impl Storage for RefusingStorage {
     }
 
     fn scratch(&self) -> Result<Box<dyn ScratchFile>, StorageError> {
-        let (inner, written) = (self.inner.scratch()?, Arc::clone(&self.scratch_written));
-        Ok(Box::new(CountedScratch { inner, written }))
+        let (written, read) = (Arc::clone(&self.scratch_written), Arc::clone(&self.scratch_read));
+        Ok(Box::new(CountedScratch { inner: self.inner.scratch()?, written, read }))
     }
 
     fn map(&self, name: &str) -> Result<Option<Region>, StorageError> {
