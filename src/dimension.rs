@@ -1,6 +1,6 @@
 //! One dimension of a snapshot.
 
-use crate::engine::DimensionView;
+use crate::engine::{DimensionView, GROUP_LEN};
 use crate::error::Result;
 use crate::model::{KeyRef, Slot, ValueRef};
 use std::fmt;
@@ -56,6 +56,35 @@ impl<'s> Dimension<'s> {
         self.view.lookup(key.into())
     }
 
+    /// The values of many keys, in their order, appended to `values`; `None` as of [`lookup`](Self::lookup).
+    ///
+    /// Keys are taken in groups of 64, and what a group needs is fetched for all of its keys at once, so that a key costs a fraction of what
+    /// a lookup costs that waits for memory. Worth it from some ten keys on; the answers are the same.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # use vector_datalib::{VectorDb, attrs};
+    /// let db = VectorDb::create(dir.path().join("people.vdb"))?;
+    /// db.upsert(101, attrs! { "age" => 25 })?;
+    /// db.upsert(102, attrs! { "age" => 31 })?;
+    /// let snapshot = db.snapshot();
+    /// let age = snapshot.dimension("age").expect("it was just used");
+    /// let mut ages = Vec::new();
+    /// age.batch_lookup([102, 7, 101], &mut ages)?;
+    /// assert_eq!(ages, [Some(31.into()), None, Some(25.into())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold an answer are damaged; `values` then has those before it.
+    pub fn batch_lookup<'k, K: Into<KeyRef<'k>>>(
+        self,
+        keys: impl IntoIterator<Item = K>,
+        values: &mut Vec<Option<ValueRef<'s>>>,
+    ) -> Result<()> {
+        for_each_group(keys.into_iter().map(Into::into), |group| self.view.lookup_group(group, values))
+    }
+
     /// The value of a slot; `None` when the slot is free, or its point has no such attribute.
     ///
     /// # Errors
@@ -72,4 +101,22 @@ impl<'s> Dimension<'s> {
     pub fn point_count(self) -> Result<u64> {
         Ok(self.view.counts()?.points)
     }
+}
+
+/// Hands out keys in groups of up to [`GROUP_LEN`].
+pub(crate) fn for_each_group<'k>(
+    keys: impl Iterator<Item = KeyRef<'k>>,
+    mut each: impl FnMut(&[KeyRef<'k>]) -> Result<()>,
+) -> Result<()> {
+    let mut group = [KeyRef::from(false); GROUP_LEN];
+    let mut len = 0;
+    for key in keys {
+        group[len] = key;
+        len += 1;
+        if len == GROUP_LEN {
+            each(&group)?;
+            len = 0;
+        }
+    }
+    each(&group[..len])
 }

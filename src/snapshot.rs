@@ -1,6 +1,6 @@
 //! A consistent point in time.
 
-use crate::dimension::Dimension;
+use crate::dimension::{Dimension, for_each_group};
 use crate::engine::{DimensionView, Occupied, State};
 use crate::error::Result;
 use crate::model::{KeyRef, Slot, ValueRef};
@@ -107,7 +107,8 @@ impl Snapshot {
         self.state.dimension(dimension).map_or(Ok(None), |view| view.lookup(key.into()))
     }
 
-    /// The values of many pairs of key and dimension, in their order.
+    /// The values of many pairs of key and dimension, in their order. Pairs of the same dimension that follow each other are looked up
+    /// together, as [`Dimension::batch_lookup`] does.
     ///
     /// # Errors
     /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold an answer are damaged.
@@ -115,14 +116,20 @@ impl Snapshot {
         &self,
         queries: impl IntoIterator<Item = (K, N)>,
     ) -> Result<Vec<Option<ValueRef<'_>>>> {
-        let mut last: Option<DimensionView<'_>> = None;
         let mut values = Vec::new();
-        for (key, name) in queries {
+        let mut queries = queries.into_iter().peekable();
+        while let Some((key, name)) = queries.next() {
             let name = name.as_ref();
-            if last.is_none_or(|view| view.name() != name) {
-                last = self.state.dimension(name);
-            }
-            values.push(last.map_or(Ok(None), |view| view.lookup(key.into()))?);
+            let view = self.state.dimension(name);
+            let rest = std::iter::from_fn(|| queries.next_if(|(_, next)| next.as_ref() == name));
+            let keys = std::iter::once(key).chain(rest.map(|(key, _)| key)).map(Into::into);
+            for_each_group(keys, |group| match view {
+                Some(view) => view.lookup_group(group, &mut values),
+                None => {
+                    values.extend(group.iter().map(|_| None));
+                    Ok(())
+                }
+            })?;
         }
         Ok(values)
     }

@@ -44,6 +44,11 @@ impl AxisTiers {
         self.patches.iter().filter_map(|patch| Some((patch.generation(), patch.axis()?)))
     }
 
+    /// Whether patches changed any slot's occupant.
+    pub(super) fn is_patched(&self) -> bool {
+        !self.patches.is_empty()
+    }
+
     /// The slot of a key, and the tier that put it there.
     #[inline]
     pub(super) fn slot_of(&self, key: KeyRef<'_>) -> Result<Option<(u32, Tier)>> {

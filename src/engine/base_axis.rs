@@ -2,6 +2,7 @@
 
 use super::block_file::BlockFile;
 use super::cells::{Cells, SegmentSummary};
+use super::direct_axis::DirectAxis;
 use super::key_index::KeyIndex;
 use crate::error::Result;
 use crate::format::Invalid;
@@ -27,6 +28,7 @@ struct Resolved {
     index: KeyIndex,
     /// File offset of each level of the tombstones.
     levels: Vec<u64>,
+    direct: DirectAxis,
 }
 
 impl BaseAxis {
@@ -78,7 +80,13 @@ impl BaseAxis {
             offset += words * 8;
         }
         let slot_count = u32::try_from(slot_count).unwrap_or(u32::MAX);
-        Ok(self.resolved.get_or_init(|| Resolved { axis, slot_count, cells, index, levels }))
+        let direct = DirectAxis::new(&self.file, &axis, slot_count, cells.as_ref());
+        Ok(self.resolved.get_or_init(|| Resolved { axis, slot_count, cells, index, levels, direct }))
+    }
+
+    /// What lookups that take the direct way need; `None` where the descriptors are damaged.
+    pub(super) fn direct(&self) -> Option<&DirectAxis> {
+        self.resolve().ok().map(|resolved| &resolved.direct)
     }
 
     /// Name of the layout.

@@ -56,6 +56,11 @@ impl BaseColumn {
         Ok(self.resolved.get_or_init(|| (column, cells)))
     }
 
+    /// What reads that take the direct way need; `None` where the descriptors are damaged.
+    pub(super) fn direct(&self) -> Option<&Cells> {
+        self.resolve().ok().map(|(_, cells)| cells)
+    }
+
     /// The value of a slot.
     #[inline]
     pub(super) fn get(&self, slot: u32) -> Result<Option<ValueRef<'_>>> {

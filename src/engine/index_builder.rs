@@ -31,7 +31,7 @@ pub(super) struct IndexSummary {
 }
 
 /// A key's home bucket, slot and fingerprint.
-type Place = (u32, u32, u32);
+type Place = (u32, u32, u16);
 
 /// Keys by home bucket, dealt out so that those of one range of buckets fit in memory.
 struct IndexParts {
@@ -47,8 +47,8 @@ pub(super) fn write_index(
     key_count: u64,
     writer: &mut BlockWriter<'_>,
 ) -> Result<IndexSummary> {
-    // Seven tenths full: a lookup then rarely leaves its home bucket.
-    let bucket_count = (key_count * 10).div_ceil(8 * 7).max(1);
+    // Three quarters full: a lookup then rarely leaves its home bucket.
+    let bucket_count = (key_count * 4).div_ceil(BUCKET_PLACES as u64 * 3).max(1);
     let mut tries = 0;
     loop {
         let hash_seed = build.hash_seed.wrapping_add(tries);
@@ -82,7 +82,7 @@ impl IndexParts {
             let hash = value::hash(key, hash_seed);
             let home = home(hash, bucket_count);
             let mut entry = [0; ENTRY_LEN as usize];
-            let fields = [home as u32, slot, fingerprint(hash)];
+            let fields = [home as u32, slot, fingerprint(hash).into()];
             for (to, field) in entry.as_chunks_mut::<4>().0.iter_mut().zip(fields) {
                 *to = field.to_le_bytes();
             }
@@ -109,7 +109,7 @@ impl IndexParts {
         let entry = reader.take(&build.spill, ENTRY_LEN as usize)?;
         Ok(entry.and_then(|entry| {
             let mut fields = entry.as_chunks::<4>().0.iter().map(|&field| u32::from_le_bytes(field));
-            Some((fields.next()?, fields.next()?, fields.next()?))
+            Some((fields.next()?, fields.next()?, fields.next()? as u16))
         }))
     }
 

@@ -3,7 +3,7 @@
 use super::block_file::BlockFile;
 use crate::error::{Error, Result};
 use crate::format::Invalid;
-use crate::format::axis::{BUCKET_LEN, Bucket, fingerprint, home};
+use crate::format::axis::{BUCKET_LEN, Bucket, NO_SLOT, fingerprint, home};
 use crate::format::block_file::Section;
 use crate::format::value;
 use crate::model::KeyRef;
@@ -33,9 +33,10 @@ impl KeyIndex {
         let mut at = home(hash, self.bucket_count);
         for _ in 0..self.chain_len_max {
             let offset = self.section.offset + at * BUCKET_LEN as u64;
-            let Some(bucket) = Bucket::new(file.bytes(offset, BUCKET_LEN as u64)?) else { break };
-            for slot in bucket.matches(fingerprint(hash)) {
-                if holds(slot)? {
+            let Some(bucket) = file.bytes(offset, BUCKET_LEN as u64)?.first_chunk().map(Bucket::new) else { break };
+            for place in bucket.matches(fingerprint(hash)) {
+                let slot = bucket.slot(place);
+                if slot != NO_SLOT && holds(slot)? {
                     return Ok(Some(slot));
                 }
             }

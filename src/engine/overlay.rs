@@ -4,6 +4,7 @@
 //! is being added while it reads, and what was logged but not yet made durable, does not exist for it.
 
 use super::arena::{Arena, Heads, NONE};
+use super::filter::{Filter, GrowingFilter};
 use crate::error::{Error, Result};
 use crate::format::value;
 use crate::model::{DimensionId, Key, KeyRef, ValueBuf};
@@ -23,6 +24,10 @@ pub(super) struct Overlay {
     definitions: Arena<Definition>,
     by_name: Heads,
     commits: Arena<Commit>,
+    /// Slots whose occupant or a cell of which was changed.
+    touched_slots: GrowingFilter,
+    /// Hashes of keys that came to a slot, or left one.
+    touched_keys: GrowingFilter,
 }
 
 /// From `stamp` on, a key is at a slot (`alive`) or has left it.
@@ -91,12 +96,19 @@ impl Overlay {
             definitions: Arena::new(),
             by_name: Heads::new(),
             commits: Arena::new(),
+            touched_slots: GrowingFilter::new(),
+            touched_keys: GrowingFilter::new(),
         }
     }
 
     /// Whether nothing was committed here.
     pub(super) fn is_empty(&self) -> bool {
         self.commits.len() == 0
+    }
+
+    /// Whether a reader at a stamp sees anything of it.
+    pub(super) fn is_visible(&self, stamp: u64) -> bool {
+        self.commits.get(0).is_some_and(|first| first.stamp <= stamp)
     }
 
     /// Slots and cells that were changed.
@@ -127,6 +139,8 @@ impl Overlay {
         let item = self.occupants.push(occupant).ok_or_else(full)?;
         self.by_slot.set(slot.into(), item);
         self.by_key.set(hash, item);
+        self.touched_keys.insert(hash, || self.by_key.keys());
+        self.touch(slot);
         Ok(())
     }
 
@@ -136,7 +150,24 @@ impl Overlay {
         let previous = self.by_cell.get(key).unwrap_or(NONE);
         let item = self.cells.push(Cell { stamp, previous, value }).ok_or_else(full)?;
         self.by_cell.set(key, item);
+        self.touch(slot);
         Ok(())
+    }
+
+    fn touch(&self, slot: u32) {
+        let all = || self.changed_slots().chain(self.changed_cells().map(|(_, slot)| slot)).map(u64::from);
+        self.touched_slots.insert(slot.into(), all);
+    }
+
+    /// The slots whose occupant or a cell of which was changed.
+    pub(super) fn touched_slots(&self) -> Option<&Filter> {
+        self.touched_slots.get()
+    }
+
+    /// Whether a key may have come to a slot, or left one.
+    #[inline]
+    pub(super) fn may_have_key(&self, key: KeyRef<'_>) -> bool {
+        self.touched_keys.get().is_some_and(|keys| keys.may_have(self.key_hash(key)))
     }
 
     /// Records a new dimension. One writer at a time.

@@ -3,6 +3,7 @@
 use super::column_tiers::ColumnTiers;
 use super::counts::DimensionCounts;
 use super::database::State;
+use super::direct::Direct;
 use super::view::{Changes, DimensionName, Origin};
 use crate::error::{Error, Result};
 use crate::model::{DimensionId, KeyRef, Slot, Value, ValueRef};
@@ -56,6 +57,20 @@ impl State {
         Ok(self.view.resolve(key, self.moment.stamp)?.map(|(slot, _)| Slot(slot)))
     }
 
+    /// The value of a key in a dimension, asking all tiers, with all checks.
+    #[inline(never)]
+    fn lookup_through_tiers<'a>(
+        &'a self,
+        id: DimensionId,
+        column: Option<&'a ColumnTiers>,
+        key: KeyRef<'_>,
+    ) -> Result<Option<ValueRef<'a>>> {
+        match self.view.resolve(key, self.moment.stamp)? {
+            Some((slot, origin)) => self.view.cell_of(id, column, slot, origin, self.moment.stamp),
+            None => Ok(None),
+        }
+    }
+
     /// The key of a slot.
     pub(crate) fn key_at(&self, slot: Slot) -> Result<Option<KeyRef<'_>>> {
         Ok(self.view.key_at(slot.0, self.moment.stamp)?.map(|(key, _)| key))
@@ -63,7 +78,9 @@ impl State {
 
     /// The dimension of a name, ready for reading.
     pub(crate) fn dimension(&self, name: &str) -> Option<DimensionView<'_>> {
-        self.view.dimension(name, self.moment.stamp).map(|found| self.open(found))
+        let mut view = self.view.dimension(name, self.moment.stamp).map(|found| self.open(found))?;
+        view.direct = Direct::new(&self.view, view.id, self.moment.stamp);
+        Some(view)
     }
 
     /// All dimensions, in the order of their first use.
@@ -73,7 +90,7 @@ impl State {
 
     fn open<'a>(&'a self, found: DimensionName<'a>) -> DimensionView<'a> {
         let column = self.view.generation.column(found.id);
-        DimensionView { state: self, id: found.id, name: found.name, column }
+        DimensionView { state: self, id: found.id, name: found.name, column, direct: None }
     }
 
     /// The occupant of a slot, through which its cells are read without asking again who it is.
@@ -96,6 +113,8 @@ pub(crate) struct DimensionView<'a> {
     pub(super) id: DimensionId,
     name: &'a str,
     pub(super) column: Option<&'a ColumnTiers>,
+    /// Found where the dimension is asked for by its name.
+    direct: Option<Direct<'a>>,
 }
 
 impl<'a> DimensionView<'a> {
@@ -104,13 +123,32 @@ impl<'a> DimensionView<'a> {
     }
 
     /// The value of a key.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lookup(self, key: KeyRef<'_>) -> Result<Option<ValueRef<'a>>> {
-        let State { view, moment } = self.state;
-        match view.resolve(key, moment.stamp)? {
-            Some((slot, origin)) => view.cell_of(self.id, self.column, slot, origin, moment.stamp),
-            None => Ok(None),
+        if let Some(direct) = self.direct
+            && let Some(settled) = direct.lookup(key)
+        {
+            return Ok(settled);
         }
+        self.state.lookup_through_tiers(self.id, self.column, key)
+    }
+
+    /// The values of up to [`GROUP_LEN`](super::GROUP_LEN) keys, appended in their order.
+    pub(crate) fn lookup_group(self, keys: &[KeyRef<'_>], values: &mut Vec<Option<ValueRef<'a>>>) -> Result<()> {
+        values.reserve(keys.len());
+        let Some(direct) = self.direct else {
+            for &key in keys {
+                values.push(self.state.lookup_through_tiers(self.id, self.column, key)?);
+            }
+            return Ok(());
+        };
+        direct.lookup_group(keys, |key, settled| {
+            values.push(match settled {
+                Some(value) => value,
+                None => self.state.lookup_through_tiers(self.id, self.column, key)?,
+            });
+            Ok(())
+        })
     }
 
     /// The value of a slot.

@@ -62,7 +62,7 @@ pub(super) struct DimensionName<'a> {
 impl View {
     /// The newest first.
     #[inline]
-    fn overlays(&self) -> impl Iterator<Item = &Overlay> {
+    pub(super) fn overlays(&self) -> impl Iterator<Item = &Overlay> {
         std::iter::once(&*self.active).chain(self.frozen.as_deref())
     }
 

@@ -1,11 +1,12 @@
 //! The axis file (chapter `format-spec/axis.md`): descriptor, tombstones, buckets of the key index.
 
 use super::Invalid;
-use super::bytes::{is_zero, record, u32_at, u64_at};
-use bytemuck::{Pod, Zeroable};
+use super::bytes::{is_zero, record, u64_at};
+use bytemuck::{Pod, Zeroable, must_cast};
 use rend::{i64_le, u32_le, u64_le};
 use rkyv::bytecheck::CheckBytes;
 use rkyv::{Archive, Portable};
+use wide::u16x8;
 
 /// Section kinds, beside those shared with columns.
 pub(crate) const SECTION_AXIS: u32 = 16;
@@ -15,12 +16,15 @@ pub(crate) const SECTION_INDEX: u32 = 18;
 /// An empty place of a bucket.
 pub(crate) const NO_SLOT: u32 = u32::MAX;
 /// Places of a bucket.
-pub(crate) const BUCKET_PLACES: usize = 8;
+pub(crate) const BUCKET_PLACES: usize = 10;
 /// Bytes of a bucket: one cache line.
 pub(crate) const BUCKET_LEN: usize = 64;
-/// Set in the first fingerprint of a bucket that a key passed because it was full.
-pub(crate) const OVERFLOW_FLAG: u32 = 1 << 31;
-const FINGERPRINT_MASK: u32 = OVERFLOW_FLAG.wrapping_sub(1);
+/// Set in the flags of a bucket that a key passed because it was full.
+const OVERFLOW_FLAG: u16 = 1;
+/// Where the flags of a bucket are.
+const FLAGS_AT: usize = 20;
+/// Where the slots of a bucket are.
+const SLOTS_AT: usize = 24;
 
 /// The axis descriptor as it is on disk.
 #[derive(Clone, Copy, Pod, Zeroable, Archive, Portable, CheckBytes)]
@@ -144,8 +148,8 @@ pub(crate) fn home(hash: u64, bucket_count: u64) -> u64 {
 /// The part of the hash that a bucket keeps.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "the low bits are what is wanted")]
-pub(crate) const fn fingerprint(hash: u64) -> u32 {
-    hash as u32 & FINGERPRINT_MASK
+pub(crate) const fn fingerprint(hash: u64) -> u16 {
+    hash as u16
 }
 
 /// One bucket, read from a checked block.
@@ -153,55 +157,77 @@ pub(crate) const fn fingerprint(hash: u64) -> u32 {
 pub(crate) struct Bucket<'a>(&'a [u8; BUCKET_LEN]);
 
 impl<'a> Bucket<'a> {
-    /// The bucket at the start of `bytes`.
     #[inline]
-    pub(crate) fn new(bytes: &'a [u8]) -> Option<Self> {
-        bytes.first_chunk().map(Self)
+    pub(crate) const fn new(bytes: &'a [u8; BUCKET_LEN]) -> Self {
+        Self(bytes)
     }
 
-    /// The slots of the places that have a fingerprint, in order.
+    /// The places that have a fingerprint, in order. Empty ones may be among them.
+    #[inline(always)]
+    pub(crate) fn matches(self, fingerprint: u16) -> Places {
+        // All places are compared at once. Which of them matches cannot be predicted: a branch for each would cost more than the rest of
+        // a lookup that is in cache.
+        let wanted = u16x8::splat(fingerprint.to_le());
+        let (lanes, _) = self.0.as_chunks::<16>();
+        let bits =
+            |at: usize| lanes.get(at).map_or(0, |lanes| u16x8::new(must_cast(*lanes)).simd_eq(wanted).to_bitmask());
+        Places((bits(0) | bits(1).wrapping_shl(8)) & ((1 << BUCKET_PLACES) - 1))
+    }
+
+    /// The slot of a place; [`NO_SLOT`] where it is empty.
     #[inline]
-    pub(crate) fn matches(self, fingerprint: u32) -> impl Iterator<Item = u32> + use<'a> {
-        let (fingerprints, slots) = self.0.split_at(32);
-        let (fingerprints, _) = fingerprints.as_chunks::<4>();
-        let (slots, _) = slots.as_chunks::<4>();
-        fingerprints
-            .iter()
-            .zip(slots)
-            .filter(move |(found, _)| u32::from_le_bytes(**found) & FINGERPRINT_MASK == fingerprint)
-            .map(|(_, slot)| u32::from_le_bytes(*slot))
-            .filter(|&slot| slot != NO_SLOT)
+    pub(crate) fn slot(self, place: usize) -> u32 {
+        let (slots, _) = self.0.as_chunks::<4>();
+        slots.get((SLOTS_AT / 4).wrapping_add(place)).map_or(NO_SLOT, |slot| u32::from_le_bytes(*slot))
     }
 
     /// Whether a key that has its home here may be in the next bucket.
     #[inline]
     pub(crate) fn overflows(self) -> bool {
-        u32_at(self.0, 0).is_some_and(|first| first & OVERFLOW_FLAG != 0)
+        let (words, _) = self.0.as_chunks::<4>();
+        words.get(FLAGS_AT / 4).is_some_and(|flags| u32::from_le_bytes(*flags) & u32::from(OVERFLOW_FLAG) != 0)
+    }
+}
+
+/// Places of a bucket, a bit for each.
+#[derive(Clone, Copy)]
+pub(crate) struct Places(u32);
+
+impl Iterator for Places {
+    type Item = usize;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<usize> {
+        if self.0 == 0 {
+            return None;
+        }
+        let place = self.0.trailing_zeros();
+        self.0 &= self.0.wrapping_sub(1);
+        Some(place as usize)
     }
 }
 
 /// A bucket being filled.
 #[derive(Clone, Copy)]
 pub(crate) struct BucketBuilder {
-    fingerprints: [u32; BUCKET_PLACES],
+    fingerprints: [u16; BUCKET_PLACES],
+    flags: u16,
     slots: [u32; BUCKET_PLACES],
 }
 
 impl BucketBuilder {
-    pub(crate) const EMPTY: Self = Self { fingerprints: [0; BUCKET_PLACES], slots: [NO_SLOT; BUCKET_PLACES] };
+    pub(crate) const EMPTY: Self = Self { fingerprints: [0; BUCKET_PLACES], flags: 0, slots: [NO_SLOT; BUCKET_PLACES] };
 
     /// Puts a key into the first empty place; marks the bucket as overflowing and returns false when there is none.
-    pub(crate) fn insert(&mut self, fingerprint: u32, slot: u32) -> bool {
+    pub(crate) fn insert(&mut self, fingerprint: u16, slot: u32) -> bool {
         match self.fingerprints.iter_mut().zip(&mut self.slots).find(|(_, place)| **place == NO_SLOT) {
             Some((print, place)) => {
-                *print |= fingerprint;
+                *print = fingerprint;
                 *place = slot;
                 true
             }
             None => {
-                if let Some(first) = self.fingerprints.first_mut() {
-                    *first |= OVERFLOW_FLAG;
-                }
+                self.flags |= OVERFLOW_FLAG;
                 false
             }
         }
@@ -209,11 +235,12 @@ impl BucketBuilder {
 
     /// Whether a key passed it.
     pub(crate) fn overflows(&self) -> bool {
-        self.fingerprints.first().is_some_and(|first| first & OVERFLOW_FLAG != 0)
+        self.flags & OVERFLOW_FLAG != 0
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        out.extend(self.fingerprints.iter().chain(&self.slots).flat_map(|number| number.to_le_bytes()));
+        out.extend(self.fingerprints.iter().chain([&self.flags, &0]).flat_map(|number| number.to_le_bytes()));
+        out.extend(self.slots.iter().flat_map(|number| number.to_le_bytes()));
     }
 }
 
@@ -283,16 +310,36 @@ mod tests {
     #[test]
     fn a_full_bucket_says_so() {
         let mut builder = BucketBuilder::EMPTY;
-        for n in 0..8 {
-            assert!(builder.insert(n % 3, n));
+        for n in 0..BUCKET_PLACES as u16 {
+            assert!(builder.insert(n % 3 * 100, n.into()));
         }
         assert!(!builder.insert(5, 99));
         let mut bytes = Vec::new();
         builder.encode(&mut bytes);
-        let bucket = Bucket::new(&bytes).unwrap();
+        let bucket = Bucket::new(bytes.first_chunk().unwrap());
         assert!(bucket.overflows());
-        assert_eq!(bucket.matches(0).collect::<Vec<_>>(), [0, 3, 6]);
-        assert_eq!(bucket.matches(5).count(), 0);
         assert_eq!(bytes.len(), BUCKET_LEN);
+        let slots = |fingerprint| bucket.matches(fingerprint).map(|place| bucket.slot(place)).collect::<Vec<_>>();
+        assert_eq!(slots(0), [0, 3, 6, 9]);
+        assert_eq!(slots(200), [2, 5, 8]);
+        assert!(slots(500).is_empty());
+    }
+
+    #[test]
+    fn every_fingerprint_is_found_at_every_place() {
+        for fingerprint in [0, 1, 2, 0x7FFF, 0x8000, 0xFFFF] {
+            for at in 0..BUCKET_PLACES as u32 {
+                let mut builder = BucketBuilder::EMPTY;
+                for slot in 0..BUCKET_PLACES as u32 {
+                    builder.insert(if slot == at { fingerprint } else { fingerprint ^ 1 }, slot);
+                }
+                let mut bytes = Vec::new();
+                builder.encode(&mut bytes);
+                let bucket = Bucket::new(bytes.first_chunk().unwrap());
+                let found: Vec<usize> = bucket.matches(fingerprint).collect();
+                assert_eq!(found, [at as usize], "{fingerprint}");
+                assert!(!bucket.overflows());
+            }
+        }
     }
 }

@@ -44,6 +44,12 @@ pub(crate) const fn prefix_len(len: usize) -> usize {
     if len < SHORT_LEN_END as usize { 1 } else { prefix_digits(len as u64).saturating_add(1) }
 }
 
+/// The length of the content behind a prefix of one byte; `None` for any other prefix.
+#[inline]
+pub(crate) const fn short_len(prefix: u8) -> Option<usize> {
+    if prefix < SHORT_LEN_END { Some(prefix as usize) } else { None }
+}
+
 /// Reads a prefix: its own length, and that of the content.
 #[inline]
 pub(crate) fn decode_prefix(bytes: &[u8]) -> Result<(usize, usize), Invalid> {
@@ -110,7 +116,7 @@ const fn is_continuation(byte: u8) -> bool {
 ///
 /// `file_offset` is where `content` starts in the file, and `follows` the byte behind it, `None` at the end of the heap.
 /// Checks, in time that does not depend on the length but for one step a block boundary, that no character is cut.
-#[inline]
+#[inline(always)]
 pub(crate) fn text(content: &[u8], follows: Option<u8>, file_offset: u64) -> Result<&str, Invalid> {
     let Some(&first) = content.first() else { return Ok("") };
     let end = file_offset.saturating_add(content.len() as u64);

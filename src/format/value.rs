@@ -223,6 +223,60 @@ pub(crate) fn hash(value: ValueRef<'_>, seed: u64) -> u64 {
     }
 }
 
+/// A seeded hash of keys: the same as [`hash`], prepared for integers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyHasher {
+    seed: u64,
+    /// What XXH3 mixes into eight bytes, under the seed of each tag.
+    int: u64,
+    uint: u64,
+}
+
+impl KeyHasher {
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self { seed, int: eight_bytes_mask(seed, TAG_INT), uint: eight_bytes_mask(seed, TAG_UINT) }
+    }
+
+    /// The hash of an integer of 64 bits; `None` for a larger one.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the 64 bits are what is hashed")]
+    pub(crate) fn hash_int(&self, int: i128) -> Option<u64> {
+        let bits = int as u64;
+        if int == i128::from(bits as i64) {
+            return Some(hash_eight_bytes(bits, self.int));
+        }
+        (int == i128::from(bits)).then(|| hash_eight_bytes(bits, self.uint))
+    }
+
+    /// The hash of any key.
+    pub(crate) fn hash(&self, key: ValueRef<'_>) -> u64 {
+        hash(key, self.seed)
+    }
+
+    /// The hash of text.
+    #[inline]
+    pub(crate) fn hash_text(&self, text: &str) -> u64 {
+        XxHash3_64::oneshot_with_seed(self.seed ^ u64::from(TAG_TEXT).wrapping_mul(TAG_SPREAD), text.as_bytes())
+    }
+}
+
+/// XXH3-64 of eight bytes: the part that depends on the seed alone. Bytes 8 to 24 of its default secret go into it.
+const fn eight_bytes_mask(seed: u64, tag: u8) -> u64 {
+    const SECRET: u64 = 0x1CAD_21F7_2C81_017C ^ 0xDB97_9083_E96D_D4DE;
+    let seed = seed ^ (tag as u64).wrapping_mul(TAG_SPREAD);
+    SECRET.wrapping_sub(seed ^ ((seed as u32).swap_bytes() as u64).wrapping_shl(32))
+}
+
+/// XXH3-64 of eight bytes: the rest.
+#[inline]
+const fn hash_eight_bytes(bits: u64, mask: u64) -> u64 {
+    const FACTOR: u64 = 0x9FB2_1C65_1E98_DF25;
+    let mixed = bits.rotate_left(32) ^ mask;
+    let mixed = (mixed ^ mixed.rotate_left(49) ^ mixed.rotate_left(24)).wrapping_mul(FACTOR);
+    let mixed = (mixed ^ mixed.wrapping_shr(35).wrapping_add(8)).wrapping_mul(FACTOR);
+    mixed ^ mixed.wrapping_shr(28)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,6 +323,23 @@ mod tests {
             [&[][..], &[TAG_NULL, 0], &[TAG_BOOL, 2], &uint, &[TAG_BIG_INT, 0, 5], &late, &[TAG_TEXT, 0xFF], &[12]]
         {
             assert!(decode(bytes).is_err(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_prepared_hash_is_the_same() {
+        let numbers = (0..1000u64).map(|n| n.wrapping_mul(TAG_SPREAD).rotate_left(n as u32));
+        for seed in numbers.clone().chain([0, 1, u64::MAX]) {
+            let hasher = KeyHasher::new(seed);
+            for number in numbers.clone().step_by(7).chain([0, 1, u64::MAX, i64::MAX as u64, i64::MIN as u64]) {
+                for int in [i128::from(number), i128::from(number as i64), i128::from(number) << 7, -i128::from(number)]
+                {
+                    let fits = i64::try_from(int).is_ok() || u64::try_from(int).is_ok();
+                    let expected = fits.then(|| hash(ValueRef::Int(int), seed));
+                    assert_eq!(hasher.hash_int(int), expected, "{int} under {seed}");
+                }
+            }
+            assert_eq!(hasher.hash_text("some text"), hash(ValueRef::Text("some text"), seed));
         }
     }
 

@@ -32,6 +32,7 @@ pub use disk::{DiskStorage, MapMode};
 pub use error::{ReplaceError, StorageError};
 pub use memory::MemoryStorage;
 pub use region::Region;
+pub(crate) use region::prefetch;
 pub(crate) use scratch::is_scratch_name;
 pub use scratch::{MemoryScratch, ScratchFile};
 pub use source::SourceFile;

@@ -9,6 +9,7 @@ mod canonical_review;
 mod checkpoints;
 mod corpus;
 mod crash;
+mod direct;
 mod export;
 mod face;
 mod fixtures;

@@ -53,9 +53,9 @@ pub(super) fn index_of(file: &BlockFile, section: Section) -> Inspection {
     let Some(bytes) = node.check(file.section_bytes(section)) else { return node };
     let (mut keys, mut full) = (0u64, 0u64);
     for bucket in bytes.as_chunks::<BUCKET_LEN>().0 {
-        let slots = bucket.split_at(BUCKET_LEN / 2).1.as_chunks::<4>().0;
-        keys += slots.iter().filter(|slot| u32::from_le_bytes(**slot) != NO_SLOT).count() as u64;
-        full += u64::from(Bucket::new(bucket).is_some_and(Bucket::overflows));
+        let bucket = Bucket::new(bucket);
+        keys += (0..BUCKET_PLACES).filter(|&place| bucket.slot(place) != NO_SLOT).count() as u64;
+        full += u64::from(bucket.overflows());
     }
     let places = buckets.saturating_mul(BUCKET_PLACES as u64);
     node = node.field("places", places).field("keys", keys).field("overflowing_buckets", full);

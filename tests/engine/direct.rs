@@ -1,0 +1,156 @@
+//! Lookups by key, one by one and many at once, against a plain map: for keys and values of every kind, in files and in the overlay, of
+//! newer and older snapshots.
+
+use crate::support::random::Random;
+use std::collections::BTreeMap;
+use vector_datalib::{CompactOptions, Key, Options, Snapshot, Value, VectorDb};
+
+/// Keys of one kind make an axis of that kind.
+const KINDS: [&str; 7] = ["dense", "integers", "large integers", "text", "floats", "mixed", "long text"];
+const DIMENSIONS: [&str; 8] = ["dictionary", "constant", "plain", "float", "text", "nested", "sparse", "mixed"];
+
+fn key(kind: &str, n: u64) -> Key {
+    let scattered = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    match kind {
+        "dense" => Key::from(n as i64 - 40),
+        "integers" => Key::from(scattered as i64),
+        "large integers" => Key::from(scattered | 1 << 63),
+        "text" => Key::from(format!("key {scattered}")),
+        "floats" => Key::from(n as f64 * 0.25 - 8.0),
+        "long text" => Key::from(format!("{n} {}", "long ".repeat(60))),
+        _ => match n % 4 {
+            0 => Key::from(scattered as i64),
+            1 => Key::from(format!("{n}")),
+            2 => Key::from(n as f64 + 0.5),
+            _ => Key::composite([Key::from(n), Key::from("part")]).unwrap(),
+        },
+    }
+}
+
+fn value(dimension: &str, n: u64) -> Option<Value> {
+    Some(match dimension {
+        "dictionary" => format!("city {}", n % 300).into(),
+        "constant" => "always".into(),
+        "plain" => n.wrapping_mul(0x9E37_79B9_7F4A_7C15).into(),
+        "float" => (n as f64).sqrt().into(),
+        "text" => format!("{}{n}", "é".repeat((n % 90) as usize)).into(),
+        "nested" => Value::Array(vec![n.into(), "inside".into()]),
+        "sparse" if !n.is_multiple_of(50) => return None,
+        "sparse" => n.into(),
+        _ => match n % 4 {
+            0 => Value::Null,
+            1 => n.into(),
+            2 => return None,
+            _ => format!("mixed {n}").into(),
+        },
+    })
+}
+
+type Model = BTreeMap<u64, BTreeMap<&'static str, Value>>;
+
+/// Compares every answer, and those for keys that are not there.
+fn check(snapshot: &Snapshot, kind: &str, model: &Model, up_to: u64) {
+    let numbers: Vec<u64> = (0..up_to).collect();
+    for name in DIMENSIONS {
+        let Some(dimension) = snapshot.dimension(name) else {
+            assert!(model.values().all(|point| !point.contains_key(name)), "{kind}: there is no {name}");
+            continue;
+        };
+        let keys: Vec<Key> = numbers.iter().map(|&n| key(kind, n)).collect();
+        let mut batch = vec![None];
+        dimension.batch_lookup(&keys, &mut batch).unwrap();
+        assert_eq!(batch.remove(0), None);
+        let pairs = snapshot.batch_lookup(keys.iter().map(|key| (key, name))).unwrap();
+        for (n, key) in keys.iter().enumerate() {
+            let expected = model.get(&(n as u64)).and_then(|point| point.get(name));
+            let lookup = dimension.lookup(key).unwrap().map(|value| value.to_value().unwrap());
+            assert_eq!(lookup.as_ref(), expected, "{kind}: {name} of {key}");
+            for many in [batch[n], pairs[n]] {
+                let many = many.map(|value| value.to_value().unwrap());
+                assert_eq!(many.as_ref(), expected, "{kind}: {name} of {key} in a batch");
+            }
+        }
+        assert_eq!(batch.len(), keys.len());
+    }
+}
+
+fn change(db: &VectorDb, kind: &str, model: &mut Model, random: &mut Random, operations: usize, up_to: u64) {
+    for _ in 0..operations {
+        let n = random.next() % up_to;
+        if random.one_in(4) {
+            assert_eq!(db.delete(&key(kind, n)).unwrap(), model.remove(&n).is_some());
+            continue;
+        }
+        let round = random.next() % 1000;
+        let names = DIMENSIONS.iter().filter(|_| random.one_in(3));
+        let attributes: Vec<_> = names.filter_map(|&name| Some((name, value(name, n + round)?))).collect();
+        db.upsert(key(kind, n), attributes.clone()).unwrap();
+        model.entry(n).or_default().extend(attributes);
+    }
+}
+
+#[test]
+fn lookups_of_every_kind_of_key_and_value_are_those_of_a_map() {
+    let seed = crate::support::environment("VECTOR_SEED").unwrap_or(5);
+    for kind in KINDS {
+        println!("VECTOR_SEED={seed}, {kind}");
+        let mut random = Random::new(seed);
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options::new().durability(vector_datalib::Durability::Eventual);
+        let db = options.create(dir.path().join("points.vdb")).unwrap();
+        let mut model = Model::new();
+        let records = (0..700).map(|n| {
+            let attributes: Vec<_> = DIMENSIONS.iter().filter_map(|&name| Some((name, value(name, n)?))).collect();
+            model.insert(n, attributes.iter().cloned().collect());
+            (key(kind, n), attributes)
+        });
+        db.batch_upsert(records.collect::<Vec<_>>()).unwrap();
+        let before = (db.snapshot(), model.clone());
+        check(&before.0, kind, &model, 900);
+        db.compact(&CompactOptions::new()).unwrap();
+        let compacted = (db.snapshot(), model.clone());
+        check(&compacted.0, kind, &model, 900);
+        // What is in the overlay, what a patch took over, and both.
+        for _ in 0..3 {
+            change(&db, kind, &mut model, &mut random, 60, 900);
+            let changed = (db.snapshot(), model.clone());
+            change(&db, kind, &mut model, &mut random, 60, 900);
+            check(&changed.0, kind, &changed.1, 900);
+            check(&db.snapshot(), kind, &model, 900);
+            db.save().unwrap();
+            check(&db.snapshot(), kind, &model, 900);
+            check(&changed.0, kind, &changed.1, 900);
+        }
+        db.compact(&CompactOptions::new()).unwrap();
+        check(&db.snapshot(), kind, &model, 900);
+        change(&db, kind, &mut model, &mut random, 3000, 900);
+        check(&db.snapshot(), kind, &model, 900);
+        check(&compacted.0, kind, &compacted.1, 900);
+        check(&before.0, kind, &before.1, 900);
+    }
+}
+
+/// A key whose type no key of the axis has is missing, not an error.
+#[test]
+fn keys_of_another_type_are_missing() {
+    for kind in KINDS {
+        let dir = tempfile::tempdir().unwrap();
+        let db = VectorDb::create(dir.path().join("points.vdb")).unwrap();
+        db.batch_upsert((0..100).map(|n| (key(kind, n), [("plain", n)]))).unwrap();
+        db.compact(&CompactOptions::new()).unwrap();
+        let snapshot = db.snapshot();
+        let plain = snapshot.dimension("plain").unwrap();
+        let bytes = [1u8, 2];
+        let others =
+            [Key::from(true), Key::from(&bytes[..]), Key::from("nobody"), Key::from(1e300), Key::from(u64::MAX)];
+        // Twice: the second time all blocks have been verified.
+        for _ in 0..2 {
+            let mut values = Vec::new();
+            plain.batch_lookup(&others, &mut values).unwrap();
+            assert_eq!(values, [None; 5], "{kind}");
+            for other in &others {
+                assert_eq!(plain.lookup(other).unwrap(), None, "{kind}: {other}");
+            }
+        }
+    }
+}
