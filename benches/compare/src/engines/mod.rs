@@ -1,0 +1,58 @@
+//! The engines, and what several of them need.
+
+pub(crate) mod hashbrown;
+pub(crate) mod heed;
+pub(crate) mod redb;
+pub(crate) mod vector;
+
+use crate::engine::{Outcome, Unsupported};
+use crate::records::{Key, KeyKind, Order, Records, TextKey};
+use crate::row;
+use crate::workloads::{Context, Figure, Workload};
+
+/// The names of all engines, in the order of the table. The first is the one that others are compared with.
+pub(crate) const ENGINES: &[&str] = &["vector", "heed", "redb", "hashbrown"];
+
+/// Whether an engine has no files.
+pub(crate) fn is_in_memory(engine: &str) -> bool {
+    engine.starts_with("hashbrown")
+}
+
+/// Runs a workload for an engine in this process.
+pub(crate) fn run(engine: &str, workload: &Workload, context: &Context) -> Outcome<Vec<Figure>> {
+    match (engine, workload.keys) {
+        ("vector", KeyKind::Integer) => workload.run::<u64, vector::Vector>(context),
+        ("vector", KeyKind::Text) => workload.run::<TextKey, vector::Vector>(context),
+        ("heed", KeyKind::Integer) => workload.run::<u64, heed::Heed<u64>>(context),
+        ("heed", KeyKind::Text) => workload.run::<TextKey, heed::Heed<TextKey>>(context),
+        ("redb", KeyKind::Integer) => workload.run::<u64, redb::Redb>(context),
+        ("redb", KeyKind::Text) => workload.run::<TextKey, redb::Redb>(context),
+        ("hashbrown", KeyKind::Integer) => workload.run::<u64, hashbrown::Hashbrown<u64>>(context),
+        ("hashbrown", KeyKind::Text) => workload.run::<TextKey, hashbrown::Hashbrown<TextKey>>(context),
+        _ => Err(Unsupported("there is no such engine").into()),
+    }
+}
+
+/// Hands out all rows in the order of keys. Of records that come in another order, the rows are kept in memory and sorted.
+pub(crate) fn sorted_rows<K: Key + Ord>(
+    records: Records,
+    order: Order,
+    mut put: impl FnMut(K, &[u8]) -> Outcome<()>,
+) -> Outcome<()> {
+    let mut row = Vec::new();
+    if order == Order::Sorted {
+        return (0..records.count).try_for_each(|number| {
+            row::encode(&records.get(number), &mut row);
+            put(K::of(number), &row)
+        });
+    }
+    let mut rows: Vec<u8> = Vec::new();
+    let mut places: Vec<(K, u64)> = Vec::with_capacity(records.count as usize);
+    for number in order.numbers(records.count) {
+        row::encode(&records.get(number), &mut row);
+        places.push((K::of(number), (rows.len() as u64) << 8 | row.len() as u64));
+        rows.extend_from_slice(&row);
+    }
+    places.sort_unstable_by_key(|&(key, _)| key);
+    places.iter().try_for_each(|&(key, place)| put(key, &rows[(place >> 8) as usize..][..(place & 0xFF) as usize]))
+}

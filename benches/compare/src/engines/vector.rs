@@ -1,0 +1,133 @@
+//! This project's engine, with default options.
+
+use crate::engine::{Engine, Outcome, Reader, fold_text};
+use crate::records::{Key, Order, Records, TextKey};
+use std::path::Path;
+use vector_datalib::{BulkLoader, Dimension, KeyRef, Snapshot, ValueRef, VectorDb};
+
+/// What the engine takes for a key.
+pub(crate) trait VectorKey: Key {
+    /// The key as the engine's own type.
+    fn key_ref(&self) -> KeyRef<'_>;
+}
+
+impl VectorKey for u64 {
+    #[inline]
+    fn key_ref(&self) -> KeyRef<'_> {
+        KeyRef::from(*self)
+    }
+}
+
+impl VectorKey for TextKey {
+    #[inline]
+    fn key_ref(&self) -> KeyRef<'_> {
+        KeyRef::from(self.as_str())
+    }
+}
+
+/// An open database.
+pub(crate) struct Vector(VectorDb);
+
+/// A snapshot and its dimensions.
+#[derive(Clone, Copy)]
+pub(crate) struct VectorReader {
+    snapshot: &'static Snapshot,
+    age: Dimension<'static>,
+    city: Dimension<'static>,
+    name: Dimension<'static>,
+    score: Dimension<'static>,
+}
+
+impl<K: VectorKey> Engine<K> for Vector {
+    type Reader = VectorReader;
+
+    fn load(path: &Path, records: Records, order: Order) -> Outcome<()> {
+        let mut loader = BulkLoader::create(path)?;
+        for number in order.numbers(records.count) {
+            let record = records.get(number);
+            let attributes: [(&str, ValueRef<'_>); 4] = [
+                ("age", record.age.into()),
+                ("city", (&*record.city).into()),
+                ("name", (&*record.name).into()),
+                ("score", record.score.into()),
+            ];
+            loader.push(K::of(number).key_ref(), attributes)?;
+        }
+        loader.finish()?;
+        Ok(())
+    }
+
+    fn open(path: &Path, _records: Records, _order: Order) -> Outcome<Self> {
+        Ok(Self(VectorDb::open(path)?))
+    }
+
+    fn reader(&'static self) -> Outcome<Self::Reader> {
+        let snapshot: &'static Snapshot = Box::leak(Box::new(self.0.snapshot()));
+        let dimension = |name| snapshot.dimension(name).ok_or_else(|| format!("there is no dimension {name}"));
+        Ok(VectorReader {
+            snapshot,
+            age: dimension("age")?,
+            city: dimension("city")?,
+            name: dimension("name")?,
+            score: dimension("score")?,
+        })
+    }
+}
+
+#[inline]
+fn text(value: Option<ValueRef<'_>>) -> Outcome<Option<&[u8]>> {
+    match value {
+        Some(ValueRef::Text(text)) => Ok(Some(text.as_bytes())),
+        None => Ok(None),
+        Some(_) => Err("a value is not text".into()),
+    }
+}
+
+impl<K: VectorKey> Reader<K> for VectorReader {
+    #[inline]
+    fn score(&self, key: &K) -> Outcome<Option<f64>> {
+        match self.score.lookup(key.key_ref())? {
+            Some(ValueRef::Float(score)) => Ok(Some(score)),
+            None => Ok(None),
+            Some(_) => Err("a score is not a float".into()),
+        }
+    }
+
+    #[inline]
+    fn age(&self, key: &K) -> Outcome<Option<u64>> {
+        match self.age.lookup(key.key_ref())? {
+            Some(ValueRef::Int(age)) => Ok(Some(age as u64)),
+            None => Ok(None),
+            Some(_) => Err("an age is not an integer".into()),
+        }
+    }
+
+    #[inline]
+    fn city<T>(&self, key: &K, see: impl FnOnce(&[u8]) -> T) -> Outcome<Option<T>> {
+        Ok(text(self.city.lookup(key.key_ref())?)?.map(see))
+    }
+
+    #[inline]
+    fn name<T>(&self, key: &K, see: impl FnOnce(&[u8]) -> T) -> Outcome<Option<T>> {
+        Ok(text(self.name.lookup(key.key_ref())?)?.map(see))
+    }
+
+    #[inline]
+    fn name_by_name<T>(&self, key: &K, see: impl FnOnce(&[u8]) -> T) -> Outcome<Option<T>> {
+        Ok(text(self.snapshot.lookup(key.key_ref(), "name")?)?.map(see))
+    }
+
+    /// One slot for the key, and the cell of each dimension there.
+    #[inline]
+    fn point(&self, key: &K) -> Outcome<Option<u64>> {
+        let Some(slot) = self.snapshot.slot(key.key_ref())? else { return Ok(None) };
+        let (Some(ValueRef::Float(score)), Some(ValueRef::Int(age)), Some(city), Some(name)) =
+            (self.score.get(slot)?, self.age.get(slot)?, text(self.city.get(slot)?)?, text(self.name.get(slot)?)?)
+        else {
+            return Err("a point is not what was loaded".into());
+        };
+        Ok(Some(score.to_bits() ^ age as u64 ^ fold_text(city) ^ fold_text(name)))
+    }
+
+    // Batches: `scores` and `names` are the trait's, one lookup after the other; a batch call of `Dimension` belongs here.
+}

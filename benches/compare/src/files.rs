@@ -1,0 +1,41 @@
+//! The files of a database.
+
+use crate::engine::Outcome;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// All files below a directory.
+pub(crate) fn below(directory: &Path) -> Outcome<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut directories = vec![directory.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                directories.push(entry.path());
+            } else {
+                files.push(entry.path());
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// Reads all files below a directory, so that they are in the page cache.
+pub(crate) fn read_all(directory: &Path) -> Outcome<()> {
+    let mut buffer = vec![0; 1 << 20];
+    for path in below(directory)? {
+        let mut file = fs::File::open(path)?;
+        while file.read(&mut buffer)? > 0 {}
+    }
+    Ok(())
+}
+
+/// Removes a directory with all that is in it, if it is there.
+pub(crate) fn remove(directory: &Path) -> Outcome<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}

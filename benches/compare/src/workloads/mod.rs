@@ -1,0 +1,147 @@
+//! What is measured. Each workload is run in a process of its own and gives one figure or a few.
+
+mod load;
+mod lookups;
+mod open;
+mod size;
+
+use crate::arguments::Setting;
+use crate::engine::{Engine, Outcome};
+use crate::records::{Key, KeyKind, Order, Records};
+use lookups::{Attribute, Pattern};
+use std::path::PathBuf;
+
+/// Something to measure.
+#[derive(Debug)]
+pub(crate) struct Workload {
+    /// What options and results say.
+    pub(crate) name: &'static str,
+    /// What options may say for all like it.
+    pub(crate) group: &'static str,
+    /// The keys of the database.
+    pub(crate) keys: KeyKind,
+    /// The order in which the database was loaded.
+    pub(crate) order: Order,
+    /// Whether it is measured when no workloads are named.
+    pub(crate) is_default: bool,
+    /// What a process does.
+    pub(crate) task: Task,
+}
+
+/// What a process does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Task {
+    /// Makes the database.
+    Load,
+    /// Looks how much it takes on disk.
+    Size,
+    /// Opens it.
+    Open,
+    /// Looks up values by key.
+    Lookups(Attribute, Pattern),
+}
+
+/// A figure of one process.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Figure {
+    /// What is added to the name of the workload, if it has several.
+    pub(crate) part: &'static str,
+    /// The unit; one that ends in `/s` is better the higher it is, and any other the lower.
+    pub(crate) unit: &'static str,
+    /// How many of them.
+    pub(crate) value: f64,
+}
+
+impl Figure {
+    /// The only one of a workload, or the first.
+    pub(crate) const fn new(unit: &'static str, value: f64) -> Self {
+        Self { part: "", unit, value }
+    }
+}
+
+/// What a process works with.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// The database.
+    pub(crate) path: PathBuf,
+    /// What is in it.
+    pub(crate) records: Records,
+    /// How it was loaded.
+    pub(crate) order: Order,
+    /// Options.
+    pub(crate) setting: Setting,
+}
+
+const fn workload(name: &'static str, group: &'static str, task: Task) -> Workload {
+    Workload { name, group, keys: KeyKind::Integer, order: Order::Shuffled, is_default: true, task }
+}
+
+impl Workload {
+    const fn sorted(self) -> Self {
+        Self { order: Order::Sorted, ..self }
+    }
+
+    const fn text(self) -> Self {
+        Self { keys: KeyKind::Text, ..self }
+    }
+
+    /// The workload that makes a database.
+    pub(crate) fn load(keys: KeyKind, order: Order) -> Outcome<&'static Self> {
+        let makes = |workload: &&Self| workload.task == Task::Load && (workload.keys, workload.order) == (keys, order);
+        WORKLOADS.iter().find(makes).ok_or_else(|| "no workload makes such a database".into())
+    }
+
+    /// Runs it for an engine.
+    pub(crate) fn run<K: Key, E: Engine<K>>(&self, context: &Context) -> Outcome<Vec<Figure>> {
+        match self.task {
+            Task::Load => load::run::<K, E>(context),
+            Task::Size => size::run::<K, E>(context),
+            Task::Open => open::run::<K, E>(context),
+            Task::Lookups(attribute, pattern) => lookups::run::<K, E>(context, attribute, pattern),
+        }
+    }
+}
+
+/// All workloads, in the order of the table. Those on databases that were loaded in the order of keys come first.
+pub(crate) const WORKLOADS: &[Workload] = &[
+    workload("load-sorted", "load", Task::Load).sorted(),
+    workload("size-sorted", "size", Task::Size).sorted(),
+    workload("load-shuffled", "load", Task::Load),
+    workload("size-shuffled", "size", Task::Size),
+    workload("open", "open", Task::Open),
+    workload("name-independent", "lookups", Task::Lookups(Attribute::Name, Pattern::Independent)),
+    workload("score-independent", "lookups", Task::Lookups(Attribute::Score, Pattern::Independent)),
+    workload("city-independent", "lookups", Task::Lookups(Attribute::City, Pattern::Independent)),
+    workload("age-independent", "lookups", Task::Lookups(Attribute::Age, Pattern::Independent)),
+    workload("name-independent-by-name", "lookups", Task::Lookups(Attribute::NameByName, Pattern::Independent)),
+    workload("name-dependent", "lookups", Task::Lookups(Attribute::Name, Pattern::Dependent)),
+    workload("score-dependent", "lookups", Task::Lookups(Attribute::Score, Pattern::Dependent)),
+    workload("name-batched", "lookups", Task::Lookups(Attribute::Name, Pattern::Batched)),
+    workload("score-batched", "lookups", Task::Lookups(Attribute::Score, Pattern::Batched)),
+    workload("point-independent", "points", Task::Lookups(Attribute::Point, Pattern::Independent)),
+    workload("point-dependent", "points", Task::Lookups(Attribute::Point, Pattern::Dependent)),
+    workload("missing-independent", "lookups", Task::Lookups(Attribute::Missing, Pattern::Independent)),
+    workload("missing-batched", "lookups", Task::Lookups(Attribute::Missing, Pattern::Batched)),
+    workload("text-load-sorted", "text", Task::Load).sorted().text(),
+    workload("text-load-shuffled", "text", Task::Load).text(),
+    workload("text-size", "text", Task::Size).text(),
+    workload("text-name-independent", "text", Task::Lookups(Attribute::Name, Pattern::Independent)).text(),
+    workload("text-name-dependent", "text", Task::Lookups(Attribute::Name, Pattern::Dependent)).text(),
+    workload("text-name-batched", "text", Task::Lookups(Attribute::Name, Pattern::Batched)).text(),
+    workload("text-missing-independent", "text", Task::Lookups(Attribute::Missing, Pattern::Independent)).text(),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_no_group_is_called_like_a_workload_of_another_one() {
+        for (index, workload) in WORKLOADS.iter().enumerate() {
+            for other in &WORKLOADS[index + 1..] {
+                assert_ne!(workload.name, other.name);
+            }
+            assert!(WORKLOADS.iter().all(|other| other.group != workload.name || other.group == workload.group));
+        }
+    }
+}
