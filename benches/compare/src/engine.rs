@@ -2,6 +2,8 @@
 
 use crate::records::{Key, Order, Record, Records};
 use crate::row;
+use hashbrown::HashMap;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::path::Path;
@@ -39,7 +41,16 @@ pub(crate) trait Engine<K: Key>: Sized + Sync + 'static {
     ///
     /// A process measures one thing and ends, so nothing of an engine is ever dropped.
     fn reader(&'static self) -> Outcome<Self::Reader>;
+
+    /// Puts records, given with the numbers of their keys, in place of those that are there, in one commit. When it returns, the commit
+    /// survives a loss of power. Many threads call it at once.
+    fn upsert(&'static self, _changes: &[(u64, Record)]) -> Outcome<()> {
+        Err(Unsupported("nothing that it keeps is durable").into())
+    }
 }
+
+/// How many records have each city.
+pub(crate) type CityCounts = BTreeMap<Vec<u8>, u64>;
 
 /// Reads by key. `Ok(None)` where there is no such key.
 pub(crate) trait Reader<K: Key> {
@@ -57,6 +68,17 @@ pub(crate) trait Reader<K: Key> {
 
     /// Reads all attributes, and gives what [`Record::fold`] does.
     fn point(&self, key: &K) -> Outcome<Option<u64>>;
+
+    /// The sum of all scores, by reading them.
+    fn sum(&self) -> Outcome<f64>;
+
+    /// How many records have each city, by reading them.
+    fn city_counts(&self) -> Outcome<CityCounts>;
+
+    /// The same from counts that the engine keeps.
+    fn kept_city_counts(&self) -> Outcome<CityCounts> {
+        Err(Unsupported("it keeps no counts").into())
+    }
 
     /// Lends the name, the attribute being named in each call.
     #[inline]
@@ -86,6 +108,9 @@ pub(crate) trait Reader<K: Key> {
 pub(crate) trait RowReader<K: Key> {
     /// Lends the row of a key.
     fn row<T>(&self, key: &K, see: impl FnOnce(&[u8]) -> T) -> Outcome<Option<T>>;
+
+    /// Lends all rows.
+    fn each_row(&self, see: impl FnMut(&[u8]) -> Outcome<()>) -> Outcome<()>;
 }
 
 /// A reader of attributes, made from a reader of rows.
@@ -116,6 +141,24 @@ impl<K: Key, R: RowReader<K>> Reader<K> for Rows<R> {
     #[inline]
     fn point(&self, key: &K) -> Outcome<Option<u64>> {
         self.0.row(key, row::point)?.transpose()
+    }
+
+    fn sum(&self) -> Outcome<f64> {
+        let mut sum = 0.0;
+        self.0.each_row(|row| {
+            sum += row::score(row)?;
+            Ok(())
+        })?;
+        Ok(sum)
+    }
+
+    fn city_counts(&self) -> Outcome<CityCounts> {
+        let mut counts: HashMap<Vec<u8>, u64> = HashMap::new();
+        self.0.each_row(|row| {
+            *counts.entry_ref(row::city(row)?).or_default() += 1;
+            Ok(())
+        })?;
+        Ok(counts.into_iter().collect())
     }
 }
 

@@ -39,3 +39,18 @@ pub(crate) fn remove(directory: &Path) -> Outcome<()> {
         _ => Ok(()),
     }
 }
+
+/// Copies a directory beside itself, for a process that changes what is in it. The path of the copy.
+pub(crate) fn copy_beside(directory: &Path) -> Outcome<PathBuf> {
+    let copy = directory.with_extension("copy");
+    remove(&copy)?;
+    fs::create_dir_all(&copy)?;
+    for path in below(directory)? {
+        let target = copy.join(path.strip_prefix(directory)?);
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::copy(&path, target)?;
+    }
+    Ok(copy)
+}

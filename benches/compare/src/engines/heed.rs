@@ -2,7 +2,8 @@
 
 use crate::engine::{Engine, Outcome, RowReader, Rows};
 use crate::engines::sorted_rows;
-use crate::records::{Key, Order, Records, TextKey};
+use crate::records::{Key, Order, Record, Records, TextKey};
+use crate::row;
 use heed::types::Bytes;
 use heed::{CommitOrAbort, Comparator, Database, DefaultComparator, Env, EnvOpenOptions, IntegerComparator};
 use heed::{PutFlags, RoTxn, WithTls};
@@ -121,11 +122,25 @@ impl<K: HeedKey> Engine<K> for Heed<K> {
         let transaction: &'static RoTxn<'static, WithTls> = Box::leak(Box::new(self.env.read_txn()?));
         Ok(Rows(HeedReader { transaction, table: self.table }))
     }
+
+    fn upsert(&'static self, changes: &[(u64, Record)]) -> Outcome<()> {
+        let mut row = Vec::new();
+        let mut transaction = self.env.write_txn()?;
+        for (number, record) in changes {
+            row::encode(record, &mut row);
+            self.table.put(&mut transaction, K::of(*number).stored().as_ref(), &row)?;
+        }
+        Ok(transaction.commit()?)
+    }
 }
 
 impl<K: HeedKey> RowReader<K> for HeedReader<K> {
     #[inline]
     fn row<T>(&self, key: &K, see: impl FnOnce(&[u8]) -> T) -> Outcome<Option<T>> {
         Ok(self.table.get(self.transaction, key.stored().as_ref())?.map(see))
+    }
+
+    fn each_row(&self, mut see: impl FnMut(&[u8]) -> Outcome<()>) -> Outcome<()> {
+        self.table.iter(self.transaction)?.try_for_each(|entry| see(entry?.1))
     }
 }

@@ -1,8 +1,10 @@
 //! The engines, and what several of them need.
 
+pub(crate) mod fjall;
 pub(crate) mod hashbrown;
 pub(crate) mod heed;
 pub(crate) mod redb;
+pub(crate) mod sqlite;
 pub(crate) mod vector;
 
 use crate::engine::{Outcome, Unsupported};
@@ -11,7 +13,7 @@ use crate::row;
 use crate::workloads::{Context, Figure, Workload};
 
 /// The names of all engines, in the order of the table. The first is the one that others are compared with.
-pub(crate) const ENGINES: &[&str] = &["vector", "heed", "redb", "hashbrown"];
+pub(crate) const ENGINES: &[&str] = &["vector", "heed", "redb", "fjall", "sqlite", "hashbrown"];
 
 /// Whether an engine has no files.
 pub(crate) fn is_in_memory(engine: &str) -> bool {
@@ -27,9 +29,40 @@ pub(crate) fn run(engine: &str, workload: &Workload, context: &Context) -> Outco
         ("heed", KeyKind::Text) => workload.run::<TextKey, heed::Heed<TextKey>>(context),
         ("redb", KeyKind::Integer) => workload.run::<u64, redb::Redb>(context),
         ("redb", KeyKind::Text) => workload.run::<TextKey, redb::Redb>(context),
+        ("fjall", KeyKind::Integer) => workload.run::<u64, fjall::Fjall>(context),
+        ("fjall", KeyKind::Text) => workload.run::<TextKey, fjall::Fjall>(context),
+        ("sqlite", KeyKind::Integer) => workload.run::<u64, sqlite::Sqlite>(context),
+        ("sqlite", KeyKind::Text) => workload.run::<TextKey, sqlite::Sqlite>(context),
         ("hashbrown", KeyKind::Integer) => workload.run::<u64, hashbrown::Hashbrown<u64>>(context),
         ("hashbrown", KeyKind::Text) => workload.run::<TextKey, hashbrown::Hashbrown<TextKey>>(context),
         _ => Err(Unsupported("there is no such engine").into()),
+    }
+}
+
+/// A key for engines that take bytes and order them as such.
+pub(crate) trait BytesKey: Key + Ord {
+    /// The bytes.
+    type Bytes: AsRef<[u8]>;
+
+    /// Those of a key.
+    fn bytes(&self) -> Self::Bytes;
+}
+
+impl BytesKey for u64 {
+    type Bytes = [u8; 8];
+
+    #[inline]
+    fn bytes(&self) -> [u8; 8] {
+        self.to_be_bytes()
+    }
+}
+
+impl BytesKey for TextKey {
+    type Bytes = [u8; 20];
+
+    #[inline]
+    fn bytes(&self) -> [u8; 20] {
+        *self.as_bytes()
     }
 }
 

@@ -2,8 +2,9 @@
 
 use crate::engine::{Engine, Outcome, RowReader, Rows};
 use crate::engines::sorted_rows;
-use crate::records::{Key, Order, Records, TextKey};
-use redb::{Database, ReadOnlyTable, ReadableDatabase, TableDefinition};
+use crate::records::{Key, Order, Record, Records, TextKey};
+use crate::row;
+use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition};
 use std::fs;
 use std::path::Path;
 
@@ -81,11 +82,28 @@ impl<K: RedbKey> Engine<K> for Redb {
         let transaction = self.0.begin_read()?;
         Ok(Rows(RedbReader(Box::leak(Box::new(transaction.open_table(definition::<K>())?)))))
     }
+
+    fn upsert(&'static self, changes: &[(u64, Record)]) -> Outcome<()> {
+        let mut row = Vec::new();
+        let transaction = self.0.begin_write()?;
+        {
+            let mut table = transaction.open_table(definition::<K>())?;
+            for (number, record) in changes {
+                row::encode(record, &mut row);
+                table.insert(K::of(*number).stored(), &*row)?;
+            }
+        }
+        Ok(transaction.commit()?)
+    }
 }
 
 impl<K: RedbKey> RowReader<K> for RedbReader<K> {
     #[inline]
     fn row<T>(&self, key: &K, see: impl FnOnce(&[u8]) -> T) -> Outcome<Option<T>> {
         Ok(self.0.get(key.stored())?.map(|row| see(row.value())))
+    }
+
+    fn each_row(&self, mut see: impl FnMut(&[u8]) -> Outcome<()>) -> Outcome<()> {
+        self.0.iter()?.try_for_each(|entry| see(entry?.1.value()))
     }
 }

@@ -1,9 +1,9 @@
 //! This project's engine, with default options.
 
-use crate::engine::{Engine, Outcome, Reader, fold_text};
-use crate::records::{Key, Order, Records, TextKey};
+use crate::engine::{CityCounts, Engine, Outcome, Reader, fold_text};
+use crate::records::{Key, Order, Record, Records, TextKey};
 use std::path::Path;
-use vector_datalib::{BulkLoader, Dimension, KeyRef, Snapshot, ValueRef, VectorDb};
+use vector_datalib::{BulkLoader, Dimension, KeyRef, SegmentValues, Snapshot, ValueRef, VectorDb, attrs};
 
 /// What the engine takes for a key.
 pub(crate) trait VectorKey: Key {
@@ -72,6 +72,22 @@ impl<K: VectorKey> Engine<K> for Vector {
             score: dimension("score")?,
         })
     }
+
+    fn upsert(&'static self, changes: &[(u64, Record)]) -> Outcome<()> {
+        let attributes = |record: &Record| {
+            attrs! { "age" => record.age, "city" => &*record.city, "name" => &*record.name, "score" => record.score }
+        };
+        match changes {
+            [(number, record)] => drop(self.0.upsert(K::of(*number).key_ref(), attributes(record))?),
+            _ => {
+                let records = changes
+                    .iter()
+                    .map(|(number, record)| (vector_datalib::Key::from(K::of(*number).key_ref()), attributes(record)));
+                self.0.batch_upsert(records)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[inline]
@@ -115,6 +131,46 @@ impl<K: VectorKey> Reader<K> for VectorReader {
     #[inline]
     fn name_by_name<T>(&self, key: &K, see: impl FnOnce(&[u8]) -> T) -> Outcome<Option<T>> {
         Ok(text(self.snapshot.lookup(key.key_ref(), "name")?)?.map(see))
+    }
+
+    fn sum(&self) -> Outcome<f64> {
+        Ok(self.score.sum()?.and_then(|sum| sum.to_f64()).unwrap_or_default())
+    }
+
+    /// A loop over typed segments: cities have a dictionary, whose numbers are counted.
+    fn city_counts(&self) -> Outcome<CityCounts> {
+        let mut counts = CityCounts::new();
+        // By number, of the values that have the same one in every segment.
+        let mut shared: Vec<u64> = Vec::new();
+        let mut dictionary = None;
+        for segment in self.city.segments() {
+            let segment = segment?;
+            match segment.values() {
+                SegmentValues::Dictionary16(numbers, values) if values.len() == values.shared_len() => {
+                    shared.resize(values.len(), 0);
+                    for &number in &**numbers {
+                        shared[usize::from(number)] += 1;
+                    }
+                    dictionary = Some(values.clone());
+                }
+                _ => {
+                    for value in segment.iter() {
+                        let city = text(Some(value?.1))?.unwrap_or_default();
+                        *counts.entry(city.to_vec()).or_default() += 1;
+                    }
+                }
+            }
+        }
+        for (number, count) in shared.into_iter().enumerate().filter(|&(_, count)| count > 0) {
+            let city = dictionary.as_ref().map(|values| values.get(number)).transpose()?;
+            *counts.entry(text(city)?.unwrap_or_default().to_vec()).or_default() += count;
+        }
+        Ok(counts)
+    }
+
+    fn kept_city_counts(&self) -> Outcome<CityCounts> {
+        let counts = self.city.value_counts()?;
+        counts.into_iter().map(|(city, count)| Ok((text(Some(city))?.unwrap_or_default().to_vec(), count))).collect()
     }
 
     /// One slot for the key, and the cell of each dimension there.

@@ -232,6 +232,11 @@ fn warm<A: Read, K: Key>(reader: &impl Reader<K>, records: Records) -> Outcome<(
     check(sum, expected)
 }
 
+/// Touches what lookups of names need.
+pub(super) fn warm_names<K: Key>(reader: &impl Reader<K>, records: Records) -> Outcome<()> {
+    warm::<ReadName, K>(reader, records)
+}
+
 /// The numbers of the records that are looked up, at random.
 pub(super) fn numbers(records: Records, lookups: u64, seed: u64) -> impl Iterator<Item = u64> {
     (0..lookups).map(move |lookup| below(mix(lookup ^ seed << 48), records.count))

@@ -3,12 +3,16 @@
 mod load;
 mod lookups;
 mod open;
+mod scans;
 mod size;
+mod threads;
+mod upserts;
 
 use crate::arguments::Setting;
 use crate::engine::{Engine, Outcome};
 use crate::records::{Key, KeyKind, Order, Records};
 use lookups::{Attribute, Pattern};
+use scans::Scan;
 use std::path::PathBuf;
 
 /// Something to measure.
@@ -39,6 +43,17 @@ pub(crate) enum Task {
     Open,
     /// Looks up values by key.
     Lookups(Attribute, Pattern),
+    /// Looks up names on one thread, and on two.
+    TwoThreads,
+    /// Reads all values of an attribute.
+    Scan(Scan),
+    /// Changes records, durably.
+    Upserts {
+        /// Threads that commit.
+        writers: u64,
+        /// Records of a commit.
+        batch: u64,
+    },
 }
 
 /// A figure of one process.
@@ -98,6 +113,9 @@ impl Workload {
             Task::Size => size::run::<K, E>(context),
             Task::Open => open::run::<K, E>(context),
             Task::Lookups(attribute, pattern) => lookups::run::<K, E>(context, attribute, pattern),
+            Task::TwoThreads => threads::run::<K, E>(context),
+            Task::Scan(scan) => scans::run::<K, E>(context, scan),
+            Task::Upserts { writers, batch } => upserts::run::<K, E>(context, writers, batch),
         }
     }
 }
@@ -122,6 +140,10 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     workload("point-dependent", "points", Task::Lookups(Attribute::Point, Pattern::Dependent)),
     workload("missing-independent", "lookups", Task::Lookups(Attribute::Missing, Pattern::Independent)),
     workload("missing-batched", "lookups", Task::Lookups(Attribute::Missing, Pattern::Batched)),
+    workload("two-threads", "threads", Task::TwoThreads),
+    workload("sum-of-score", "scans", Task::Scan(Scan::Sum)),
+    workload("count-by-city", "scans", Task::Scan(Scan::CityCounts)),
+    workload("count-by-city-kept", "scans", Task::Scan(Scan::KeptCityCounts)),
     workload("text-load-sorted", "text", Task::Load).sorted().text(),
     workload("text-load-shuffled", "text", Task::Load).text(),
     workload("text-size", "text", Task::Size).text(),
@@ -129,6 +151,9 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     workload("text-name-dependent", "text", Task::Lookups(Attribute::Name, Pattern::Dependent)).text(),
     workload("text-name-batched", "text", Task::Lookups(Attribute::Name, Pattern::Batched)).text(),
     workload("text-missing-independent", "text", Task::Lookups(Attribute::Missing, Pattern::Independent)).text(),
+    workload("upserts", "upserts", Task::Upserts { writers: 1, batch: 1 }),
+    workload("upserts-16-writers", "upserts", Task::Upserts { writers: 16, batch: 1 }),
+    workload("upserts-batches-of-1000", "upserts", Task::Upserts { writers: 1, batch: 1000 }),
 ];
 
 #[cfg(test)]
