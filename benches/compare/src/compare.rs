@@ -21,14 +21,22 @@ pub(crate) fn run(plan: &Plan) -> Outcome<()> {
     println!("{}", machine::describe());
     println!("{} records, medians of {} processes; (x): times better vector is\n", plan.setting.records, plan.runs);
     fs::create_dir_all(&plan.setting.dir)?;
-    let mut session = Session { plan, loaded: HashSet::new(), measurements: Vec::new() };
+    let mut engines = plan.engines.clone();
+    engines.retain(|engine| match engines::check(engine) {
+        Ok(()) => true,
+        Err(reason) => {
+            eprintln!("{engine} is left out: {reason}");
+            false
+        }
+    });
+    let mut session = Session { plan, engines, loaded: HashSet::new(), measurements: Vec::new() };
     for workload in &plan.workloads {
         session.measure(workload)?;
         if let Some(path) = &plan.json {
             write_json(path, &session.measurements)?;
         }
     }
-    println!("{}", report::table(&session.measurements, &plan.engines));
+    println!("{}", report::table(&session.measurements, &session.engines));
     if !plan.keep {
         for name in &session.loaded {
             files::remove(&plan.setting.dir.join(name))?;
@@ -51,6 +59,8 @@ fn write_json(path: &Path, measurements: &[Measurement]) -> Outcome<()> {
 /// A comparison that is going on.
 struct Session<'p> {
     plan: &'p Plan,
+    /// The names of those that can be used on this machine.
+    engines: Vec<&'static str>,
     /// The names of databases that are there.
     loaded: HashSet<String>,
     measurements: Vec<Measurement>,
@@ -59,10 +69,9 @@ struct Session<'p> {
 impl Session<'_> {
     /// Runs a workload for all engines and keeps the figures.
     fn measure(&mut self, workload: &'static Workload) -> Outcome<()> {
-        let mut runs: Vec<(&str, Vec<Vec<Line>>)> =
-            self.plan.engines.iter().map(|&engine| (engine, Vec::new())).collect();
+        let mut runs: Vec<(&str, Vec<Vec<Line>>)> = self.engines.iter().map(|&engine| (engine, Vec::new())).collect();
         if workload.task != Task::Load {
-            for &engine in &self.plan.engines {
+            for engine in self.engines.clone() {
                 self.load(engine, workload)?;
             }
         }

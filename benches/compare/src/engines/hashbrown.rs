@@ -48,6 +48,18 @@ impl Columns {
         self.scores[position as usize]
     }
 
+    /// Where the score of a position is.
+    #[inline]
+    pub(crate) fn score_ref(&self, position: u32) -> &f64 {
+        &self.scores[position as usize]
+    }
+
+    /// Where it is kept where the name of a position starts.
+    #[inline]
+    pub(crate) fn name_start_ref(&self, position: u32) -> &u64 {
+        &self.name_starts[position as usize]
+    }
+
     /// The age at a position.
     #[inline]
     pub(crate) fn age(&self, position: u32) -> u64 {
@@ -55,7 +67,7 @@ impl Columns {
     }
 
     /// The sum of the scores, in eight sums side by side, so that no addition waits for the one before.
-    fn sum(&self) -> f64 {
+    pub(crate) fn sum(&self) -> f64 {
         let mut sums = [0.0; 8];
         let (groups, rest) = self.scores.as_chunks::<8>();
         for group in groups {
@@ -65,7 +77,7 @@ impl Columns {
     }
 
     /// How many records have each city.
-    fn city_counts(&self) -> CityCounts {
+    pub(crate) fn city_counts(&self) -> CityCounts {
         let mut counts = vec![0; self.city_names.len()];
         for &city in &self.cities {
             counts[usize::from(city)] += 1;

@@ -1,9 +1,11 @@
 //! The engines, and what several of them need.
 
+pub(crate) mod buckets;
 pub(crate) mod fjall;
 pub(crate) mod hashbrown;
 pub(crate) mod heed;
 pub(crate) mod redb;
+pub(crate) mod rocksdb;
 pub(crate) mod sqlite;
 pub(crate) mod vector;
 
@@ -13,11 +15,17 @@ use crate::row;
 use crate::workloads::{Context, Figure, Workload};
 
 /// The names of all engines, in the order of the table. The first is the one that others are compared with.
-pub(crate) const ENGINES: &[&str] = &["vector", "heed", "redb", "fjall", "sqlite", "hashbrown"];
+pub(crate) const ENGINES: &[&str] =
+    &["vector", "heed", "redb", "fjall", "sqlite", "rocksdb", "hashbrown", "hashbrown-batched"];
 
 /// Whether an engine has no files.
 pub(crate) fn is_in_memory(engine: &str) -> bool {
     engine.starts_with("hashbrown")
+}
+
+/// An error that tells why an engine cannot be used on this machine.
+pub(crate) fn check(engine: &str) -> Outcome<()> {
+    if engine == "rocksdb" { rocksdb::library::check() } else { Ok(()) }
 }
 
 /// Runs a workload for an engine in this process.
@@ -33,6 +41,10 @@ pub(crate) fn run(engine: &str, workload: &Workload, context: &Context) -> Outco
         ("fjall", KeyKind::Text) => workload.run::<TextKey, fjall::Fjall>(context),
         ("sqlite", KeyKind::Integer) => workload.run::<u64, sqlite::Sqlite>(context),
         ("sqlite", KeyKind::Text) => workload.run::<TextKey, sqlite::Sqlite>(context),
+        ("rocksdb", KeyKind::Integer) => workload.run::<u64, rocksdb::Rocksdb>(context),
+        ("rocksdb", KeyKind::Text) => workload.run::<TextKey, rocksdb::Rocksdb>(context),
+        ("hashbrown-batched", KeyKind::Integer) => workload.run::<u64, buckets::Buckets>(context),
+        ("hashbrown-batched", KeyKind::Text) => Err(Unsupported("its table has integer keys only").into()),
         ("hashbrown", KeyKind::Integer) => workload.run::<u64, hashbrown::Hashbrown<u64>>(context),
         ("hashbrown", KeyKind::Text) => workload.run::<TextKey, hashbrown::Hashbrown<TextKey>>(context),
         _ => Err(Unsupported("there is no such engine").into()),
