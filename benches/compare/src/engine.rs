@@ -47,6 +47,16 @@ pub(crate) trait Engine<K: Key>: Sized + Sync + 'static {
     fn upsert(&'static self, _changes: &[(u64, Record)]) -> Outcome<()> {
         Err(Unsupported("nothing that it keeps is durable").into())
     }
+
+    /// An error unless the engine has changes apart from what was loaded, so that they make a difference to lookups.
+    fn check_changes() -> Outcome<()> {
+        Err(Unsupported("only vector keeps changes apart in tiers of known sizes").into())
+    }
+
+    /// Opens what was loaded, and changes what is changed: half of it in memory, half of it written down, nothing merged.
+    fn open_changed(_path: &Path, _records: Records) -> Outcome<Self> {
+        Err(Unsupported("only vector keeps changes apart in tiers of known sizes").into())
+    }
 }
 
 /// How many records have each city.

@@ -54,3 +54,13 @@ pub(crate) fn copy_beside(directory: &Path) -> Outcome<PathBuf> {
     }
     Ok(copy)
 }
+
+/// Has the system drop what it keeps of the files below a directory.
+pub(crate) fn evict(directory: &Path) -> Outcome<()> {
+    // Pages that are not written yet would stay.
+    rustix::fs::sync();
+    for path in below(directory)? {
+        rustix::fs::fadvise(&fs::File::open(path)?, 0, None, rustix::fs::Advice::DontNeed)?;
+    }
+    Ok(())
+}

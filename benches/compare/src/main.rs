@@ -10,6 +10,7 @@ mod records;
 mod report;
 mod row;
 mod workloads;
+mod zipf;
 
 use arguments::{Command, Setting};
 use engine::{Outcome, Unsupported};
@@ -55,7 +56,7 @@ fn list() {
 /// Measures one engine at one workload and prints its figures for the process that started this one.
 fn measure(engine: &str, workload: &Workload, setting: Setting) -> Outcome<()> {
     let path = setting.dir.join(compare::database_name(engine, workload));
-    let context = Context { path, records: Records { count: setting.records }, order: workload.order, setting };
+    let context = Context { path, records: Records::new(setting.records), order: workload.order, setting };
     for figure in engines::run(engine, workload, &context)? {
         println!("{}", Line::print(&figure));
     }

@@ -61,9 +61,28 @@ pub(crate) struct Record {
 pub(crate) struct Records {
     /// How many.
     pub(crate) count: u64,
+    /// Of 10,000 records, so many have other attributes than they were loaded with.
+    pub(crate) changed: u64,
 }
 
 impl Records {
+    /// Records as they are loaded.
+    pub(crate) const fn new(count: u64) -> Self {
+        Self { count, changed: 0 }
+    }
+
+    /// Whether a record has other attributes than it was loaded with.
+    #[inline]
+    pub(crate) fn is_changed(self, number: u64) -> bool {
+        self.changed > 0 && below(mix(number ^ 0xC4A6 << 48), 10_000) < self.changed
+    }
+
+    /// The number that a record's attributes are made of: another one once they were changed.
+    #[inline]
+    fn source(self, number: u64) -> u64 {
+        if self.is_changed(number) { number | 1 << 40 } else { number }
+    }
+
     /// The attributes of a record.
     #[inline]
     pub(crate) fn get(self, number: u64) -> Record {
@@ -73,13 +92,13 @@ impl Records {
     /// The age of a record.
     #[inline]
     pub(crate) fn age(self, number: u64) -> u8 {
-        below(mix(number ^ 0xA6E0 << 48), 100) as u8
+        below(mix(self.source(number) ^ 0xA6E0 << 48), 100) as u8
     }
 
     /// The number of a record's city.
     #[inline]
     pub(crate) fn city_number(self, number: u64) -> u64 {
-        below(mix(number ^ 0xC171 << 48), CITIES)
+        below(mix(self.source(number) ^ 0xC171 << 48), CITIES)
     }
 
     /// The city of a record.
@@ -92,14 +111,14 @@ impl Records {
     #[inline]
     pub(crate) fn name(self, number: u64) -> Text {
         let names = (self.count * NAMES_PER_THOUSAND / 1000).max(1);
-        name(below(mix(number ^ 0x3A3E << 48), names))
+        name(below(mix(self.source(number) ^ 0x3A3E << 48), names))
     }
 
     /// The score of a record: a number of 53 random bits with 20 of them behind the point, and never the same one twice.
     #[inline]
     pub(crate) fn score(self, number: u64) -> f64 {
         const MASK: u64 = (1 << 53) - 1;
-        let mut bits = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) & MASK;
+        let mut bits = self.source(number).wrapping_mul(0x9E37_79B9_7F4A_7C15) & MASK;
         bits ^= bits >> 27;
         bits = bits.wrapping_mul(0xBF58_476D_1CE4_E5B9) & MASK;
         bits ^= bits >> 29;
@@ -315,7 +334,7 @@ mod tests {
 
     #[test]
     fn names_repeat_as_often_as_promised_and_scores_never() {
-        let records = Records { count: 100_000 };
+        let records = Records::new(100_000);
         let names: HashSet<Text> = (0..records.count).map(|number| records.name(number)).collect();
         assert!((42_500..43_500).contains(&names.len()), "{} distinct names", names.len());
         let scores: HashSet<u64> = (0..records.count).map(|number| records.score(number).to_bits()).collect();
@@ -323,8 +342,19 @@ mod tests {
     }
 
     #[test]
+    fn as_many_records_are_changed_as_promised_and_their_attributes_differ() {
+        let before = Records::new(100_000);
+        let after = Records { changed: 1000, ..before };
+        let changed: Vec<u64> = (0..before.count).filter(|&number| after.is_changed(number)).collect();
+        assert!((9_500..10_500).contains(&changed.len()), "{} changed records", changed.len());
+        assert!(changed.iter().all(|&number| before.score(number) != after.score(number)));
+        let same = (0..before.count).filter(|&number| before.get(number) == after.get(number)).count();
+        assert_eq!(same, 100_000 - changed.len());
+    }
+
+    #[test]
     fn texts_have_the_lengths_they_should_and_cities_are_all_used() {
-        let records = Records { count: 100_000 };
+        let records = Records::new(100_000);
         let mut cities = HashSet::new();
         for number in 0..records.count {
             let record = records.get(number);

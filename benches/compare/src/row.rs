@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn rows_give_back_what_was_stored() {
-        let records = Records { count: 1000 };
+        let records = Records::new(1000);
         let mut row = Vec::new();
         for number in 0..records.count {
             let record = records.get(number);

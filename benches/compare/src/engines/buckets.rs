@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn every_key_is_found_and_no_other_one() {
-        let records = Records { count: 10_000 };
+        let records = Records::new(10_000);
         let buckets: &'static Buckets =
             Box::leak(Box::new(Buckets::open(Path::new(""), records, Order::Shuffled).unwrap()));
         let keys: Vec<u64> = (0..records.count).flat_map(|number| [u64::of(number), u64::missing(number)]).collect();

@@ -3,9 +3,10 @@
 
 use super::{Context, Figure};
 use crate::engine::{Engine, Outcome, Reader, fold_text};
-use crate::records::{Key, Records, below, mix};
+use crate::records::{Key, Records, Shuffle, below, mix};
+use crate::zipf::Zipf;
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Keys of a batch.
 const GROUP: usize = 64;
@@ -37,6 +38,8 @@ pub(crate) enum Pattern {
     Dependent,
     /// Keys come in groups of 64.
     Batched,
+    /// As independent ones, but few keys come often.
+    Zipfian,
 }
 
 impl Attribute {
@@ -189,37 +192,57 @@ pub(super) fn run<K: Key, E: Engine<K>>(
     attribute: Attribute,
     pattern: Pattern,
 ) -> Outcome<Vec<Figure>> {
+    let engine: &'static E = Box::leak(Box::new(E::open(&context.path, context.records, context.order)?));
+    let nanoseconds = time::<K, _>(&engine.reader()?, context.records, context.setting.lookups, attribute, pattern)?;
+    Ok(vec![Figure::new("ns", nanoseconds)])
+}
+
+/// Nanoseconds for each lookup, everything having been touched before.
+pub(super) fn time<K: Key, R: Reader<K>>(
+    reader: &R,
+    records: Records,
+    lookups: u64,
+    attribute: Attribute,
+    pattern: Pattern,
+) -> Outcome<f64> {
     match attribute {
-        Attribute::Score => measure::<ReadScore, K, E>(context, pattern),
-        Attribute::Age => measure::<ReadAge, K, E>(context, pattern),
-        Attribute::City => measure::<ReadCity, K, E>(context, pattern),
-        Attribute::Name => measure::<ReadName, K, E>(context, pattern),
-        Attribute::NameByName => measure::<ReadNameByName, K, E>(context, pattern),
-        Attribute::Point => measure::<ReadPoint, K, E>(context, pattern),
-        Attribute::Missing => measure::<ReadMissing, K, E>(context, pattern),
+        Attribute::Score => measure::<ReadScore, K>(reader, records, lookups, pattern),
+        Attribute::Age => measure::<ReadAge, K>(reader, records, lookups, pattern),
+        Attribute::City => measure::<ReadCity, K>(reader, records, lookups, pattern),
+        Attribute::Name => measure::<ReadName, K>(reader, records, lookups, pattern),
+        Attribute::NameByName => measure::<ReadNameByName, K>(reader, records, lookups, pattern),
+        Attribute::Point => measure::<ReadPoint, K>(reader, records, lookups, pattern),
+        Attribute::Missing => measure::<ReadMissing, K>(reader, records, lookups, pattern),
     }
 }
 
-fn measure<A: Read, K: Key, E: Engine<K>>(context: &Context, pattern: Pattern) -> Outcome<Vec<Figure>> {
-    let engine: &'static E = Box::leak(Box::new(E::open(&context.path, context.records, context.order)?));
-    let reader = engine.reader()?;
-    let lookups = context.setting.lookups;
-    warm::<A, K>(&reader, context.records)?;
-    let nanoseconds = match pattern {
-        Pattern::Independent => {
-            independent::<A, K>(&reader, context.records, lookups / 8, 1)?;
-            independent::<A, K>(&reader, context.records, lookups, 2)?
-        }
+fn measure<A: Read, K: Key>(reader: &impl Reader<K>, records: Records, lookups: u64, pattern: Pattern) -> Outcome<f64> {
+    warm::<A, K>(reader, records)?;
+    // A few of the same kind before, and then those that count.
+    let seeds = [(1, lookups / 8), (2, lookups)];
+    let mut nanoseconds = 0.0;
+    match pattern {
         Pattern::Dependent => {
-            dependent::<A, K>(&reader, context.records, lookups / 8, 1)?;
-            dependent::<A, K>(&reader, context.records, lookups, 2)?
+            for (seed, lookups) in seeds {
+                nanoseconds = dependent::<A, K>(reader, records, lookups, seed)?;
+            }
         }
-        Pattern::Batched => {
-            batched::<A, K>(&reader, context.records, lookups / 8, 1)?;
-            batched::<A, K>(&reader, context.records, lookups, 2)?
+        Pattern::Independent | Pattern::Batched => {
+            for (seed, lookups) in seeds {
+                let numbers: Vec<u64> = numbers(records, lookups, seed).collect();
+                nanoseconds = many::<A, K>(reader, records, &numbers, pattern == Pattern::Batched)?;
+            }
         }
-    };
-    Ok(vec![Figure::new("ns", nanoseconds)])
+        Pattern::Zipfian => {
+            let (zipf, shuffle) = (Zipf::new(records.count), Shuffle::new(records.count));
+            for (seed, lookups) in seeds {
+                let random = (0..lookups).map(|lookup| mix(lookup ^ seed << 48));
+                let numbers: Vec<u64> = random.map(|random| shuffle.place(zipf.rank(random))).collect();
+                nanoseconds = many::<A, K>(reader, records, &numbers, false)?;
+            }
+        }
+    }
+    Ok(nanoseconds)
 }
 
 /// Touches what lookups need: every eighth record, in the order of keys.
@@ -242,32 +265,31 @@ pub(super) fn numbers(records: Records, lookups: u64, seed: u64) -> impl Iterato
     (0..lookups).map(move |lookup| below(mix(lookup ^ seed << 48), records.count))
 }
 
-fn expected<A: Read>(records: Records, lookups: u64, seed: u64) -> u64 {
-    numbers(records, lookups, seed).fold(0, |sum: u64, number| sum.wrapping_add(A::ATTRIBUTE.expected(records, number)))
+/// Nanoseconds for each of many lookups whose keys are known, one by one or in groups.
+fn many<A: Read, K: Key>(reader: &impl Reader<K>, records: Records, numbers: &[u64], batched: bool) -> Outcome<f64> {
+    let keys: Vec<K> = numbers.iter().map(|&number| A::key(number)).collect();
+    let (sum, elapsed) = if batched { groups::<A, K>(reader, &keys)? } else { one_by_one::<A, K>(reader, &keys)? };
+    let expected = |sum: u64, &number: &u64| sum.wrapping_add(A::ATTRIBUTE.expected(records, number));
+    check(sum, numbers.iter().fold(0, expected))?;
+    Ok(elapsed.as_nanos() as f64 / keys.len().max(1) as f64)
 }
 
-fn independent<A: Read, K: Key>(reader: &impl Reader<K>, records: Records, lookups: u64, seed: u64) -> Outcome<f64> {
-    let keys: Vec<K> = numbers(records, lookups, seed).map(A::key).collect();
+fn one_by_one<A: Read, K: Key>(reader: &impl Reader<K>, keys: &[K]) -> Outcome<(u64, Duration)> {
     let mut sum = 0u64;
     let start = Instant::now();
-    for key in &keys {
+    for key in keys {
         sum = sum.wrapping_add(A::read(reader, key)?.unwrap_or_default());
     }
-    let elapsed = start.elapsed();
-    check(sum, expected::<A>(records, lookups, seed))?;
-    Ok(elapsed.as_nanos() as f64 / lookups.max(1) as f64)
+    Ok((sum, start.elapsed()))
 }
 
-fn batched<A: Read, K: Key>(reader: &impl Reader<K>, records: Records, lookups: u64, seed: u64) -> Outcome<f64> {
-    let keys: Vec<K> = numbers(records, lookups, seed).map(A::key).collect();
+fn groups<A: Read, K: Key>(reader: &impl Reader<K>, keys: &[K]) -> Outcome<(u64, Duration)> {
     let mut sum = 0u64;
     let start = Instant::now();
     for group in keys.chunks(GROUP) {
         sum = sum.wrapping_add(A::read_group(reader, group)?);
     }
-    let elapsed = start.elapsed();
-    check(sum, expected::<A>(records, lookups, seed))?;
-    Ok(elapsed.as_nanos() as f64 / lookups.max(1) as f64)
+    Ok((sum, start.elapsed()))
 }
 
 /// The record that is looked up after one whose value was read. The value decides, so the processor cannot go ahead; the counter keeps

@@ -1,7 +1,11 @@
 //! What is measured. Each workload is run in a process of its own and gives one figure or a few.
 
+mod beside;
+mod changed;
+mod evicted;
 mod load;
 mod lookups;
+mod memory;
 mod open;
 mod scans;
 mod size;
@@ -45,6 +49,14 @@ pub(crate) enum Task {
     Lookups(Attribute, Pattern),
     /// Looks up names on one thread, and on two.
     TwoThreads,
+    /// Looks up names while others commit.
+    BesideWriters,
+    /// Looks up values while so many records of 10,000 are changed.
+    Changed(u64),
+    /// Looks up names of which nothing is in the page cache.
+    Evicted,
+    /// Looks how much memory lookups take.
+    Memory,
     /// Reads all values of an attribute.
     Scan(Scan),
     /// Changes records, durably.
@@ -114,6 +126,10 @@ impl Workload {
             Task::Open => open::run::<K, E>(context),
             Task::Lookups(attribute, pattern) => lookups::run::<K, E>(context, attribute, pattern),
             Task::TwoThreads => threads::run::<K, E>(context),
+            Task::BesideWriters => beside::run::<K, E>(context),
+            Task::Changed(changed) => changed::run::<K, E>(context, changed),
+            Task::Evicted => evicted::run::<K, E>(context),
+            Task::Memory => memory::run::<K, E>(context),
             Task::Scan(scan) => scans::run::<K, E>(context, scan),
             Task::Upserts { writers, batch } => upserts::run::<K, E>(context, writers, batch),
         }
@@ -140,6 +156,8 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     workload("point-dependent", "points", Task::Lookups(Attribute::Point, Pattern::Dependent)),
     workload("missing-independent", "lookups", Task::Lookups(Attribute::Missing, Pattern::Independent)),
     workload("missing-batched", "lookups", Task::Lookups(Attribute::Missing, Pattern::Batched)),
+    workload("name-zipfian", "zipfian", Task::Lookups(Attribute::Name, Pattern::Zipfian)),
+    workload("score-zipfian", "zipfian", Task::Lookups(Attribute::Score, Pattern::Zipfian)),
     workload("two-threads", "threads", Task::TwoThreads),
     workload("sum-of-score", "scans", Task::Scan(Scan::Sum)),
     workload("count-by-city", "scans", Task::Scan(Scan::CityCounts)),
@@ -154,6 +172,11 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     workload("upserts", "upserts", Task::Upserts { writers: 1, batch: 1 }),
     workload("upserts-16-writers", "upserts", Task::Upserts { writers: 16, batch: 1 }),
     workload("upserts-batches-of-1000", "upserts", Task::Upserts { writers: 1, batch: 1000 }),
+    workload("beside-writers", "beside", Task::BesideWriters),
+    workload("changed-1-percent", "changed", Task::Changed(100)),
+    workload("changed-10-percent", "changed", Task::Changed(1000)),
+    workload("name-evicted", "evicted", Task::Evicted),
+    workload("memory", "memory", Task::Memory),
 ];
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::engine::{Engine, Outcome, Reader};
 use crate::files;
 use crate::records::{Key, Record, Records, below, mix};
 use std::collections::HashSet;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,15 +15,18 @@ const CHECKED: u64 = 1000;
 
 /// The changes of one writer. No two writers change the same record.
 #[derive(Clone, Copy, Debug)]
-struct Writer {
-    records: Records,
-    number: u64,
-    writers: u64,
+pub(super) struct Writer {
+    /// The records as they were loaded.
+    pub(super) records: Records,
+    /// Which of the writers it is.
+    pub(super) number: u64,
+    /// How many there are.
+    pub(super) writers: u64,
 }
 
 impl Writer {
     /// The number of a record, and what it becomes, which differs from what it was.
-    fn change(self, index: u64) -> (u64, Record) {
+    pub(super) fn change(self, index: u64) -> (u64, Record) {
         let random = mix(index ^ (self.number + 1) << 48);
         let own = self.records.count.div_ceil(self.writers);
         let number = (below(random, own) * self.writers + self.number).min(self.records.count - 1);
@@ -40,12 +44,7 @@ pub(super) fn run<K: Key, E: Engine<K>>(context: &Context, writers: u64, batch: 
     result
 }
 
-fn measure<K: Key, E: Engine<K>>(
-    context: &Context,
-    path: &std::path::Path,
-    writers: u64,
-    batch: u64,
-) -> Outcome<Vec<Figure>> {
+fn measure<K: Key, E: Engine<K>>(context: &Context, path: &Path, writers: u64, batch: u64) -> Outcome<Vec<Figure>> {
     let engine: &'static E = Box::leak(Box::new(E::open(path, context.records, context.order)?));
     rustix::fs::sync();
     let time = Duration::from_secs_f64(context.setting.seconds);
