@@ -19,7 +19,8 @@ Usage: compare [--records N] [--engines LIST] [--workloads LIST] [--json FILE]
   --runs N          processes for each figure, of which the median is taken; 5
   --lookups N       lookups of a process; 1000000
   --seconds S       how long sustained writes go on; 60
-  --json FILE       writes the figures there, an array of objects
+  --json FILE       writes the figures there, an array of objects, and machine.json beside it
+  --plot FILE       draws the figures of such a file, as SVG beside it, and measures nothing
   --dir DIR         where databases go; compare-data beside cargo's target files
   --keep            leaves the databases there, and uses those that are there
   --list            prints engines and workloads
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Help,
     /// Print the names of engines and workloads.
     List,
+    /// Draw the figures of a file.
+    Plot(PathBuf),
     /// Measure everything and report.
     Compare(Plan),
     /// Measure one engine at one workload, in this process, which another one started.
@@ -132,6 +135,7 @@ pub(crate) fn parse() -> Outcome<Command> {
             Arg::Long("keep") => keep = true,
             Arg::Long("engines") => plan_engines = engines(&parser.value()?.string()?)?,
             Arg::Long("workloads") => plan_workloads = workloads(&parser.value()?.string()?)?,
+            Arg::Long("plot") => return Ok(Command::Plot(parser.value()?.into())),
             Arg::Long("list") => return Ok(Command::List),
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
             // What this program tells itself.

@@ -3,9 +3,10 @@
 use crate::UNSUPPORTED;
 use crate::arguments::{Plan, Setting};
 use crate::engine::Outcome;
+use crate::machine::Machine;
 use crate::report::{self, Line, Measurement};
 use crate::workloads::{Task, Workload};
-use crate::{engines, files, machine};
+use crate::{engines, files, plot};
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
@@ -13,12 +14,13 @@ use std::process::{Command, Stdio};
 
 /// The name of the directory that has an engine's database for a workload.
 pub(crate) fn database_name(engine: &str, workload: &Workload) -> String {
-    format!("{engine}-{}-{}", workload.keys.name(), workload.order.name())
+    format!("{engine}-{}-{}-{}", workload.shape.name(), workload.keys.name(), workload.order.name())
 }
 
 /// Measures everything that is planned, and prints and writes the figures.
 pub(crate) fn run(plan: &Plan) -> Outcome<()> {
-    println!("{}", machine::describe());
+    let machine = Machine::this();
+    println!("{}", machine.describe());
     println!("{} records, medians of {} processes; (x): times better vector is\n", plan.setting.records, plan.runs);
     fs::create_dir_all(&plan.setting.dir)?;
     let mut engines = plan.engines.clone();
@@ -30,27 +32,35 @@ pub(crate) fn run(plan: &Plan) -> Outcome<()> {
         }
     });
     let mut session = Session { plan, engines, loaded: HashSet::new(), measurements: Vec::new() };
-    for workload in &plan.workloads {
+    if let Some(path) = &plan.json {
+        let directory = path.parent().unwrap_or(Path::new(""));
+        fs::create_dir_all(directory)?;
+        fs::write(directory.join("machine.json"), serde_json::to_string_pretty(&machine)? + "\n")?;
+    }
+    for (index, workload) in plan.workloads.iter().enumerate() {
         session.measure(workload)?;
+        session.remove_unneeded(workload, &plan.workloads[index + 1..])?;
         if let Some(path) = &plan.json {
             write_json(path, &session.measurements)?;
         }
     }
     println!("{}", report::table(&session.measurements, &session.engines));
     if !plan.keep {
-        for name in &session.loaded {
-            files::remove(&plan.setting.dir.join(name))?;
-        }
         // It stays if others have put something there.
         let _ = fs::remove_dir(&plan.setting.dir);
     }
     Ok(())
 }
 
+/// Draws the figures of a file that a comparison wrote.
+pub(crate) fn plot(path: &Path) -> Outcome<()> {
+    let measurements: Vec<Measurement> = serde_json::from_str(&fs::read_to_string(path)?)?;
+    let records = measurements.first().map_or(0, |measurement| measurement.records);
+    let title = format!("{records} records; logarithmic scale, another one for each workload");
+    Ok(fs::write(path.with_extension("svg"), plot::svg(&title, &measurements)?)?)
+}
+
 fn write_json(path: &Path, measurements: &[Measurement]) -> Outcome<()> {
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
-    }
     // One object a line.
     let lines: Result<Vec<String>, _> = measurements.iter().map(serde_json::to_string).collect();
     Ok(fs::write(path, format!("[\n{}\n]\n", lines?.join(",\n")))?)
@@ -98,6 +108,17 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Removes the databases of a workload that none of the later ones work on.
+    fn remove_unneeded(&mut self, workload: &Workload, later: &[&Workload]) -> Outcome<()> {
+        if !self.plan.keep && !later.iter().any(|later| later.shares_database(workload)) {
+            for name in self.engines.iter().map(|engine| database_name(engine, workload)) {
+                files::remove(&self.plan.setting.dir.join(&name))?;
+                self.loaded.remove(&name);
+            }
+        }
+        Ok(())
+    }
+
     /// Makes the database of an engine for a workload unless it is there.
     fn load(&mut self, engine: &'static str, workload: &Workload) -> Outcome<()> {
         let name = database_name(engine, workload);
@@ -107,7 +128,7 @@ impl Session<'_> {
         let path = self.plan.setting.dir.join(&name);
         if !(self.plan.keep && path.exists()) {
             files::remove(&path)?;
-            let load = Workload::load(workload.keys, workload.order)?;
+            let load = workload.load()?;
             eprint!("loading: {engine} ");
             start(engine, load.name, &self.plan.setting)?;
         }

@@ -6,9 +6,11 @@ mod engine;
 mod engines;
 mod files;
 mod machine;
+mod plot;
 mod records;
 mod report;
 mod row;
+mod wide;
 mod workloads;
 mod zipf;
 
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
             list();
             Ok(())
         }
+        Command::Plot(path) => compare::plot(&path),
         Command::Compare(plan) => compare::run(&plan),
         Command::Measure { engine, workload, setting } => measure(&engine, workload, setting),
     });
@@ -56,7 +59,12 @@ fn list() {
 /// Measures one engine at one workload and prints its figures for the process that started this one.
 fn measure(engine: &str, workload: &Workload, setting: Setting) -> Outcome<()> {
     let path = setting.dir.join(compare::database_name(engine, workload));
-    let context = Context { path, records: Records::new(setting.records), order: workload.order, setting };
+    let context = Context {
+        path,
+        records: Records { shape: workload.shape, ..Records::new(setting.records) },
+        order: workload.order,
+        setting,
+    };
     for figure in engines::run(engine, workload, &context)? {
         println!("{}", Line::print(&figure));
     }

@@ -3,6 +3,7 @@
 //! Record `i` of `n` has a key that ascends with `i`, an age (100 values), a city (1,000), a name (0.43 `n` distinct ones) and a score
 //! (all distinct). 8 bytes of key and, on average, 39 of values.
 
+use crate::wide::Shape;
 use std::ops::Deref;
 
 /// The number of cities.
@@ -63,12 +64,14 @@ pub(crate) struct Records {
     pub(crate) count: u64,
     /// Of 10,000 records, so many have other attributes than they were loaded with.
     pub(crate) changed: u64,
+    /// The attributes that they have.
+    pub(crate) shape: Shape,
 }
 
 impl Records {
     /// Records as they are loaded.
     pub(crate) const fn new(count: u64) -> Self {
-        Self { count, changed: 0 }
+        Self { count, changed: 0, shape: Shape::Four }
     }
 
     /// Whether a record has other attributes than it was loaded with.

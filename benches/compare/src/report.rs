@@ -1,11 +1,11 @@
 //! What was measured, as a table and as JSON.
 
 use crate::workloads::Figure;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
 /// The figures of one engine for one workload.
-#[derive(Clone, PartialEq, Serialize, Debug)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, Debug)]
 pub(crate) struct Measurement {
     /// The workload, and the part of it if it has several.
     pub(crate) workload: String,
@@ -80,7 +80,8 @@ pub(crate) fn advantage(base: &Measurement, other: &Measurement) -> f64 {
     if base.unit.ends_with("/s") { base.median / other.median } else { other.median / base.median }
 }
 
-fn number(value: f64) -> String {
+/// A figure with three digits or so.
+pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
         size if size < 10.0 => format!("{value:.2}"),

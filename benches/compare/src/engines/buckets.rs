@@ -4,9 +4,10 @@
 //! A bucket is a cache line with five keys and their positions; keys that find no room are in the next one. Groups go through the steps
 //! hash, bucket, column and text together, and each step fetches what the next one reads.
 
-use crate::engine::{CityCounts, Engine, Outcome, Reader};
+use crate::engine::{CityCounts, Engine, Outcome, Reader, Unsupported};
 use crate::engines::hashbrown::Columns;
 use crate::records::{Order, Records, mix};
+use crate::wide::Shape;
 use std::path::Path;
 
 /// Keys of a bucket.
@@ -120,6 +121,9 @@ impl Engine<u64> for Buckets {
     }
 
     fn open(_path: &Path, records: Records, order: Order) -> Outcome<Self> {
+        if records.shape != Shape::Four {
+            return Err(Unsupported("its columns are those of four attributes").into());
+        }
         // 0.7 of all places are used.
         let count = (records.count as usize * 2).div_ceil(7).max(2);
         let empty = Bucket { keys: [0; WIDTH], positions: [0; WIDTH], len: 0 };

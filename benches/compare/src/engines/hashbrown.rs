@@ -1,7 +1,8 @@
 //! A hash table in memory and a vector for each attribute: what a program without an engine would do.
 
-use crate::engine::{CityCounts, Engine, Outcome, Reader, fold_text};
+use crate::engine::{CityCounts, Engine, Outcome, Reader, Unsupported, fold_text};
 use crate::records::{CITIES, Key, Order, Records, city};
+use crate::wide::Shape;
 use hashbrown::HashMap;
 use std::hash::Hash;
 use std::path::Path;
@@ -122,6 +123,9 @@ impl<K: Key + Eq + Hash> Engine<K> for Hashbrown<K> {
     }
 
     fn open(_path: &Path, records: Records, order: Order) -> Outcome<Self> {
+        if records.shape != Shape::Four {
+            return Err(Unsupported("its columns are those of four attributes").into());
+        }
         let mut positions = HashMap::with_capacity(records.count as usize);
         positions.extend(order.numbers(records.count).map(K::of).zip(0..));
         Ok(Self { positions, columns: Columns::new(records, order) })

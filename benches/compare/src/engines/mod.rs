@@ -87,17 +87,17 @@ pub(crate) fn sorted_rows<K: Key + Ord>(
     let mut row = Vec::new();
     if order == Order::Sorted {
         return (0..records.count).try_for_each(|number| {
-            row::encode(&records.get(number), &mut row);
+            row::encode_all(records, number, &mut row);
             put(K::of(number), &row)
         });
     }
     let mut rows: Vec<u8> = Vec::new();
     let mut places: Vec<(K, u64)> = Vec::with_capacity(records.count as usize);
     for number in order.numbers(records.count) {
-        row::encode(&records.get(number), &mut row);
-        places.push((K::of(number), (rows.len() as u64) << 8 | row.len() as u64));
+        row::encode_all(records, number, &mut row);
+        places.push((K::of(number), (rows.len() as u64) << 16 | row.len() as u64));
         rows.extend_from_slice(&row);
     }
     places.sort_unstable_by_key(|&(key, _)| key);
-    places.iter().try_for_each(|&(key, place)| put(key, &rows[(place >> 8) as usize..][..(place & 0xFF) as usize]))
+    places.iter().try_for_each(|&(key, place)| put(key, &rows[(place >> 16) as usize..][..(place & 0xFFFF) as usize]))
 }

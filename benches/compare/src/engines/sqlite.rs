@@ -5,6 +5,7 @@ use crate::engine::{CityCounts, Engine, Outcome, Reader, fold_text};
 use crate::engines::sorted_rows;
 use crate::records::{Key, Order, Record, Records, TextKey};
 use crate::row;
+use crate::wide::{FLOATS, INTEGERS, Shape, TEXTS, fold_more};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ToSql};
 use std::cell::RefCell;
@@ -14,16 +15,19 @@ use std::sync::{Mutex, PoisonError};
 
 /// What the engine takes for a key.
 pub(crate) trait SqliteKey: Key + Ord {
-    /// The definition of the table: a text key is the primary key of a table without row numbers, an integer one is the row number.
-    const TABLE: &'static str;
+    /// The definition of its column.
+    const COLUMN: &'static str;
+
+    /// Of the table: a text key is the primary key of a table without row numbers, an integer one is the row number.
+    const OPTIONS: &'static str;
 
     /// The key as a parameter.
     fn parameter(&self) -> impl ToSql;
 }
 
 impl SqliteKey for u64 {
-    const TABLE: &'static str = "CREATE TABLE records (key INTEGER PRIMARY KEY, age INTEGER NOT NULL, score REAL NOT NULL, \
-         city TEXT NOT NULL, name TEXT NOT NULL) STRICT";
+    const COLUMN: &'static str = "INTEGER PRIMARY KEY";
+    const OPTIONS: &'static str = "STRICT";
 
     #[inline]
     fn parameter(&self) -> impl ToSql {
@@ -33,8 +37,8 @@ impl SqliteKey for u64 {
 }
 
 impl SqliteKey for TextKey {
-    const TABLE: &'static str = "CREATE TABLE records (key TEXT PRIMARY KEY NOT NULL, age INTEGER NOT NULL, \
-         score REAL NOT NULL, city TEXT NOT NULL, name TEXT NOT NULL) STRICT, WITHOUT ROWID";
+    const COLUMN: &'static str = "TEXT PRIMARY KEY NOT NULL";
+    const OPTIONS: &'static str = "STRICT, WITHOUT ROWID";
 
     #[inline]
     fn parameter(&self) -> impl ToSql {
@@ -42,7 +46,31 @@ impl SqliteKey for TextKey {
     }
 }
 
-const PUT: &str = "INSERT OR REPLACE INTO records (key, age, score, city, name) VALUES (?1, ?2, ?3, ?4, ?5)";
+/// The columns besides the key, with their types.
+fn columns(shape: Shape) -> Vec<(&'static str, &'static str)> {
+    let mut columns = vec![("age", "INTEGER"), ("score", "REAL"), ("city", "TEXT"), ("name", "TEXT")];
+    if shape == Shape::Nineteen {
+        columns.extend(INTEGERS.map(|name| (name, "INTEGER")));
+        columns.extend(FLOATS.map(|name| (name, "REAL")));
+        columns.extend(TEXTS.map(|name| (name, "TEXT")));
+    }
+    columns
+}
+
+/// The names of the columns besides the key.
+fn names(shape: Shape) -> String {
+    columns(shape).into_iter().map(|(name, _)| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+}
+
+fn create<K: SqliteKey>(shape: Shape) -> String {
+    let columns = columns(shape).into_iter().map(|(name, kind)| format!(", \"{name}\" {kind} NOT NULL"));
+    format!("CREATE TABLE records (key {}{}) {}", K::COLUMN, columns.collect::<String>(), K::OPTIONS)
+}
+
+fn put_statement(shape: Shape) -> String {
+    let places = ", ?".repeat(columns(shape).len());
+    format!("INSERT OR REPLACE INTO records (key, {}) VALUES (?{places})", names(shape))
+}
 
 fn connect(path: &Path) -> Outcome<Connection> {
     let connection = Connection::open(path.join("records.sqlite"))?;
@@ -57,6 +85,16 @@ fn put<K: SqliteKey>(statement: &mut CachedStatement<'_>, key: &K, row: &[u8]) -
     statement.raw_bind_parameter(3, row::score(row)?)?;
     statement.raw_bind_parameter(4, text(row::city(row)?))?;
     statement.raw_bind_parameter(5, text(row::name(row)?))?;
+    let mut column = 5;
+    row::each_more(row, |cell| {
+        column += 1;
+        match cell {
+            row::Cell::Integer(integer) => statement.raw_bind_parameter(column, i64::from(integer))?,
+            row::Cell::Float(float) => statement.raw_bind_parameter(column, float)?,
+            row::Cell::Text(bytes) => statement.raw_bind_parameter(column, text(bytes))?,
+        }
+        Ok(())
+    })?;
     statement.raw_execute()?;
     Ok(())
 }
@@ -64,6 +102,8 @@ fn put<K: SqliteKey>(statement: &mut CachedStatement<'_>, key: &K, row: &[u8]) -
 /// An open database.
 pub(crate) struct Sqlite {
     path: PathBuf,
+    shape: Shape,
+    put: String,
     /// The connection that was opened first. Writers share it, as only one can write at a time.
     connection: Mutex<Connection>,
 }
@@ -71,6 +111,8 @@ pub(crate) struct Sqlite {
 /// The statements of a connection with an open transaction.
 pub(crate) struct Statements {
     connection: &'static Connection,
+    /// Besides the key.
+    columns: usize,
     score: RefCell<CachedStatement<'static>>,
     age: RefCell<CachedStatement<'static>>,
     city: RefCell<CachedStatement<'static>>,
@@ -86,8 +128,8 @@ impl<K: SqliteKey> Engine<K> for Sqlite {
         fs::create_dir_all(path)?;
         let connection = connect(path)?;
         connection.execute_batch("PRAGMA journal_mode = OFF; PRAGMA locking_mode = EXCLUSIVE; BEGIN")?;
-        connection.execute_batch(K::TABLE)?;
-        let mut statement = connection.prepare_cached(PUT)?;
+        connection.execute_batch(&create::<K>(records.shape))?;
+        let mut statement = connection.prepare_cached(&put_statement(records.shape))?;
         sorted_rows(records, order, |key: K, row| put(&mut statement, &key, row))?;
         drop(statement);
         // So that those who open it write to a log.
@@ -96,25 +138,27 @@ impl<K: SqliteKey> Engine<K> for Sqlite {
         Ok(())
     }
 
-    fn open(path: &Path, _records: Records, _order: Order) -> Outcome<Self> {
-        Ok(Self { path: path.to_owned(), connection: Mutex::new(connect(path)?) })
+    fn open(path: &Path, records: Records, _order: Order) -> Outcome<Self> {
+        let (shape, put) = (records.shape, put_statement(records.shape));
+        Ok(Self { path: path.to_owned(), shape, put, connection: Mutex::new(connect(path)?) })
     }
 
     fn reader(&'static self) -> Outcome<Self::Reader> {
         // A connection belongs to one thread, so each reader has its own.
         let connection: &'static Connection = Box::leak(Box::new(connect(&self.path)?));
         connection.execute_batch("BEGIN")?;
-        let statement = |columns| {
+        let statement = |columns: &str| {
             let statement = connection.prepare_cached(&format!("SELECT {columns} FROM records WHERE key = ?1"));
             statement.map(RefCell::new)
         };
         Ok(Box::leak(Box::new(Statements {
             connection,
+            columns: columns(self.shape).len(),
             score: statement("score")?,
             age: statement("age")?,
             city: statement("city")?,
             name: statement("name")?,
-            point: statement("score, age, city, name")?,
+            point: statement(&names(self.shape))?,
         })))
     }
 
@@ -122,7 +166,7 @@ impl<K: SqliteKey> Engine<K> for Sqlite {
         let mut encoded = Vec::new();
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         connection.prepare_cached("BEGIN IMMEDIATE")?.raw_execute()?;
-        let mut statement = connection.prepare_cached(PUT)?;
+        let mut statement = connection.prepare_cached(&self.put)?;
         for (number, record) in changes {
             row::encode(record, &mut encoded);
             put(&mut statement, &K::of(*number), &encoded)?;
@@ -187,8 +231,18 @@ impl<K: SqliteKey> Reader<K> for &'static Statements {
     #[inline]
     fn point(&self, key: &K) -> Outcome<Option<u64>> {
         select(&self.point, key, |row| {
-            let numbers = score(row)?.to_bits() ^ age(row, 1)?;
-            Ok(numbers ^ fold_text(text(row, 2)?) ^ fold_text(text(row, 3)?))
+            let numbers = age(row, 0)? ^ row.get_ref(1)?.as_f64()?.to_bits();
+            let four = numbers ^ fold_text(text(row, 2)?) ^ fold_text(text(row, 3)?);
+            let mut more = 0u64;
+            for column in 4..self.columns {
+                more = more.wrapping_add(fold_more(match row.get_ref(column)? {
+                    ValueRef::Integer(integer) => integer as u64,
+                    ValueRef::Real(float) => float.to_bits(),
+                    ValueRef::Text(text) => fold_text(text),
+                    _ => return Err("a column is not what was stored".into()),
+                }));
+            }
+            Ok(four.wrapping_add(more))
         })
     }
 

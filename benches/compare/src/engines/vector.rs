@@ -2,6 +2,7 @@
 
 use crate::engine::{CityCounts, Engine, Outcome, Reader, fold_text};
 use crate::records::{Key, Order, Record, Records, TextKey};
+use crate::wide::{FLOATS, INTEGERS, More, TEXTS, fold_more};
 use std::path::Path;
 use vector_datalib::{
     BulkLoader, Dimension, KeyRef, Options, SegmentValues, Snapshot, Value, ValueRef, VectorDb, attrs,
@@ -38,6 +39,8 @@ pub(crate) struct VectorReader {
     city: Dimension<'static>,
     name: Dimension<'static>,
     score: Dimension<'static>,
+    /// The dimensions of the attributes besides the four.
+    more: &'static [Dimension<'static>],
 }
 
 impl<K: VectorKey> Engine<K> for Vector {
@@ -53,7 +56,10 @@ impl<K: VectorKey> Engine<K> for Vector {
                 ("name", (&*record.name).into()),
                 ("score", record.score.into()),
             ];
-            loader.push(K::of(number).key_ref(), attributes)?;
+            match records.more(number) {
+                None => loader.push(K::of(number).key_ref(), attributes)?,
+                Some(more) => loader.push(K::of(number).key_ref(), attributes.into_iter().chain(more_of(&more)))?,
+            }
         }
         loader.finish()?;
         Ok(())
@@ -66,12 +72,14 @@ impl<K: VectorKey> Engine<K> for Vector {
     fn reader(&'static self) -> Outcome<Self::Reader> {
         let snapshot: &'static Snapshot = Box::leak(Box::new(self.0.snapshot()));
         let dimension = |name| snapshot.dimension(name).ok_or_else(|| format!("there is no dimension {name}"));
+        let more = INTEGERS.into_iter().chain(FLOATS).chain(TEXTS).filter_map(|name| snapshot.dimension(name));
         Ok(VectorReader {
             snapshot,
             age: dimension("age")?,
             city: dimension("city")?,
             name: dimension("name")?,
             score: dimension("score")?,
+            more: Box::leak(more.collect()),
         })
     }
 
@@ -105,6 +113,14 @@ impl<K: VectorKey> Engine<K> for Vector {
         }
         Ok(())
     }
+}
+
+/// The attributes besides the four.
+fn more_of(more: &More) -> impl Iterator<Item = (&'static str, ValueRef<'_>)> {
+    let integers = INTEGERS.into_iter().zip(more.integers.iter().map(|&integer| integer.into()));
+    let floats = FLOATS.into_iter().zip(more.floats.iter().map(|&float| float.into()));
+    let texts = TEXTS.into_iter().zip(more.texts.iter().map(|text| (&**text).into()));
+    integers.chain(floats).chain(texts)
 }
 
 fn attributes(record: &Record) -> [(&'static str, Value); 4] {
@@ -214,7 +230,17 @@ impl<K: VectorKey> Reader<K> for VectorReader {
         else {
             return Err("a point is not what was loaded".into());
         };
-        Ok(Some(score.to_bits() ^ age as u64 ^ fold_text(city) ^ fold_text(name)))
+        let four = score.to_bits() ^ age as u64 ^ fold_text(city) ^ fold_text(name);
+        let mut more = 0u64;
+        for dimension in self.more {
+            more = more.wrapping_add(fold_more(match dimension.get(slot)? {
+                Some(ValueRef::Int(integer)) => integer as u64,
+                Some(ValueRef::Float(float)) => float.to_bits(),
+                Some(ValueRef::Text(text)) => fold_text(text.as_bytes()),
+                _ => return Err("a point is not what was loaded".into()),
+            }));
+        }
+        Ok(Some(four.wrapping_add(more)))
     }
 
     // Batches: `scores` and `names` are the trait's, one lookup after the other; a batch call of `Dimension` belongs here.

@@ -50,7 +50,7 @@ impl Attribute {
             Self::Age => records.age(number).into(),
             Self::City => fold_text(records.city(number).as_bytes()),
             Self::Name | Self::NameByName => fold_text(records.name(number).as_bytes()),
-            Self::Point => records.get(number).fold(),
+            Self::Point => records.fold_point(number),
             Self::Missing => 0,
         }
     }

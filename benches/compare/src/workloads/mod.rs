@@ -15,6 +15,7 @@ mod upserts;
 use crate::arguments::Setting;
 use crate::engine::{Engine, Outcome};
 use crate::records::{Key, KeyKind, Order, Records};
+use crate::wide::Shape;
 use lookups::{Attribute, Pattern};
 use scans::Scan;
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ pub(crate) struct Workload {
     pub(crate) group: &'static str,
     /// The keys of the database.
     pub(crate) keys: KeyKind,
+    /// The attributes of its records.
+    pub(crate) shape: Shape,
     /// The order in which the database was loaded.
     pub(crate) order: Order,
     /// Whether it is measured when no workloads are named.
@@ -100,7 +103,7 @@ pub(crate) struct Context {
 }
 
 const fn workload(name: &'static str, group: &'static str, task: Task) -> Workload {
-    Workload { name, group, keys: KeyKind::Integer, order: Order::Shuffled, is_default: true, task }
+    Workload { name, group, keys: KeyKind::Integer, shape: Shape::Four, order: Order::Shuffled, is_default: true, task }
 }
 
 impl Workload {
@@ -112,10 +115,21 @@ impl Workload {
         Self { keys: KeyKind::Text, ..self }
     }
 
-    /// The workload that makes a database.
-    pub(crate) fn load(keys: KeyKind, order: Order) -> Outcome<&'static Self> {
-        let makes = |workload: &&Self| workload.task == Task::Load && (workload.keys, workload.order) == (keys, order);
-        WORKLOADS.iter().find(makes).ok_or_else(|| "no workload makes such a database".into())
+    const fn wide(self) -> Self {
+        Self { shape: Shape::Nineteen, ..self }
+    }
+
+    /// Whether both work on the same database.
+    pub(crate) fn shares_database(&self, other: &Self) -> bool {
+        (self.keys, self.shape, self.order) == (other.keys, other.shape, other.order)
+    }
+
+    /// The workload that makes the database of this one.
+    pub(crate) fn load(&self) -> Outcome<&'static Self> {
+        WORKLOADS
+            .iter()
+            .find(|other| other.task == Task::Load && other.shares_database(self))
+            .ok_or_else(|| "no workload makes such a database".into())
     }
 
     /// Runs it for an engine.
@@ -162,6 +176,11 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     workload("sum-of-score", "scans", Task::Scan(Scan::Sum)),
     workload("count-by-city", "scans", Task::Scan(Scan::CityCounts)),
     workload("count-by-city-kept", "scans", Task::Scan(Scan::KeptCityCounts)),
+    workload("wide-load", "wide", Task::Load).wide(),
+    workload("wide-size", "wide", Task::Size).wide(),
+    workload("wide-point-independent", "wide", Task::Lookups(Attribute::Point, Pattern::Independent)).wide(),
+    workload("wide-point-dependent", "wide", Task::Lookups(Attribute::Point, Pattern::Dependent)).wide(),
+    workload("wide-name-independent", "wide", Task::Lookups(Attribute::Name, Pattern::Independent)).wide(),
     workload("text-load-sorted", "text", Task::Load).sorted().text(),
     workload("text-load-shuffled", "text", Task::Load).text(),
     workload("text-size", "text", Task::Size).text(),
