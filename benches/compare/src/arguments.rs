@@ -20,7 +20,7 @@ Usage: compare [--records N] [--engines LIST] [--workloads LIST] [--json FILE]
   --lookups N       lookups of a process; 1000000
   --seconds S       how long sustained writes go on; 60
   --json FILE       writes the figures there, an array of objects, and machine.json beside it
-  --plot FILE       draws the figures of such a file, as SVG beside it, and measures nothing
+  --plot FILE       draws the figures of such a file, as an SVG beside it for each group, and measures nothing
   --dir DIR         where databases go; compare-data beside cargo's target files
   --keep            leaves the databases there, and uses those that are there
   --list            prints engines and workloads

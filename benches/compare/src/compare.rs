@@ -52,12 +52,23 @@ pub(crate) fn run(plan: &Plan) -> Outcome<()> {
     Ok(())
 }
 
-/// Draws the figures of a file that a comparison wrote.
+/// Draws the figures of a file that a comparison wrote, those of each group of workloads to a file of their own beside it.
 pub(crate) fn plot(path: &Path) -> Outcome<()> {
     let measurements: Vec<Measurement> = serde_json::from_str(&fs::read_to_string(path)?)?;
     let records = measurements.first().map_or(0, |measurement| measurement.records);
-    let title = format!("{records} records; logarithmic scale, another one for each workload");
-    Ok(fs::write(path.with_extension("svg"), plot::svg(&title, &measurements)?)?)
+    let mut groups: Vec<(&str, Vec<Measurement>)> = Vec::new();
+    for measurement in measurements {
+        let group = Workload::of_figure(&measurement.workload).map_or("others", |workload| workload.group);
+        match groups.iter_mut().find(|(name, _)| *name == group) {
+            Some((_, members)) => members.push(measurement),
+            None => groups.push((group, vec![measurement])),
+        }
+    }
+    for (group, measurements) in groups {
+        let title = format!("{group}: {records} records; a logarithmic scale for each workload");
+        fs::write(path.with_extension(format!("{group}.svg")), plot::svg(&title, &measurements)?)?;
+    }
+    Ok(())
 }
 
 fn write_json(path: &Path, measurements: &[Measurement]) -> Outcome<()> {

@@ -119,6 +119,14 @@ impl Workload {
         Self { shape: Shape::Nineteen, ..self }
     }
 
+    /// The workload that a figure belongs to, by the name of the figure: the workload's, with a part behind it if it has several.
+    pub(crate) fn of_figure(name: &str) -> Option<&'static Self> {
+        let fits = |workload: &&Self| {
+            name.strip_prefix(workload.name).is_some_and(|part| part.is_empty() || part.starts_with('-'))
+        };
+        WORKLOADS.iter().filter(fits).max_by_key(|workload| workload.name.len())
+    }
+
     /// Whether both work on the same database.
     pub(crate) fn shares_database(&self, other: &Self) -> bool {
         (self.keys, self.shape, self.order) == (other.keys, other.shape, other.order)
@@ -201,6 +209,15 @@ pub(crate) const WORKLOADS: &[Workload] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn figures_belong_to_the_workload_whose_name_they_start_with() {
+        let name = |figure| Workload::of_figure(figure).map(|workload| workload.name);
+        assert_eq!(name("upserts-longest"), Some("upserts"));
+        assert_eq!(name("upserts-16-writers-longest"), Some("upserts-16-writers"));
+        assert_eq!(name("open"), Some("open"));
+        assert_eq!(name("opening"), None);
+    }
 
     #[test]
     fn names_are_unique_and_no_group_is_called_like_a_workload_of_another_one() {
