@@ -225,5 +225,7 @@ mod tests {
             assert_eq!((&buckets).score(&keys[found]).unwrap(), scores[found]);
             assert_eq!((&buckets).score(&keys[missing]).unwrap(), None);
         }
+        // What an empty place holds is no key.
+        assert_eq!((&buckets).score(&0).unwrap(), None);
     }
 }
