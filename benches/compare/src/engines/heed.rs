@@ -90,7 +90,7 @@ impl<K: HeedKey> Engine<K> for Heed<K> {
     type Reader = Rows<HeedReader<K>>;
 
     /// Rows are appended in the order of keys (`MDB_APPEND`), in one transaction: pages are filled and written once. Records that come in
-    /// another order are sorted in memory first, which is faster than inserting them (see the README).
+    /// another order are sorted in memory first (see the README).
     fn load(path: &Path, records: Records, order: Order) -> Outcome<()> {
         fs::create_dir_all(path)?;
         let env = open_environment(path)?;

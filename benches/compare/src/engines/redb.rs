@@ -58,8 +58,7 @@ impl<K: RedbKey> Copy for RedbReader<K> {}
 impl<K: RedbKey> Engine<K> for Redb {
     type Reader = Rows<RedbReader<K>>;
 
-    /// One transaction, in the order of keys: records that come in another order are sorted in memory first, which is faster than
-    /// inserting them (see the README).
+    /// One transaction, in the order of keys: records that come in another order are sorted in memory first (see the README).
     fn load(path: &Path, records: Records, order: Order) -> Outcome<()> {
         fs::create_dir_all(path)?;
         let database = Database::builder().set_cache_size(CACHE_SIZE).create(path.join("records.redb"))?;
