@@ -1,0 +1,247 @@
+//! This project's engine, with default options.
+
+use crate::engine::{CityCounts, Engine, Outcome, Reader, fold_text};
+use crate::records::{Key, Order, Record, Records, TextKey};
+use crate::wide::{FLOATS, INTEGERS, More, TEXTS, fold_more};
+use std::path::Path;
+use vector_datalib::{
+    BulkLoader, Dimension, KeyRef, Options, SegmentValues, Snapshot, Value, ValueRef, VectorDb, attrs,
+};
+
+/// What the engine takes for a key.
+pub(crate) trait VectorKey: Key {
+    /// The key as the engine's own type.
+    fn key_ref(&self) -> KeyRef<'_>;
+}
+
+impl VectorKey for u64 {
+    #[inline]
+    fn key_ref(&self) -> KeyRef<'_> {
+        KeyRef::from(*self)
+    }
+}
+
+impl VectorKey for TextKey {
+    #[inline]
+    fn key_ref(&self) -> KeyRef<'_> {
+        KeyRef::from(self.as_str())
+    }
+}
+
+/// An open database.
+pub(crate) struct Vector(VectorDb);
+
+/// A snapshot and its dimensions.
+#[derive(Clone, Copy)]
+pub(crate) struct VectorReader {
+    snapshot: &'static Snapshot,
+    age: Dimension<'static>,
+    city: Dimension<'static>,
+    name: Dimension<'static>,
+    score: Dimension<'static>,
+    /// The dimensions of the attributes besides the four.
+    more: &'static [Dimension<'static>],
+}
+
+impl<K: VectorKey> Engine<K> for Vector {
+    type Reader = VectorReader;
+
+    fn load(path: &Path, records: Records, order: Order) -> Outcome<()> {
+        let mut loader = BulkLoader::create(path)?;
+        for number in order.numbers(records.count) {
+            let record = records.get(number);
+            let attributes: [(&str, ValueRef<'_>); 4] = [
+                ("age", record.age.into()),
+                ("city", (&*record.city).into()),
+                ("name", (&*record.name).into()),
+                ("score", record.score.into()),
+            ];
+            match records.more(number) {
+                None => loader.push(K::of(number).key_ref(), attributes)?,
+                Some(more) => loader.push(K::of(number).key_ref(), attributes.into_iter().chain(more_of(&more)))?,
+            }
+        }
+        loader.finish()?;
+        Ok(())
+    }
+
+    fn open(path: &Path, _records: Records, _order: Order) -> Outcome<Self> {
+        Ok(Self(VectorDb::open(path)?))
+    }
+
+    fn reader(&'static self) -> Outcome<Self::Reader> {
+        let snapshot: &'static Snapshot = Box::leak(Box::new(self.0.snapshot()));
+        let dimension = |name| snapshot.dimension(name).ok_or_else(|| format!("there is no dimension {name}"));
+        let more = INTEGERS.into_iter().chain(FLOATS).chain(TEXTS).filter_map(|name| snapshot.dimension(name));
+        Ok(VectorReader {
+            snapshot,
+            age: dimension("age")?,
+            city: dimension("city")?,
+            name: dimension("name")?,
+            score: dimension("score")?,
+            more: Box::leak(more.collect()),
+        })
+    }
+
+    fn check_changes() -> Outcome<()> {
+        Ok(())
+    }
+
+    /// A quarter of the changes in each of two patches, and half in the overlay.
+    fn open_changed(path: &Path, records: Records) -> Outcome<Self> {
+        let db = Options::new().auto_checkpoint(None).merge_fraction(1e9).open(path)?;
+        let mut changed: Vec<u64> = Order::Shuffled.numbers(records.count).collect();
+        changed.retain(|&number| records.is_changed(number));
+        let (written, in_memory) = changed.split_at(changed.len() / 2);
+        for patch in written.chunks(written.len().div_ceil(2).max(1)) {
+            upsert_all::<K>(&db, records, patch)?;
+            db.save()?;
+        }
+        upsert_all::<K>(&db, records, in_memory)?;
+        Ok(Self(db))
+    }
+
+    fn upsert(&'static self, changes: &[(u64, Record)]) -> Outcome<()> {
+        match changes {
+            [(number, record)] => drop(self.0.upsert(K::of(*number).key_ref(), attributes(record))?),
+            _ => {
+                let records = changes
+                    .iter()
+                    .map(|(number, record)| (vector_datalib::Key::from(K::of(*number).key_ref()), attributes(record)));
+                self.0.batch_upsert(records)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The attributes besides the four.
+fn more_of(more: &More) -> impl Iterator<Item = (&'static str, ValueRef<'_>)> {
+    let integers = INTEGERS.into_iter().zip(more.integers.iter().map(|&integer| integer.into()));
+    let floats = FLOATS.into_iter().zip(more.floats.iter().map(|&float| float.into()));
+    let texts = TEXTS.into_iter().zip(more.texts.iter().map(|text| (&**text).into()));
+    integers.chain(floats).chain(texts)
+}
+
+fn attributes(record: &Record) -> [(&'static str, Value); 4] {
+    attrs! { "age" => record.age, "city" => &*record.city, "name" => &*record.name, "score" => record.score }
+}
+
+/// Puts records as they are after changes.
+fn upsert_all<K: VectorKey>(db: &VectorDb, records: Records, numbers: &[u64]) -> Outcome<()> {
+    for numbers in numbers.chunks(10_000) {
+        let points = numbers
+            .iter()
+            .map(|&number| (vector_datalib::Key::from(K::of(number).key_ref()), attributes(&records.get(number))));
+        db.batch_upsert(points)?;
+    }
+    Ok(())
+}
+
+#[inline]
+fn text(value: Option<ValueRef<'_>>) -> Outcome<Option<&[u8]>> {
+    match value {
+        Some(ValueRef::Text(text)) => Ok(Some(text.as_bytes())),
+        None => Ok(None),
+        Some(_) => Err("a value is not text".into()),
+    }
+}
+
+impl<K: VectorKey> Reader<K> for VectorReader {
+    #[inline]
+    fn score(&self, key: &K) -> Outcome<Option<f64>> {
+        match self.score.lookup(key.key_ref())? {
+            Some(ValueRef::Float(score)) => Ok(Some(score)),
+            None => Ok(None),
+            Some(_) => Err("a score is not a float".into()),
+        }
+    }
+
+    #[inline]
+    fn age(&self, key: &K) -> Outcome<Option<u64>> {
+        match self.age.lookup(key.key_ref())? {
+            Some(ValueRef::Int(age)) => Ok(Some(age as u64)),
+            None => Ok(None),
+            Some(_) => Err("an age is not an integer".into()),
+        }
+    }
+
+    #[inline]
+    fn city<T>(&self, key: &K, see: impl FnOnce(&[u8]) -> T) -> Outcome<Option<T>> {
+        Ok(text(self.city.lookup(key.key_ref())?)?.map(see))
+    }
+
+    #[inline]
+    fn name<T>(&self, key: &K, see: impl FnOnce(&[u8]) -> T) -> Outcome<Option<T>> {
+        Ok(text(self.name.lookup(key.key_ref())?)?.map(see))
+    }
+
+    #[inline]
+    fn name_by_name<T>(&self, key: &K, see: impl FnOnce(&[u8]) -> T) -> Outcome<Option<T>> {
+        Ok(text(self.snapshot.lookup(key.key_ref(), "name")?)?.map(see))
+    }
+
+    fn sum(&self) -> Outcome<f64> {
+        Ok(self.score.sum()?.and_then(|sum| sum.to_f64()).unwrap_or_default())
+    }
+
+    /// A loop over typed segments: cities have a dictionary, whose numbers are counted.
+    fn city_counts(&self) -> Outcome<CityCounts> {
+        let mut counts = CityCounts::new();
+        // By number, of the values that have the same one in every segment.
+        let mut shared: Vec<u64> = Vec::new();
+        let mut dictionary = None;
+        for segment in self.city.segments() {
+            let segment = segment?;
+            match segment.values() {
+                SegmentValues::Dictionary16(numbers, values) if values.len() == values.shared_len() => {
+                    shared.resize(values.len(), 0);
+                    for &number in &**numbers {
+                        shared[usize::from(number)] += 1;
+                    }
+                    dictionary = Some(values.clone());
+                }
+                _ => {
+                    for value in segment.iter() {
+                        let city = text(Some(value?.1))?.unwrap_or_default();
+                        *counts.entry(city.to_vec()).or_default() += 1;
+                    }
+                }
+            }
+        }
+        for (number, count) in shared.into_iter().enumerate().filter(|&(_, count)| count > 0) {
+            let city = dictionary.as_ref().map(|values| values.get(number)).transpose()?;
+            *counts.entry(text(city)?.unwrap_or_default().to_vec()).or_default() += count;
+        }
+        Ok(counts)
+    }
+
+    fn kept_city_counts(&self) -> Outcome<CityCounts> {
+        let counts = self.city.value_counts()?;
+        counts.into_iter().map(|(city, count)| Ok((text(Some(city))?.unwrap_or_default().to_vec(), count))).collect()
+    }
+
+    /// One slot for the key, and the cell of each dimension there.
+    #[inline]
+    fn point(&self, key: &K) -> Outcome<Option<u64>> {
+        let Some(slot) = self.snapshot.slot(key.key_ref())? else { return Ok(None) };
+        let (Some(ValueRef::Float(score)), Some(ValueRef::Int(age)), Some(city), Some(name)) =
+            (self.score.get(slot)?, self.age.get(slot)?, text(self.city.get(slot)?)?, text(self.name.get(slot)?)?)
+        else {
+            return Err("a point is not what was loaded".into());
+        };
+        let four = score.to_bits() ^ age as u64 ^ fold_text(city) ^ fold_text(name);
+        let mut more = 0u64;
+        for dimension in self.more {
+            more = more.wrapping_add(fold_more(match dimension.get(slot)? {
+                Some(ValueRef::Int(integer)) => integer as u64,
+                Some(ValueRef::Float(float)) => float.to_bits(),
+                Some(ValueRef::Text(text)) => fold_text(text.as_bytes()),
+                _ => return Err("a point is not what was loaded".into()),
+            }));
+        }
+        Ok(Some(four.wrapping_add(more)))
+    }
+
+    // Batches: `scores` and `names` are the trait's, one lookup after the other; a batch call of `Dimension` belongs here.
+}
