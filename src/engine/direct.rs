@@ -12,15 +12,21 @@ use super::verified::{Settled, VerifiedBytes};
 use super::view::View;
 use crate::model::{DimensionId, KeyRef, ValueRef};
 
-/// The axis and one column, and where everything is in them.
+/// The axis, and where everything is in it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Direct<'a> {
+pub(super) struct DirectKeys<'a> {
     pub(super) axis: &'a DirectAxis,
-    pub(super) keys: VerifiedBytes<'a>,
-    /// Absent where no point had a value when the files were written.
-    pub(super) column: Option<(&'a Cells, VerifiedBytes<'a>)>,
+    pub(super) bytes: VerifiedBytes<'a>,
     /// Absent while nothing is.
     changes: Option<Changed<'a>>,
+}
+
+/// The axis and one column.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Direct<'a> {
+    pub(super) keys: DirectKeys<'a>,
+    /// Absent where no point had a value when the files were written.
+    pub(super) column: Option<(&'a Cells, VerifiedBytes<'a>)>,
 }
 
 /// What tells of slots and keys that are not as in the files.
@@ -53,41 +59,81 @@ impl<'a> Changed<'a> {
     }
 }
 
+impl<'a> DirectKeys<'a> {
+    /// The direct way to the keys as of a stamp, if there is one: none where patches have a say.
+    #[inline]
+    pub(super) fn new(view: &'a View, stamp: u64) -> Option<Self> {
+        if view.generation.axis().is_patched() {
+            return None;
+        }
+        let axis = view.generation.axis().base()?;
+        Some(Self { axis: axis.direct()?, bytes: axis.file().verified_bytes(), changes: Changed::new(view, stamp) })
+    }
+
+    /// The slot of a key.
+    #[inline(always)]
+    pub(super) fn slot_of(&self, key: KeyRef<'_>) -> Settled<u32> {
+        let slot = self.axis.slot_of(self.bytes, key)?;
+        self.unless_changed(key, slot)
+    }
+
+    /// The slot where a key is in the files, or that it is not there, if that still holds.
+    #[inline(always)]
+    pub(super) fn unless_changed(&self, key: KeyRef<'_>, slot: Option<u32>) -> Settled<u32> {
+        if let Some(changes) = &self.changes {
+            let is_changed = match slot {
+                Some(slot) => changes.may_touch(slot),
+                None => changes.may_have_key(key),
+            };
+            if is_changed {
+                return None;
+            }
+        }
+        Some(slot)
+    }
+
+    /// Whether a slot is in use.
+    #[inline(always)]
+    fn is_used(&self, slot: u32) -> Option<bool> {
+        if self.changes.is_some_and(|changes| changes.may_touch(slot)) {
+            return None;
+        }
+        self.axis.is_used(self.bytes, slot)
+    }
+}
+
 impl<'a> Direct<'a> {
     /// The direct way to a dimension as of a stamp, if there is one: none where patches have a say.
     pub(super) fn new(view: &'a View, id: DimensionId, stamp: u64) -> Option<Self> {
         let tiers = view.generation.column(id);
-        if view.generation.axis().is_patched() || tiers.is_some_and(|tiers| !tiers.patches().is_empty()) {
+        if tiers.is_some_and(|tiers| !tiers.patches().is_empty()) {
             return None;
         }
-        let axis = view.generation.axis().base()?;
         let column = match tiers.and_then(ColumnTiers::base) {
             Some(base) => Some((base.direct()?, base.file().verified_bytes())),
             None => None,
         };
-        let changes = Changed::new(view, stamp);
-        Some(Self { axis: axis.direct()?, keys: axis.file().verified_bytes(), column, changes })
+        Some(Self { keys: DirectKeys::new(view, stamp)?, column })
     }
 
     /// The value of a key.
     #[inline(always)]
     pub(super) fn lookup(self, key: KeyRef<'_>) -> Settled<ValueRef<'a>> {
-        let found = self.axis.slot_of(self.keys, key)?;
-        self.value_at(key, found)
+        match self.keys.slot_of(key)? {
+            Some(slot) => self.value(slot),
+            None => Some(None),
+        }
     }
 
-    /// The value of a key that is at a slot of the base, or at none.
+    /// The value of a slot.
     #[inline(always)]
-    pub(super) fn value_at(&self, key: KeyRef<'_>, slot: Option<u32>) -> Settled<ValueRef<'a>> {
-        let Some(slot) = slot else {
-            let is_elsewhere = self.changes.is_some_and(|changes| changes.may_have_key(key));
-            return if is_elsewhere { None } else { Some(None) };
-        };
-        if let Some(changes) = &self.changes
-            && changes.may_touch(slot)
-        {
-            return None;
-        }
+    pub(super) fn get(self, slot: u32) -> Settled<ValueRef<'a>> {
+        if self.keys.is_used(slot)? { self.value(slot) } else { Some(None) }
+    }
+
+    /// The value of a slot that is in use, and that nothing changed.
+    #[inline(always)]
+    pub(super) fn value(&self, slot: u32) -> Settled<ValueRef<'a>> {
         match self.column {
             Some((cells, bytes)) => cells.direct(bytes, slot),
             None => Some(None),

@@ -175,7 +175,7 @@ impl DirectAxis {
             _ => return None,
         };
         match (found, self.tombstones) {
-            (Some(slot), Some(tombstones)) => self.unless_free(bytes, slot, tombstones),
+            (Some(slot), Some(_)) => self.unless_free(bytes, slot),
             _ => Some(found),
         }
     }
@@ -194,10 +194,24 @@ impl DirectAxis {
         }
     }
 
+    /// Whether a slot is in use.
+    #[inline(always)]
+    pub(super) fn is_used(&self, bytes: VerifiedBytes<'_>, slot: u32) -> Option<bool> {
+        if slot >= self.slot_count {
+            return Some(false);
+        }
+        match self.tombstones {
+            None => Some(true),
+            Some(tombstones) => {
+                let word = u64::from_le_bytes(*bytes.array(tombstones + (slot >> 6) as usize * 8)?);
+                Some(word & (1 << (slot & 63)) == 0)
+            }
+        }
+    }
+
     #[inline]
-    fn unless_free(&self, bytes: VerifiedBytes<'_>, slot: u32, tombstones: usize) -> Settled<u32> {
-        let word = u64::from_le_bytes(*bytes.array(tombstones + (slot >> 6) as usize * 8)?);
-        if word & (1 << (slot & 63)) == 0 {
+    fn unless_free(&self, bytes: VerifiedBytes<'_>, slot: u32) -> Settled<u32> {
+        if self.is_used(bytes, slot)? {
             return Some(Some(slot));
         }
         // An index that leads to a free slot is damaged, which the long way tells.
@@ -285,10 +299,7 @@ impl DirectAxis {
             (Keys::Tagged, key) => TaggedKey { key, cells, heap, bytes }.is_at(at)?,
             _ => false,
         };
-        let is_used = match self.tombstones {
-            None => true,
-            Some(tombstones) => self.unless_free(bytes, slot, tombstones)?.is_some(),
-        };
+        let is_used = self.is_used(bytes, slot)?;
         (holds && is_used).then_some(())
     }
 

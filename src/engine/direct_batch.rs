@@ -16,7 +16,7 @@ impl<'a> Direct<'a> {
         keys: &[KeyRef<'_>],
         mut each: impl FnMut(KeyRef<'_>, Settled<ValueRef<'a>>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let (axis, bytes) = (self.axis, self.keys);
+        let (axis, bytes) = (self.keys.axis, self.keys.bytes);
         let mut hashes = [0; GROUP_LEN];
         for (hash, &key) in hashes.iter_mut().zip(keys) {
             *hash = axis.start(bytes, key);
@@ -45,9 +45,12 @@ impl<'a> Direct<'a> {
     fn settle(self, key: KeyRef<'_>, candidate: Settled<u32>) -> Settled<ValueRef<'a>> {
         let candidate = candidate?;
         if let Some(slot) = candidate {
-            self.axis.confirm(self.keys, key, slot)?;
+            self.keys.axis.confirm(self.keys.bytes, key, slot)?;
         }
-        self.value_at(key, candidate)
+        match self.keys.unless_changed(key, candidate)? {
+            Some(slot) => self.value(slot),
+            None => Some(None),
+        }
     }
 }
 

@@ -25,7 +25,8 @@ impl Filter {
 
     #[inline(always)]
     const fn place(&self, number: u64) -> (usize, u64) {
-        let bit = number.wrapping_mul(SPREAD) >> self.shift;
+        let product = number.wrapping_mul(SPREAD);
+        let bit = (product ^ (product >> 32)).wrapping_mul(SPREAD) >> self.shift;
         ((bit >> 6) as usize, 1 << (bit & 63))
     }
 

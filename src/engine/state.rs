@@ -3,7 +3,7 @@
 use super::column_tiers::ColumnTiers;
 use super::counts::DimensionCounts;
 use super::database::State;
-use super::direct::Direct;
+use super::direct::{Direct, DirectKeys};
 use super::view::{Changes, DimensionName, Origin};
 use crate::error::{Error, Result};
 use crate::model::{DimensionId, KeyRef, Slot, Value, ValueRef};
@@ -54,6 +54,11 @@ impl State {
     /// The slot of a key.
     #[inline]
     pub(crate) fn slot_of(&self, key: KeyRef<'_>) -> Result<Option<Slot>> {
+        if let Some(keys) = DirectKeys::new(&self.view, self.moment.stamp)
+            && let Some(settled) = keys.slot_of(key)
+        {
+            return Ok(settled.map(Slot));
+        }
         Ok(self.view.resolve(key, self.moment.stamp)?.map(|(slot, _)| Slot(slot)))
     }
 
@@ -67,6 +72,20 @@ impl State {
     ) -> Result<Option<ValueRef<'a>>> {
         match self.view.resolve(key, self.moment.stamp)? {
             Some((slot, origin)) => self.view.cell_of(id, column, slot, origin, self.moment.stamp),
+            None => Ok(None),
+        }
+    }
+
+    /// The value of a slot in a dimension, asking all tiers, with all checks.
+    #[inline(never)]
+    fn get_through_tiers<'a>(
+        &'a self,
+        id: DimensionId,
+        column: Option<&'a ColumnTiers>,
+        slot: u32,
+    ) -> Result<Option<ValueRef<'a>>> {
+        match self.view.origin(slot, self.moment.stamp)? {
+            Some(origin) => self.view.cell_of(id, column, slot, origin, self.moment.stamp),
             None => Ok(None),
         }
     }
@@ -154,11 +173,12 @@ impl<'a> DimensionView<'a> {
     /// The value of a slot.
     #[inline]
     pub(crate) fn get(self, slot: Slot) -> Result<Option<ValueRef<'a>>> {
-        let State { view, moment } = self.state;
-        match view.origin(slot.0, moment.stamp)? {
-            Some(origin) => view.cell_of(self.id, self.column, slot.0, origin, moment.stamp),
-            None => Ok(None),
+        if let Some(direct) = self.direct
+            && let Some(settled) = direct.get(slot.0)
+        {
+            return Ok(settled);
         }
+        self.state.get_through_tiers(self.id, self.column, slot.0)
     }
 
     /// The value of a slot whose occupant is known.

@@ -3,7 +3,7 @@
 
 use crate::support::random::Random;
 use std::collections::BTreeMap;
-use vector_datalib::{CompactOptions, Key, Options, Snapshot, Value, VectorDb};
+use vector_datalib::{CompactOptions, Key, Options, Slot, Snapshot, Value, VectorDb};
 
 /// Keys of one kind make an axis of that kind.
 const KINDS: [&str; 7] = ["dense", "integers", "large integers", "text", "floats", "mixed", "long text"];
@@ -71,6 +71,20 @@ fn check(snapshot: &Snapshot, kind: &str, model: &Model, up_to: u64) {
             }
         }
         assert_eq!(batch.len(), keys.len());
+        for (n, key) in keys.iter().enumerate() {
+            let slot = snapshot.slot(key).unwrap();
+            assert_eq!(slot.is_some(), model.contains_key(&(n as u64)), "{kind}: the slot of {key}");
+            let Some(slot) = slot else { continue };
+            assert_eq!(snapshot.key(slot).unwrap(), Some(key.as_ref()), "{kind}");
+            let get = dimension.get(slot).unwrap().map(|value| value.to_value().unwrap());
+            assert_eq!(get.as_ref(), model[&(n as u64)].get(name), "{kind}: {name} of slot {slot} of {key}");
+        }
+        let used = (0..snapshot.slot_count() as u32).filter(|&slot| snapshot.key(Slot(slot)).unwrap().is_some());
+        assert_eq!(used.count(), model.len(), "{kind}");
+        for slot in 0..snapshot.slot_count() as u32 + 70 {
+            let is_used = snapshot.key(Slot(slot)).unwrap().is_some();
+            assert!(is_used || dimension.get(Slot(slot)).unwrap().is_none(), "{kind}: {name} of free slot {slot}");
+        }
     }
 }
 

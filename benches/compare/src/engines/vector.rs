@@ -243,5 +243,27 @@ impl<K: VectorKey> Reader<K> for VectorReader {
         Ok(Some(four.wrapping_add(more)))
     }
 
-    // Batches: `scores` and `names` are the trait's, one lookup after the other; a batch call of `Dimension` belongs here.
+    #[inline]
+    fn scores(&self, keys: &[K], mut see: impl FnMut(Option<f64>)) -> Outcome<()> {
+        let mut values = Vec::with_capacity(keys.len());
+        self.score.batch_lookup(keys.iter().map(K::key_ref), &mut values)?;
+        for value in &values {
+            match value {
+                Some(ValueRef::Float(score)) => see(Some(*score)),
+                None => see(None),
+                Some(_) => return Err("a score is not a float".into()),
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn names(&self, keys: &[K], mut see: impl FnMut(Option<&[u8]>)) -> Outcome<()> {
+        let mut values = Vec::with_capacity(keys.len());
+        self.name.batch_lookup(keys.iter().map(K::key_ref), &mut values)?;
+        for value in &values {
+            see(text(*value)?);
+        }
+        Ok(())
+    }
 }
