@@ -141,7 +141,7 @@ impl Database {
                 return Err(self.poison(writer, &error));
             }
             writer.log_end = log.end();
-            self.sync_state().file = None;
+            self.sync.set_file(None);
         }
         writer.active_wal_first = writer.log_end.number + 1;
         self.backlog.freeze();
@@ -262,7 +262,7 @@ impl Database {
         self.install(writer, manifest, true)?;
         writer.sequence = sequence;
         self.appended.store(sequence, Ordering::Release);
-        self.sync_state().synced = sequence;
+        self.sync.set_synced(sequence);
         self.publish(sequence);
         Ok(())
     }

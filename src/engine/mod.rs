@@ -28,6 +28,7 @@ mod dictionary_builder;
 mod export;
 mod find;
 mod generation;
+mod group_sync;
 mod groups;
 mod heap_builder;
 mod import;
