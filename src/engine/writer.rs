@@ -38,6 +38,8 @@ pub(crate) struct Logged {
     outcomes: Vec<Outcome>,
     /// What has to be durable before anyone is told.
     sequence: u64,
+    /// Bytes that it took in the log.
+    pub(crate) len: u64,
 }
 
 /// Microseconds since 1970.
@@ -66,19 +68,19 @@ impl Database {
         self.maintenance.check_write()?;
         if steps.iter().any(|step| matches!(step, Step::Upsert { position: Some(_), .. })) {
             let outcomes = self.commit_positions(steps)?;
-            return Ok(Logged { outcomes, sequence: self.published.load(Ordering::Acquire) });
+            return Ok(Logged { outcomes, sequence: self.published.load(Ordering::Acquire), len: 0 });
         }
         let mut writer = self.writer()?;
         let view = self.view.load_full();
         let planned = self.plan(&view, &mut writer, steps)?;
         let outcomes = planned.outcomes.clone();
-        let sequence = if planned.operations.is_empty() {
+        let (sequence, len) = if planned.operations.is_empty() {
             // What it found may have been logged by a commit that is not durable yet.
-            writer.sequence
+            (writer.sequence, 0)
         } else {
             self.append(&view, &mut writer, planned)?
         };
-        Ok(Logged { outcomes, sequence })
+        Ok(Logged { outcomes, sequence, len })
     }
 
     /// The second half: makes the commit as durable as asked, with all that were logged before it, and visible.
@@ -123,8 +125,8 @@ impl Database {
         planned
     }
 
-    /// Logs a plan and puts it into the overlay, where nobody sees it yet.
-    fn append(&self, view: &View, writer: &mut Writer, plan: Plan) -> Result<u64> {
+    /// Logs a plan and puts it into the overlay, where nobody sees it yet. Returns its number, and its bytes in the log.
+    fn append(&self, view: &View, writer: &mut Writer, plan: Plan) -> Result<(u64, u64)> {
         let sequence = writer.sequence + 1;
         let time = now();
         let operation_count = plan.operations.len() as u32;
@@ -157,7 +159,7 @@ impl Database {
         writer.stamp = stamp;
         writer.sequence = sequence;
         self.appended.store(sequence, Ordering::Release);
-        Ok(sequence)
+        Ok((sequence, bytes.len() as u64))
     }
 
     fn append_record(
