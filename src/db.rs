@@ -1,6 +1,6 @@
 //! The handle of an open database.
 
-use crate::engine::{self, Database, Handle, Outcome, Scratch, SlotOrder, State, Step};
+use crate::engine::{self, Database, Handle, Names, Outcome, Scratch, SlotOrder, State, Step};
 use crate::engine::{OpenReport, VerifyReport};
 use crate::error::{Error, Result};
 use crate::model::{Key, KeyRef, Slot, Value};
@@ -515,8 +515,18 @@ pub(crate) fn upsert<N: AsRef<str>, V: Into<Value>>(
     attributes: impl IntoIterator<Item = (N, V)>,
     position: Option<Slot>,
 ) -> Result<Step> {
+    shared_upsert(key, attributes, position, &mut Names::default())
+}
+
+fn shared_upsert<N: AsRef<str>, V: Into<Value>>(
+    key: Key,
+    attributes: impl IntoIterator<Item = (N, V)>,
+    position: Option<Slot>,
+    names: &mut Names,
+) -> Result<Step> {
     let pairs = attributes.into_iter().map(|(name, value)| (name, Some(value.into())));
-    Ok(Step::Upsert { key, attributes: engine::attributes(pairs)?, position: position.map(|slot| slot.0) })
+    let attributes = engine::shared_attributes(pairs, names)?;
+    Ok(Step::Upsert { key, attributes, position: position.map(|slot| slot.0) })
 }
 
 /// A step for each record, with its position; an error says which record it was.
@@ -528,8 +538,10 @@ where
     N: AsRef<str>,
     V: Into<Value>,
 {
+    let mut names = Names::default();
     let step = |(index, (key, position, attributes)): (u64, (K, Option<P>, A))| {
-        upsert(key.into(), attributes, position.map(Into::into)).map_err(|error| error.in_record(index))
+        let step = shared_upsert(key.into(), attributes, position.map(Into::into), &mut names);
+        step.map_err(|error| error.in_record(index))
     };
     (0..).zip(records).map(step).collect()
 }

@@ -88,8 +88,8 @@ impl Options {
     /// Whether checkpoints that start by themselves, and merges of patches, run on threads of their own (the default), or in the call
     /// that makes them due, a commit or [`save`](VectorDb::save), which then takes as long. One that fails is told by
     /// [`Stats::checkpoint_failure`](crate::Stats::checkpoint_failure), and in time by commits: see
-    /// [`auto_checkpoint`](Self::auto_checkpoint). Commits wait for one on a thread of its own only when they fill the log twice
-    /// over meanwhile.
+    /// [`auto_checkpoint`](Self::auto_checkpoint). Where commits fill the log again while one is made on a thread of its own, each of them
+    /// waits a little, so that it keeps up; only when they fill the log twice over meanwhile do they wait for its end.
     #[must_use]
     pub const fn background(mut self, in_background: bool) -> Self {
         self.auto_checkpoint.in_background = in_background;

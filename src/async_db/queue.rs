@@ -84,8 +84,8 @@ impl Writer {
     fn run(mut self) {
         while let Some(first) = self.waiting.blocking_recv() {
             match self.group(first) {
-                None => self.database.checkpoint_if_due(),
-                Some(answer) => {
+                (len, None) => self.database.checkpoint_if_due(len),
+                (_, Some(answer)) => {
                     let result = self.database.close();
                     self.closed.store(true, Ordering::Release);
                     // What waits still is taken, and refused, before the loop ends.
@@ -96,18 +96,20 @@ impl Writer {
         }
     }
 
-    /// Commits what waits. Returns whom to tell when the database is to be closed.
-    fn group(&mut self, first: Job) -> Option<Answer<()>> {
-        let before = self.database.log_len();
+    /// Commits what waits. Returns the bytes that this took in the log, and whom to tell when the database is to be closed.
+    fn group(&mut self, first: Job) -> (u64, Option<Answer<()>>) {
         let mut logged = Vec::new();
         let mut next = Some(first);
-        let mut closing = None;
+        let (mut len, mut closing) = (0, None);
         while let Some(job) = next {
             match job {
                 // Nobody waits for it any more.
                 Job::Commit { answer, .. } if answer.is_closed() => {}
                 Job::Commit { steps, answer } => match self.database.log(steps) {
-                    Ok(commit) => logged.push((commit, answer)),
+                    Ok(commit) => {
+                        len += commit.len;
+                        logged.push((commit, answer));
+                    }
                     Err(error) => tell(answer, Err(error)),
                 },
                 Job::Close { answer } => {
@@ -115,14 +117,14 @@ impl Writer {
                     break;
                 }
             }
-            let is_full = self.database.log_len().saturating_sub(before) >= GROUP_LEN_MAX;
+            let is_full = len >= GROUP_LEN_MAX;
             next = if is_full { None } else { self.waiting.try_recv().ok() };
         }
         for (commit, answer) in logged {
             // The first one's fsync is that of all.
             tell(answer, self.database.finish(commit));
         }
-        closing
+        (len, closing)
     }
 }
 

@@ -3,6 +3,7 @@
 //! All of it is safe code: items are written once into `OnceLock`s, and become reachable through atomics afterwards.
 
 use super::mix::Mix;
+use bytemuck::Zeroable;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
@@ -10,14 +11,18 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 const FIRST_CHUNK_SHIFT: u32 = 6;
 /// Chunks that hold all 2^32 - 1 items.
 const CHUNK_COUNT: usize = 27;
+/// The most items that are allocated at once, so that the writer never waits for a large piece of memory.
+const SEGMENT_SHIFT: u32 = 12;
 
 /// "No item".
 pub(super) const NONE: u32 = u32::MAX;
 
+type Segment<T> = OnceLock<Box<[OnceLock<T>]>>;
+
 /// Items numbered from 0 that never move and never change.
 #[derive(Debug)]
 pub(super) struct Arena<T> {
-    chunks: [OnceLock<Box<[OnceLock<T>]>>; CHUNK_COUNT],
+    chunks: [OnceLock<Box<[Segment<T>]>>; CHUNK_COUNT],
     len: AtomicU32,
 }
 
@@ -27,6 +32,10 @@ const fn place(index: u32) -> (usize, usize) {
     let shifted = index as u64 + (1 << FIRST_CHUNK_SHIFT);
     let chunk = shifted.ilog2() - FIRST_CHUNK_SHIFT;
     (chunk as usize, (shifted - (1 << (chunk + FIRST_CHUNK_SHIFT))) as usize)
+}
+
+fn unset<T>(count: usize) -> Box<[OnceLock<T>]> {
+    (0..count).map(|_| OnceLock::new()).collect()
 }
 
 impl<T> Arena<T> {
@@ -41,11 +50,11 @@ impl<T> Arena<T> {
             return None;
         }
         let (chunk, at) = place(index);
-        let items = self
-            .chunks
-            .get(chunk)?
-            .get_or_init(|| (0..1usize << (chunk as u32 + FIRST_CHUNK_SHIFT)).map(|_| OnceLock::new()).collect());
-        items.get(at)?.set(item).ok()?;
+        let item_count = 1usize << (chunk as u32 + FIRST_CHUNK_SHIFT);
+        let segments = self.chunks.get(chunk)?.get_or_init(|| unset((item_count >> SEGMENT_SHIFT).max(1)));
+        let segment = segments.get(at >> SEGMENT_SHIFT)?;
+        let items = segment.get_or_init(|| unset(item_count.min(1 << SEGMENT_SHIFT)));
+        items.get(at & ((1 << SEGMENT_SHIFT) - 1))?.set(item).ok()?;
         self.len.store(index + 1, Ordering::Release);
         Some(index)
     }
@@ -53,7 +62,8 @@ impl<T> Arena<T> {
     #[inline]
     pub(super) fn get(&self, index: u32) -> Option<&T> {
         let (chunk, at) = place(index);
-        self.chunks.get(chunk)?.get()?.get(at)?.get()
+        let segment = self.chunks.get(chunk)?.get()?.get(at >> SEGMENT_SHIFT)?;
+        segment.get()?.get(at & ((1 << SEGMENT_SHIFT) - 1))?.get()
     }
 
     pub(super) fn len(&self) -> u32 {
@@ -68,121 +78,152 @@ impl<T> Arena<T> {
 
 /// A hash table from a 64-bit key to the number of an item; entries are added and changed, never removed.
 ///
-/// It grows by filling a table of twice the size and publishing that one. Readers of the old table, which stays, see what
-/// was there when they loaded it, and that is no less than what their snapshot covers.
+/// Four keys that differ in their two lowest bits only lie on one cache line, so that it pays to give what is used together such keys.
+/// The table is made of parts that grow by themselves, so that the writer never waits until all of it has grown.
 #[derive(Debug)]
 pub(super) struct Heads {
-    tables: [OnceLock<Box<[Head]>>; TABLE_COUNT],
-    current: AtomicUsize,
-    /// Entries of the current table.
-    count: AtomicUsize,
+    parts: [OnceLock<Box<Part>>; 1 << PART_BITS],
     mix: Mix,
 }
 
+const PART_BITS: u32 = 4;
+
+/// One part of a table, which grows by filling a table of twice the size and publishing that one. Readers of the old table, which stays,
+/// see what was there when they loaded it, and that is no less than what their snapshot covers.
 #[derive(Debug)]
+struct Part {
+    tables: [OnceLock<Box<[Line]>>; TABLE_COUNT],
+    current: AtomicUsize,
+    /// Entries of the current table.
+    count: AtomicUsize,
+}
+
+/// A cache line.
+#[derive(Debug, Zeroable)]
+#[repr(C, align(64))]
+struct Line([Head; LINE_LEN]);
+
+const LINE_LEN: usize = 4;
+
+#[derive(Debug, Zeroable)]
+#[repr(C)]
 struct Head {
     /// The key plus one; 0 for an empty place.
     key: AtomicU64,
     item: AtomicU32,
 }
 
-const TABLE_COUNT: usize = 34;
-const FIRST_TABLE_SHIFT: usize = 5;
+const TABLE_COUNT: usize = 32;
+/// Lines of the first table of a part; each further one has twice as many.
+const FIRST_TABLE_SHIFT: usize = 1;
 
-impl Heads {
-    pub(super) fn new() -> Self {
+impl Part {
+    fn new() -> Self {
         Self {
             tables: [const { OnceLock::new() }; TABLE_COUNT],
             current: AtomicUsize::new(0),
             count: AtomicUsize::new(0),
-            mix: Mix::new(),
         }
     }
 
-    fn table(&self, number: usize) -> &[Head] {
+    fn table(&self, number: usize) -> &[Line] {
         let Some(table) = self.tables.get(number) else { return &[] };
-        table.get_or_init(|| {
-            (0..1usize << (number + FIRST_TABLE_SHIFT))
-                .map(|_| Head { key: AtomicU64::new(0), item: AtomicU32::new(NONE) })
-                .collect()
-        })
+        table.get_or_init(|| bytemuck::zeroed_slice_box(1 << (number + FIRST_TABLE_SHIFT)))
     }
 
-    /// The place of a key, or the empty place where it belongs. `key` is the key plus one.
-    #[inline]
-    fn find<'t>(&self, table: &'t [Head], key: u64) -> Option<&'t Head> {
-        let mask = table.len().wrapping_sub(1);
-        let mut at = (self.mix.of(key) >> 16) as usize & mask;
-        for _ in 0..table.len() {
-            let head = table.get(at)?;
+    fn current(&self) -> Option<&[Line]> {
+        self.tables.get(self.current.load(Ordering::Acquire))?.get().map(|table| &**table)
+    }
+
+    fn set(&self, key: u64, item: u32, mix: Mix) {
+        let number = self.current.load(Ordering::Relaxed);
+        let table = self.table(number);
+        let Some(head) = find(table, key, mix.of(key / LINE_LEN as u64)) else { return };
+        let is_new = head.key.load(Ordering::Relaxed) == 0;
+        head.item.store(item, Ordering::Release);
+        if is_new {
+            head.key.store(key + 1, Ordering::Release);
+            let count = self.count.load(Ordering::Relaxed) + 1;
+            self.count.store(count, Ordering::Relaxed);
+            if count * 2 > table.len() * LINE_LEN {
+                self.grow(number, table, mix);
+            }
+        }
+    }
+
+    fn grow(&self, number: usize, table: &[Line], mix: Mix) {
+        let next = self.table(number + 1);
+        for head in table.iter().flat_map(|line| &line.0) {
+            let key = head.key.load(Ordering::Relaxed);
+            if let Some(key) = key.checked_sub(1)
+                && let Some(place) = find(next, key, mix.of(key / LINE_LEN as u64))
+            {
+                place.item.store(head.item.load(Ordering::Relaxed), Ordering::Release);
+                place.key.store(key + 1, Ordering::Release);
+            }
+        }
+        self.current.store(number + 1, Ordering::Release);
+    }
+}
+
+/// The place of a key with a hash in a table, or the empty place where it belongs.
+#[inline]
+fn find(table: &[Line], key: u64, hash: u64) -> Option<&Head> {
+    let mask = table.len().wrapping_sub(1);
+    let (first, mut at) = (key as usize % LINE_LEN, (hash >> 16) as usize & mask);
+    for _ in 0..table.len() {
+        let line = &table.get(at)?.0;
+        for step in 0..LINE_LEN {
+            let head = line.get((first + step) % LINE_LEN)?;
             let found = head.key.load(Ordering::Acquire);
-            if found == key || found == 0 {
+            if found == key + 1 || found == 0 {
                 return Some(head);
             }
-            at = (at + 1) & mask;
         }
-        None
+        at = (at + 1) & mask;
+    }
+    None
+}
+
+impl Heads {
+    pub(super) fn new() -> Self {
+        Self { parts: [const { OnceLock::new() }; 1 << PART_BITS], mix: Mix::new() }
     }
 
     /// Number of keys.
     pub(super) fn len(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
+        self.parts.iter().filter_map(OnceLock::get).map(|part| part.count.load(Ordering::Relaxed)).sum()
     }
 
     /// The item of a key. Keys are below 2^64 - 1.
     #[inline]
     pub(super) fn get(&self, key: u64) -> Option<u32> {
-        let table = self.tables.get(self.current.load(Ordering::Acquire))?.get()?;
-        let key = key.wrapping_add(1);
-        let head = self.find(table, key)?;
-        if head.key.load(Ordering::Acquire) != key {
-            return None;
-        }
-        Some(head.item.load(Ordering::Acquire)).filter(|&item| item != NONE)
+        let hash = self.mix.of(key / LINE_LEN as u64);
+        let part = self.parts.get((hash >> (64 - PART_BITS)) as usize)?.get()?;
+        let head = find(part.current()?, key, hash)?;
+        (head.key.load(Ordering::Acquire) == key + 1).then(|| head.item.load(Ordering::Acquire))
     }
 
     /// Sets the item of a key. One writer at a time.
     pub(super) fn set(&self, key: u64, item: u32) {
-        let number = self.current.load(Ordering::Relaxed);
-        let table = self.table(number);
-        let key = key.wrapping_add(1);
-        let Some(head) = self.find(table, key) else { return };
-        if head.key.load(Ordering::Relaxed) == key {
-            head.item.store(item, Ordering::Release);
-            return;
-        }
-        head.item.store(item, Ordering::Release);
-        head.key.store(key, Ordering::Release);
-        let count = self.count.load(Ordering::Relaxed) + 1;
-        self.count.store(count, Ordering::Relaxed);
-        if count * 2 > table.len() {
-            self.grow(number, table);
+        let hash = self.mix.of(key / LINE_LEN as u64);
+        if let Some(part) = self.parts.get((hash >> (64 - PART_BITS)) as usize) {
+            part.get_or_init(|| Box::new(Part::new())).set(key, item, self.mix);
         }
     }
 
-    fn grow(&self, number: usize, table: &[Head]) {
-        let next = self.table(number + 1);
-        for head in table {
-            let key = head.key.load(Ordering::Relaxed);
-            if key != 0
-                && let Some(place) = self.find(next, key)
-            {
-                place.item.store(head.item.load(Ordering::Relaxed), Ordering::Release);
-                place.key.store(key, Ordering::Release);
-            }
-        }
-        self.current.store(number + 1, Ordering::Release);
+    /// The keys so far, each with its item, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, u32)> {
+        let tables = self.parts.iter().filter_map(OnceLock::get).filter_map(|part| part.current());
+        tables.flatten().flat_map(|line| &line.0).filter_map(|head| {
+            let key = head.key.load(Ordering::Acquire).checked_sub(1)?;
+            Some((key, head.item.load(Ordering::Acquire)))
+        })
     }
 
     /// The keys so far, in no order.
     pub(super) fn keys(&self) -> impl Iterator<Item = u64> {
-        let table = self.tables.get(self.current.load(Ordering::Acquire)).and_then(OnceLock::get);
-        table
-            .into_iter()
-            .flatten()
-            .map(|head| head.key.load(Ordering::Acquire))
-            .filter(|&key| key != 0)
-            .map(|key| key - 1)
+        self.iter().map(|(key, _)| key)
     }
 }
 
@@ -237,6 +278,17 @@ mod tests {
         assert_eq!(heads.keys().count(), 50_000);
     }
 
+    #[test]
+    fn four_keys_that_differ_in_their_lowest_bits_lie_on_one_cache_line() {
+        let heads = Heads::new();
+        (0..4).for_each(|key| heads.set(0xABCD_EF00 | key, key as u32));
+        let table = heads.parts.iter().find_map(OnceLock::get).and_then(|part| part.current()).unwrap();
+        let used = table.iter().map(|line| line.0.iter().filter(|head| head.key.load(Ordering::Relaxed) != 0).count());
+        assert_eq!(used.max(), Some(4));
+        assert_eq!((size_of::<Line>(), align_of::<Line>()), (64, 64));
+        assert!((0..4).all(|key| heads.get(0xABCD_EF00 | key) == Some(key as u32)));
+    }
+
     /// Slots are chosen by whoever chooses which points to change. With a fixed factor, those whose product with it is small shared one
     /// end of every table, and each change walked past all others.
     #[test]
@@ -246,10 +298,16 @@ mod tests {
         let keys: Vec<u64> = (0..).filter(close).take(10_000).collect();
         let heads = Heads::new();
         keys.iter().for_each(|&key| heads.set(key, 1));
-        let table = heads.table(heads.current.load(Ordering::Relaxed));
         let used = |head: &Head| head.key.load(Ordering::Relaxed) != 0;
-        let longest =
-            table.chunk_by(|a, b| used(a) == used(b)).filter(|run| run.iter().all(used)).map(<[_]>::len).max();
+        let longest_of = |part: &Part| {
+            let heads: Vec<&Head> = part.current().unwrap().iter().flat_map(|line| &line.0).collect();
+            heads
+                .chunk_by(|a, b| used(a) == used(b))
+                .filter(|run| run.iter().all(|head| used(head)))
+                .map(<[_]>::len)
+                .max()
+        };
+        let longest = heads.parts.iter().filter_map(OnceLock::get).filter_map(|part| longest_of(part)).max();
         assert!(longest < Some(400), "{longest:?} places in a row are taken");
     }
 }

@@ -7,7 +7,7 @@ use super::writer::Logged;
 use crate::error::{Error, Result};
 use crate::progress::{Progress, ProgressFn};
 use std::ops::{ControlFlow, Deref};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -22,6 +22,10 @@ pub(crate) struct AutoCheckpoint {
 
 /// Commits wait for a checkpoint once the log has so many times the length at which that started.
 const WAIT_FACTOR: u64 = 2;
+
+/// The shortest and the longest time that a commit waits so that a checkpoint keeps up.
+const SLOW_DOWN_MIN: Duration = Duration::from_micros(50);
+const SLOW_DOWN_MAX: Duration = Duration::from_millis(100);
 
 /// While checkpoints fail, commits are refused once there is so many times the log that starts one.
 const REFUSE_FACTOR: u64 = 4;
@@ -45,6 +49,8 @@ struct Shared {
     merge_failure: Mutex<Option<String>>,
     /// Held by the commit that tries a checkpoint again, while others wait for what comes of it.
     retry: Mutex<()>,
+    /// How long the last checkpoint took for each KiB of log, in nanoseconds; 0 before the first.
+    pace: AtomicU64,
 }
 
 /// A checkpoint that failed.
@@ -120,8 +126,9 @@ impl Handle {
     /// Commits a batch, and starts a checkpoint when the log has grown.
     pub(crate) fn commit(&self, steps: Vec<Step>) -> Result<Vec<Outcome>> {
         let logged = self.log(steps)?;
+        let len = logged.len;
         let outcomes = self.database.finish(logged)?;
-        self.checkpoint_if_due();
+        self.checkpoint_if_due(len);
         Ok(outcomes)
     }
 
@@ -137,8 +144,8 @@ impl Handle {
         if !is_long || self.database.is_in_callback() { Ok(()) } else { self.shared.try_again(&self.database) }
     }
 
-    /// Starts a checkpoint when the log has grown.
-    pub(crate) fn checkpoint_if_due(&self) {
+    /// Starts a checkpoint when the log has grown, last by `len` bytes.
+    pub(crate) fn checkpoint_if_due(&self, len: u64) {
         let AutoCheckpoint { log_len: Some(limit), in_background } = self.database.options.auto_checkpoint else {
             return;
         };
@@ -147,21 +154,21 @@ impl Handle {
             return;
         }
         if in_background {
-            self.start(limit);
+            self.start(limit, len);
         } else {
             self.shared.checkpoint(&self.database);
         }
     }
 
-    /// Starts a worker, or waits for the one that runs if it does not keep up.
-    fn start(&self, limit: u64) {
+    /// Starts a worker, or slows down to what the one that runs keeps up with, and waits for it if it does not.
+    fn start(&self, limit: u64, len: u64) {
         let (database, shared) = (Arc::clone(&self.database), Arc::clone(&self.shared));
         match self.checkpoints.start("vector checkpoint", move || shared.checkpoint(&database)) {
             Started::Yes => {}
             Started::Busy if self.database.log_len() >= limit.saturating_mul(WAIT_FACTOR) => {
                 self.database.wait_for_maintenance();
             }
-            Started::Busy => {}
+            Started::Busy => self.shared.slow_down(limit, len, self.database.log_len()),
             Started::Panicked => self.shared.panicked(&self.database),
             Started::No => self.shared.checkpoint(&self.database),
         }
@@ -210,6 +217,16 @@ impl Drop for Handle {
     }
 }
 
+/// How long a commit of `len` bytes waits while a checkpoint is being made at a pace of so many nanoseconds for each KiB, and `log_len` bytes
+/// have been logged meanwhile, where another one is due from `limit` on: so that many commits wait for moments, and none for all of a
+/// checkpoint.
+fn pause(limit: u64, len: u64, log_len: u64, pace: u64) -> Duration {
+    let beyond = log_len.saturating_sub(limit) as f64 / limit as f64;
+    // Twice the checkpoint's own time for so much where the limit is reached a second time: that is not reached before its end.
+    let nanoseconds = 2.0 * beyond * pace as f64 * len as f64 / 1024.0;
+    Duration::from_nanos(nanoseconds as u64).min(SLOW_DOWN_MAX)
+}
+
 impl Shared {
     fn failure(&self) -> MutexGuard<'_, Option<Failure>> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner)
@@ -222,6 +239,7 @@ impl Shared {
     /// A failure here is no failure of a commit: it is kept for `stats`, and the next commits try again.
     fn checkpoint(self: &Arc<Self>, database: &Arc<Database>) {
         let mut start = Instant::now();
+        let (begin, len) = (start, database.log_len());
         let progress = &mut self.until_closing();
         let result = database.catch_up(progress).and_then(|()| database.maintenance.enter()).and_then(|entered| {
             // What it waited for is not its own time.
@@ -231,6 +249,8 @@ impl Shared {
         if self.is_closing() {
             return;
         }
+        let pace = begin.elapsed().as_nanos() * 1024 / u128::from(len.max(1));
+        self.pace.store(u64::try_from(pace).unwrap_or(u64::MAX), Ordering::Relaxed);
         // One that succeeded counts from where it started; one that failed is tried again once as much more is logged.
         *self.failure() = result.err().map(|error| {
             database.backlog.tried();
@@ -262,6 +282,14 @@ impl Shared {
         }
     }
 
+    /// Makes a commit of `len` bytes wait for its part of the checkpoint that is being made.
+    fn slow_down(&self, limit: u64, len: u64, log_len: u64) {
+        let wait = pause(limit, len, log_len, self.pace.load(Ordering::Relaxed));
+        if wait >= SLOW_DOWN_MIN {
+            std::thread::sleep(wait);
+        }
+    }
+
     fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Relaxed)
     }
@@ -290,5 +318,29 @@ impl Shared {
         }
         self.checkpoint(database);
         self.failure().as_ref().map_or(Ok(()), |failure| Err(failure.error.again()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The log is not filled a second time while a checkpoint of as much is being made, however fast commits are.
+    #[test]
+    fn commits_wait_a_little_each_so_that_none_waits_for_a_checkpoint() {
+        const LIMIT: u64 = 1 << 20;
+        const LEN: u64 = 1 << 10;
+        let pace = 50_000;
+        assert_eq!(pause(LIMIT, LEN, LIMIT, pace), Duration::ZERO);
+        let (mut log_len, mut time) = (0, Duration::ZERO);
+        let checkpoint = Duration::from_nanos(pace * LIMIT / 1024);
+        while time < checkpoint {
+            assert!(log_len < LIMIT * WAIT_FACTOR, "filled twice after {time:?} of {checkpoint:?}");
+            log_len += LEN;
+            let wait = pause(LIMIT, LEN, log_len, pace);
+            assert!(wait < checkpoint / 100, "{wait:?} of {checkpoint:?}");
+            time += wait;
+        }
+        assert_eq!(pause(LIMIT, u64::MAX, LIMIT * 2, u64::MAX), SLOW_DOWN_MAX);
     }
 }

@@ -3,12 +3,31 @@
 use crate::error::{Error, Result};
 use crate::model::{Key, NAME_LEN_MAX, Value, ValueBuf};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Up to so many attributes are compared one by one.
 const FEW: usize = 16;
 
 /// Attributes by name; `None` removes one.
-pub(crate) type Attributes = Vec<(Box<str>, Option<ValueBuf>)>;
+pub(crate) type Attributes = Vec<(Arc<str>, Option<ValueBuf>)>;
+
+/// Names that the records of a batch share.
+#[derive(Debug, Default)]
+pub(crate) struct Names(Vec<Arc<str>>);
+
+impl Names {
+    /// The one copy of a name, if it is among the first few.
+    fn share(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.0.iter().find(|known| ***known == *name) {
+            return Arc::clone(known);
+        }
+        let shared: Arc<str> = name.into();
+        if self.0.len() < FEW {
+            self.0.push(Arc::clone(&shared));
+        }
+        shared
+    }
+}
 
 /// One step of a batch.
 #[derive(Clone, Debug)]
@@ -40,19 +59,30 @@ pub(crate) enum Outcome {
 
 /// Checks and encodes the attributes of a step.
 pub(crate) fn attributes<N: AsRef<str>>(pairs: impl IntoIterator<Item = (N, Option<Value>)>) -> Result<Attributes> {
-    encoded_attributes(pairs.into_iter().map(|(name, value)| match value.map(ValueBuf::try_from).transpose() {
+    shared_attributes(pairs, &mut Names::default())
+}
+
+/// The same for a record of a batch.
+pub(crate) fn shared_attributes<N: AsRef<str>>(
+    pairs: impl IntoIterator<Item = (N, Option<Value>)>,
+    names: &mut Names,
+) -> Result<Attributes> {
+    let encoded = pairs.into_iter().map(|(name, value)| match value.map(ValueBuf::try_from).transpose() {
         Ok(value) => Ok((name, value)),
         Err(error) => Err(Error::invalid_argument(format!("attribute `{}`: {error}", name.as_ref()))),
-    }))
+    });
+    encoded_attributes(encoded, names)
 }
 
 /// Checks the attributes of a step whose values are encoded.
 pub(super) fn encoded_attributes<N: AsRef<str>>(
     pairs: impl IntoIterator<Item = Result<(N, Option<ValueBuf>)>>,
+    names: &mut Names,
 ) -> Result<Attributes> {
-    let mut attributes: Attributes = Vec::new();
+    let pairs = pairs.into_iter();
+    let mut attributes: Attributes = Vec::with_capacity(pairs.size_hint().0.min(FEW));
     // Points with many attributes are looked through by hash, those with few as they are.
-    let mut places: HashMap<Box<str>, usize> = HashMap::new();
+    let mut places: HashMap<Arc<str>, usize> = HashMap::new();
     for pair in pairs {
         let (name, value) = pair?;
         let name = name.as_ref();
@@ -74,10 +104,11 @@ pub(super) fn encoded_attributes<N: AsRef<str>>(
         match known.and_then(|at| attributes.get_mut(at)) {
             Some((_, place)) => *place = value,
             None => {
+                let name = names.share(name);
                 if attributes.len() > FEW {
-                    places.insert(name.into(), attributes.len());
+                    places.insert(Arc::clone(&name), attributes.len());
                 }
-                attributes.push((name.into(), value));
+                attributes.push((name, value));
             }
         }
     }

@@ -20,6 +20,7 @@ use crate::storage::ReplaceError;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Which slots a compaction leaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +41,9 @@ enum Scope {
     /// All files.
     Everything,
 }
+
+/// Milliseconds that a reader may take to be done with what it was looking up.
+const READER_PATIENCE: u32 = 20;
 
 impl Database {
     /// Writes down what was committed since the last checkpoint.
@@ -85,7 +89,11 @@ impl Database {
             let mut manifest = self.write_down(&frozen_part(&view), scope, progress)?;
             manifest.wal_first = wal_first;
             let mut writer = self.writer()?;
-            self.install(&mut writer, manifest, false)?;
+            let replaced = self.install(&mut writer, manifest, false)?;
+            // Commits do not wait until files are removed, nor until the memory of the overlay is.
+            drop(writer);
+            replaced.remove_files(self);
+            let_go(view);
             if !unfinished {
                 return Ok(());
             }
@@ -141,7 +149,7 @@ impl Database {
                 return Err(self.poison(writer, &error));
             }
             writer.log_end = log.end();
-            self.sync_state().file = None;
+            self.sync.set_file(None);
         }
         writer.active_wal_first = writer.log_end.number + 1;
         self.backlog.freeze();
@@ -150,7 +158,7 @@ impl Database {
 
     /// Puts a manifest in place whose files are durable, and reads from them. They have what was in the frozen overlay; `moved`: slots
     /// are not what they were, and nothing is in the active overlay.
-    fn install(&self, writer: &mut Writer, manifest: Manifest, moved: bool) -> Result<()> {
+    fn install(&self, writer: &mut Writer, manifest: Manifest, moved: bool) -> Result<Replaced> {
         let old = self.view.load_full();
         let generation = self.put_in_place(writer, &old.generation, manifest)?;
         let view = if moved {
@@ -164,17 +172,16 @@ impl Database {
             // The new files cannot be read: go on with what is in memory makes no sense.
             Err(error) => return Err(self.poison(writer, &error)),
         };
-        self.switch(&old.generation, view);
+        let replaced = self.switch(&old.generation, view);
         self.backlog.written();
-        Ok(())
+        Ok(replaced)
     }
 
     /// Puts a manifest in place whose files are durable and say the same as those before, and reads from them.
-    pub(super) fn install_files(&self, writer: &mut Writer, manifest: Manifest) -> Result<()> {
+    pub(super) fn install_files(&self, writer: &mut Writer, manifest: Manifest) -> Result<Replaced> {
         let old = self.view.load_full();
         let generation = self.put_in_place(writer, &old.generation, manifest)?;
-        self.switch(&old.generation, View { generation, ..View::clone(&old) });
-        Ok(())
+        Ok(self.switch(&old.generation, View { generation, ..View::clone(&old) }))
     }
 
     fn put_in_place(&self, writer: &mut Writer, old: &Generation, manifest: Manifest) -> Result<Arc<Generation>> {
@@ -195,13 +202,12 @@ impl Database {
         }
     }
 
-    /// Lets new readers have a view of another generation, and removes what only the old one used.
-    fn switch(&self, old: &Arc<Generation>, view: View) {
-        let generation = Arc::clone(&view.generation);
+    /// Lets new readers have a view of another generation.
+    fn switch(&self, old: &Arc<Generation>, view: View) -> Replaced {
+        let replaced = Replaced { old: Arc::clone(old), new: Arc::clone(&view.generation) };
         self.replace(old);
         self.view.store(Arc::new(view));
-        remove_files(self, &old.manifest, &generation.manifest);
-        remove_logs(self, generation.manifest.wal_first);
+        replaced
     }
 
     /// Folds everything and closes the gaps between slots. Commits wait.
@@ -225,7 +231,7 @@ impl Database {
         while self.view.load().frozen.is_some() || self.freeze(writer)? {
             let mut manifest = self.write_down(&frozen_part(&self.view.load_full()), Scope::Changes, progress)?;
             manifest.wal_first = writer.active_wal_first;
-            self.install(writer, manifest, false)?;
+            self.install(writer, manifest, false)?.remove_files(self);
         }
         Ok(())
     }
@@ -259,10 +265,11 @@ impl Database {
         manifest = rebuild.write(manifest, progress)?;
         self.end_log(writer)?;
         manifest.wal_first = writer.active_wal_first;
-        self.install(writer, manifest, true)?;
+        let replaced = self.install(writer, manifest, true)?;
+        replaced.remove_files(self);
         writer.sequence = sequence;
         self.appended.store(sequence, Ordering::Release);
-        self.sync_state().synced = sequence;
+        self.sync.set_synced(sequence);
         self.publish(sequence);
         Ok(())
     }
@@ -310,6 +317,39 @@ impl Database {
             None => Outcome::Missing,
         };
         Ok(placed.into_iter().map(outcome).collect())
+    }
+}
+
+/// So many changed slots and cells take about a millisecond to free.
+const LARGE: u64 = 1 << 14;
+
+/// Frees an overlay that was written down, if nobody else has it. Whoever has it last frees it, and that should not be a reader that was
+/// just looking something up: waits a moment for such.
+fn let_go(view: Arc<View>) {
+    let is_ours = |overlay| Arc::strong_count(&view) == 1 && Arc::strong_count(overlay) == 1;
+    if let Some(overlay) = &view.frozen
+        && overlay.changed_count() >= LARGE
+    {
+        for _ in 0..READER_PATIENCE {
+            if is_ours(overlay) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// A generation that another one has taken the place of.
+pub(super) struct Replaced {
+    old: Arc<Generation>,
+    new: Arc<Generation>,
+}
+
+impl Replaced {
+    /// Removes the files that only the old one used. To be called before another generation takes the place of the new one.
+    pub(super) fn remove_files(self, database: &Database) {
+        remove_files(database, &self.old.manifest, &self.new.manifest);
+        remove_logs(database, self.new.manifest.wal_first);
     }
 }
 

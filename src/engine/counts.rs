@@ -55,6 +55,12 @@ impl<'a> CountChanges<'a> {
         }
     }
 
+    /// The same where the new value is counted elsewhere, but for its state.
+    pub(super) fn replace_counted(&mut self, old: Option<ValueRef<'a>>, new: Option<Filled>) {
+        self.add_value(old, -1);
+        self.add(new, 1);
+    }
+
     fn add(&mut self, state: Option<Filled>, change: i64) {
         if state.is_some() {
             self.points += change;

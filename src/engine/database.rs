@@ -4,6 +4,7 @@ use super::background::AutoCheckpoint;
 use super::backlog::Backlog;
 use super::block_file::OpenError;
 use super::generation::Generation;
+use super::group_sync::GroupSync;
 use super::log_reader::{LogReader, LogReport};
 use super::log_writer::LogEnd;
 use super::maintenance::Maintenance;
@@ -12,7 +13,7 @@ use super::overlay::Overlay;
 use super::plan::Allocation;
 use super::replay::Replay;
 use super::view::{Moment, View};
-use super::writer::{SyncState, Writer, now};
+use super::writer::{Writer, now};
 use crate::error::{Error, Result};
 use crate::format::Invalid;
 use crate::format::manifest::{MANIFEST_NAME, MANIFEST_TEMPORARY, Manifest, NO_COMMIT_TIME, Seal, is_data_name};
@@ -23,7 +24,7 @@ use arc_swap::ArcSwap;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// What a write that returned survives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -72,8 +73,7 @@ pub(crate) struct Database {
     /// The last commit that was logged.
     pub(super) appended: AtomicU64,
     pub(super) writer: Option<Mutex<Writer>>,
-    pub(super) sync: Mutex<SyncState>,
-    pub(super) synced: Condvar,
+    pub(super) sync: GroupSync,
     pub(super) backlog: Backlog,
     pub(super) maintenance: Maintenance,
     pub(super) merging: Merging,
@@ -184,8 +184,7 @@ impl Database {
             published: AtomicU64::new(sequence),
             appended: AtomicU64::new(sequence),
             writer: writer.map(Mutex::new),
-            sync: Mutex::new(SyncState { synced: sequence, ..SyncState::default() }),
-            synced: Condvar::new(),
+            sync: GroupSync::new(sequence),
             backlog: Backlog::new(opened.report.records_len.saturating_add(logs_len)),
             maintenance: Maintenance::new(),
             merging: Merging::new(),

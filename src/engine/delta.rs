@@ -3,12 +3,14 @@
 use super::cells::Filled;
 use super::column_tiers::Tier;
 use super::counts::CountChanges;
+use super::delta_encoding::DeltaDictionary;
 use super::delta_pieces::Pieces;
 use super::patch::{DeltaColumn, Patch};
 use super::view::{Changes, Origin, View, ascending};
 use crate::error::Result;
 use crate::format::column::SEGMENT_SHIFT;
 use crate::model::{DimensionId, ValueRef};
+use hashbrown::HashMap;
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
@@ -32,6 +34,9 @@ pub(super) struct Delta<'a> {
     /// The generation, and the overlay to write down as the active one.
     view: &'a View,
     changes: Changes,
+    /// For each dimension the cells that the overlay changed: the slot in the high half, the number of what the cell was changed to
+    /// last in the low one; ascending.
+    newest: HashMap<DimensionId, Vec<u64>>,
     /// The newest patches, newest first.
     merged: &'a [Arc<Patch>],
     /// Ranges of segments, in order, the touched slots of each of which fit in memory.
@@ -41,6 +46,9 @@ pub(super) struct Delta<'a> {
     /// The slots whose occupant in the files is not there any more, ascending.
     left: Vec<u32>,
 }
+
+/// Cells that the processor fetches at a time.
+const GROUP_LEN: usize = 32;
 
 /// All segments.
 const ALL: &[Range<u32>] = std::slice::from_ref(&Range { start: 0, end: SEGMENT_END });
@@ -79,6 +87,15 @@ impl<'d, T> Cursor<'d, T> {
     }
 }
 
+/// The slot, and the number of what its cell was changed to.
+const fn unpacked(newest: u64) -> (u32, u32) {
+    ((newest >> 32) as u32, newest as u32)
+}
+
+fn newest_cursor(newest: &[u64]) -> Cursor<'_, u64> {
+    Cursor { rest: newest, slot_of: |&newest| unpacked(newest).0 }
+}
+
 fn slot_cursor(slots: &[u32]) -> Cursor<'_, u32> {
     Cursor { rest: slots, slot_of: |&slot| slot }
 }
@@ -87,14 +104,30 @@ fn cursor(occupants: &[SlotOccupants]) -> Cursor<'_, SlotOccupants> {
     Cursor { rest: occupants, slot_of: |occupants| occupants.slot }
 }
 
+/// The cells that the overlay of a view changed, by dimension.
+fn newest(view: &View) -> HashMap<DimensionId, Vec<u64>> {
+    let mut newest: HashMap<_, Vec<u64>> = HashMap::new();
+    for (id, slot, item) in view.active.newest_cells() {
+        newest.entry(id).or_default().push(u64::from(slot) << 32 | u64::from(item));
+    }
+    newest.values_mut().for_each(|cells| cells.sort_unstable());
+    newest
+}
+
 impl<'a> Delta<'a> {
-    /// The overlay of `view` with its newest `merged` patches. The touched slots of a range take at most `memory` bytes, or are those of one
-    /// segment.
+    /// The overlay of `view`, which has no other one, with its newest `merged` patches. The touched slots of a range take at most
+    /// `memory` bytes, or are those of one segment.
     pub(super) fn new(view: &'a View, merged: usize, memory: usize) -> Result<Self> {
         let patches = view.generation.patches();
         let merged = patches.get(..merged).unwrap_or(patches);
-        let mut delta =
-            Self { view, changes: view.changes(), merged, ranges: ALL.to_vec(), occupants: None, left: Vec::new() };
+        let newest = newest(view);
+        let slots_of =
+            |(&id, cells): (&DimensionId, &Vec<u64>)| (id, cells.iter().map(|&newest| unpacked(newest).0).collect());
+        let mut slots: Vec<u32> = view.active.changed_slots().collect();
+        ascending(&mut slots);
+        let changes = Changes { slots, cells: newest.iter().map(slots_of).collect() };
+        let (ranges, left) = (ALL.to_vec(), Vec::new());
+        let mut delta = Self { view, changes, newest, merged, ranges, occupants: None, left };
         let touched_max = memory as u64 / SLOT_MEMORY;
         if delta.touched_count()? > touched_max {
             delta.ranges = delta.ranges(touched_max)?;
@@ -221,11 +254,19 @@ impl<'a> Delta<'a> {
         };
         let occupants = self.occupants_at(&slots)?;
         let mut occupants = cursor(&occupants);
-        for slot in slots {
-            if let Some(origin) = occupants.seek(slot).and_then(|occupants| occupants.now)
-                && let Some(value) = self.cell(id, slot, origin)?
-            {
-                cells.push(slot, value);
+        let mut newest = newest_cursor(self.newest.get(&id).map_or(&[], Vec::as_slice));
+        for group in slots.chunks(GROUP_LEN) {
+            let mut items = [None; GROUP_LEN];
+            for (item, &slot) in items.iter_mut().zip(group) {
+                *item = newest.seek(slot).map(|&newest| unpacked(newest).1);
+            }
+            items.iter().flatten().for_each(|&item| self.view.active.touch_cell(item));
+            for (&slot, item) in group.iter().zip(items) {
+                if let Some(origin) = occupants.seek(slot).and_then(|occupants| occupants.now)
+                    && let Some(value) = self.cell(id, slot, origin, item)?
+                {
+                    cells.push(slot, value);
+                }
             }
         }
         Ok(cells)
@@ -266,8 +307,14 @@ impl<'a> Delta<'a> {
         Ok(base_next)
     }
 
-    /// What these tiers say of a cell, if anything.
-    fn cell(&self, id: DimensionId, slot: u32, origin: Origin) -> Result<Option<Option<ValueRef<'a>>>> {
+    /// What these tiers say of a cell, if anything; `newest` is the number of what the overlay has of it.
+    fn cell(
+        &self,
+        id: DimensionId,
+        slot: u32,
+        origin: Origin,
+        newest: Option<u32>,
+    ) -> Result<Option<Option<ValueRef<'a>>>> {
         let oldest = self.merged.last().map_or(u64::MAX, |patch| patch.generation());
         let (from, tier) = match origin {
             Origin::Overlay { stamp, .. } => (stamp, None),
@@ -276,8 +323,8 @@ impl<'a> Delta<'a> {
         // Where the occupant came with one of these tiers, older ones are not asked, and a removal goes without saying.
         let is_new = tier.is_none_or(|tier| tier >= oldest);
         let says = |value: Option<ValueRef<'a>>| if is_new && value.is_none() { None } else { Some(value) };
-        if let Some(value) = self.view.active.cell(id, slot, from, u64::MAX) {
-            return Ok(says(value.map(|value| value.as_ref())));
+        if let Some(value) = newest.and_then(|item| self.view.active.newest_cell(item, from)) {
+            return Ok(says(value));
         }
         let Some(tier) = tier else { return Ok(None) };
         for patch in self.merged.iter().take_while(|patch| patch.generation() >= tier) {
@@ -300,8 +347,14 @@ impl<'a> Delta<'a> {
         self.columns_of(id).next().is_some()
     }
 
-    /// How the counts of a dimension change, and whether those by value are known.
-    pub(super) fn counts(&self, id: DimensionId, pieces: &mut Pieces<'_, 'a>) -> Result<(CountChanges<'a>, bool)> {
+    /// How the counts of a dimension change, and whether those by value are known; `dictionary` has the values in the pieces, if there are
+    /// not too many.
+    pub(super) fn counts(
+        &self,
+        id: DimensionId,
+        pieces: &mut Pieces<'_, 'a>,
+        dictionary: Option<&DeltaDictionary<'a>>,
+    ) -> Result<(CountChanges<'a>, bool)> {
         let has_counts = match self.view.generation.column(id) {
             Some(column) => column.has_counts()?,
             None => true,
@@ -312,7 +365,7 @@ impl<'a> Delta<'a> {
             // No merged patch has the dimension: its cells are one piece, and all that the overlay holds.
             pieces.rewind();
             match pieces.next()? {
-                Some(cells) => self.overlay_counts(id, cells, has_counts)?,
+                Some(cells) => self.overlay_counts(id, cells, has_counts, dictionary)?,
                 None => CountChanges::default(),
             }
         };
@@ -331,7 +384,13 @@ impl<'a> Delta<'a> {
     }
 
     /// How the overlay changes the counts of a dimension that no merged patch has.
-    fn overlay_counts(&self, id: DimensionId, cells: &DeltaCells<'a>, by_value: bool) -> Result<CountChanges<'a>> {
+    fn overlay_counts(
+        &self,
+        id: DimensionId,
+        cells: &DeltaCells<'a>,
+        by_value: bool,
+        dictionary: Option<&DeltaDictionary<'a>>,
+    ) -> Result<CountChanges<'a>> {
         let column = self.view.generation.column(id).filter(|column| !column.is_empty());
         let left = if column.is_some() { &*self.left } else { &[] };
         let mut changes = CountChanges::default();
@@ -349,12 +408,20 @@ impl<'a> Delta<'a> {
                 let new = at.and_then(|at| cells.values.get(at).copied().flatten());
                 let old = column.zip(before);
                 if by_value {
-                    changes.replace_value(old.map_or(Ok(None), |(column, tier)| column.get(slot, tier))?, new);
+                    let old = old.map_or(Ok(None), |(column, tier)| column.get(slot, tier))?;
+                    match dictionary {
+                        // The new ones have been counted.
+                        Some(_) => changes.replace_counted(old, new.map(Filled::of)),
+                        None => changes.replace_value(old, new),
+                    }
                 } else {
                     let old = old.map_or(Ok(None), |(column, tier)| column.state(slot, tier))?;
                     changes.replace_state(old, new.map(Filled::of));
                 }
             }
+        }
+        if by_value && let Some(dictionary) = dictionary {
+            dictionary.for_each(|value, count| *changes.values.entry(value).or_default() += i64::from(count));
         }
         Ok(changes)
     }

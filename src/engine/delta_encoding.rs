@@ -9,6 +9,22 @@ use crate::format::column::{DICTIONARY_COUNT_MAX, ENTRY_LEN, Encoding};
 use crate::format::heap::ENTRY_ALIGNMENT;
 use crate::model::ValueRef;
 use hashbrown::HashMap;
+use std::hint::black_box;
+
+/// Values whose contents the processor fetches at a time.
+const GROUP_LEN: usize = 32;
+
+/// The values in groups, the contents of each of which have been brought to the cache.
+pub(super) fn in_cache<'v, 'a>(values: &'v [Option<ValueRef<'a>>]) -> impl Iterator<Item = Option<ValueRef<'a>>> + 'v {
+    values.chunks(GROUP_LEN).flat_map(|group| {
+        for value in group.iter().flatten() {
+            if let ValueRef::Text(text) = value {
+                black_box(text.as_bytes().first().copied());
+            }
+        }
+        group.iter().copied()
+    })
+}
 
 /// How the cells of one delta column are stored.
 #[derive(Debug)]
@@ -53,6 +69,11 @@ impl<'a> DeltaDictionary<'a> {
         true
     }
 
+    /// Each value, with the number of cells that have it.
+    pub(super) fn for_each(&self, mut each: impl FnMut(ValueRef<'a>, u32)) {
+        self.entries.iter().zip(&self.counts).for_each(|(&value, &count)| each(value, count));
+    }
+
     fn encoding(&self) -> Encoding {
         match self.entries.len() {
             0..=1 => Encoding::Constant,
@@ -93,6 +114,11 @@ impl<'a> EncodingSurvey<'a> {
         self.count
     }
 
+    /// The values seen, unless there were too many distinct ones.
+    pub(super) fn dictionary(&self) -> Option<&DeltaDictionary<'a>> {
+        self.dictionary.as_ref()
+    }
+
     /// The encoding that takes the fewest bytes.
     pub(super) fn choose(self) -> DeltaEncoding<'a> {
         let (other, width) = match self.kinds.plain() {
@@ -127,8 +153,8 @@ impl<'a> DeltaEncoding<'a> {
         out: &mut Vec<u8>,
     ) -> Result<Encoding> {
         let mut numbers = Vec::with_capacity(values.len());
-        for value in values {
-            let Some(value) = *value else {
+        for value in in_cache(values) {
+            let Some(value) = value else {
                 numbers.push(0);
                 continue;
             };

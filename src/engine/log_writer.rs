@@ -24,9 +24,9 @@ pub(super) struct LogWriter {
     allocated: u64,
 }
 
-/// The first step by which a log grows; each step doubles, up to the largest.
+/// The first step by which a log grows; each step doubles, up to the largest. The next fsync waits for all zeros of a step.
 const STEP_MIN: u64 = 64 << 10;
-const STEP_MAX: u64 = 8 << 20;
+const STEP_MAX: u64 = 1 << 20;
 
 /// What happened to a write that failed.
 pub(super) enum AppendError {

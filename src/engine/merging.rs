@@ -150,7 +150,10 @@ impl Database {
         self.merging.skip_taken(&mut manifest);
         manifest.generation += 1;
         manifest.seal = None;
-        self.install_files(&mut writer, manifest)
+        let replaced = self.install_files(&mut writer, manifest)?;
+        drop(writer);
+        replaced.remove_files(self);
+        Ok(())
     }
 }
 

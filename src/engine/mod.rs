@@ -32,6 +32,7 @@ mod export;
 mod filter;
 mod find;
 mod generation;
+mod group_sync;
 mod groups;
 mod heap_builder;
 mod import;
@@ -72,7 +73,7 @@ mod view;
 mod writer;
 
 pub(crate) use background::{AutoCheckpoint, Handle};
-pub(crate) use batch::{Outcome, Step, attributes};
+pub(crate) use batch::{Names, Outcome, Step, attributes, shared_attributes};
 pub(crate) use checkpoint::SlotOrder;
 pub(crate) use database::{Database, EngineOptions, State};
 pub use database::{Durability, OpenReport};

@@ -7,7 +7,8 @@ use super::arena::{Arena, Heads, NONE};
 use super::filter::{Filter, GrowingFilter};
 use crate::error::{Error, Result};
 use crate::format::value;
-use crate::model::{DimensionId, Key, KeyRef, ValueBuf};
+use crate::model::{DimensionId, Key, KeyRef, ValueBuf, ValueRef};
+use std::hint::black_box;
 use std::sync::Arc;
 
 /// Commits since a base, or since the table before this one was frozen.
@@ -46,7 +47,45 @@ pub(super) struct Occupant {
 struct Cell {
     stamp: u64,
     previous: u32,
-    value: Option<ValueBuf>,
+    value: CellValue,
+}
+
+/// What cells mostly hold takes less room here than in a [`ValueBuf`].
+#[derive(Debug)]
+enum CellValue {
+    Removed,
+    Int(i64),
+    Float(f64),
+    Text(Box<str>),
+    Other(Box<ValueBuf>),
+}
+
+impl From<Option<ValueBuf>> for CellValue {
+    fn from(value: Option<ValueBuf>) -> Self {
+        match value {
+            None => Self::Removed,
+            Some(ValueBuf::Float(float)) => Self::Float(float),
+            Some(ValueBuf::Text(text)) => Self::Text(text),
+            Some(ValueBuf::Int(int)) => match i64::try_from(int) {
+                Ok(small) => Self::Int(small),
+                Err(_) => Self::Other(Box::new(ValueBuf::Int(int))),
+            },
+            Some(other) => Self::Other(Box::new(other)),
+        }
+    }
+}
+
+impl CellValue {
+    #[inline]
+    fn as_ref(&self) -> Option<ValueRef<'_>> {
+        match self {
+            Self::Removed => None,
+            Self::Int(int) => Some(ValueRef::Int(i128::from(*int))),
+            Self::Float(float) => Some(ValueRef::Float(*float)),
+            Self::Text(text) => Some(ValueRef::Text(text)),
+            Self::Other(value) => Some((**value).as_ref()),
+        }
+    }
 }
 
 /// From `stamp` on, a dimension exists.
@@ -70,8 +109,13 @@ pub(super) struct Commit {
     pub(super) point_count: u32,
 }
 
+/// The cells of a slot in four dimensions that follow one another lie together.
 const fn cell_key(id: DimensionId, slot: u32) -> u64 {
-    ((id.0 as u64) << 32) | slot as u64
+    ((id.0 as u64 >> 2) << 34) | ((slot as u64) << 2) | (id.0 as u64 & 3)
+}
+
+const fn cell_of(key: u64) -> (DimensionId, u32) {
+    (DimensionId(((key >> 34) << 2 | key & 3) as u32), (key >> 2) as u32)
 }
 
 /// Hash tables take keys below 2^64 - 1.
@@ -127,7 +171,7 @@ impl Overlay {
     }
 
     fn name_hash(&self, name: &str) -> u64 {
-        hash_key(value::hash(crate::model::ValueRef::Text(name), self.hash_seed))
+        hash_key(value::hash(ValueRef::Text(name), self.hash_seed))
     }
 
     /// Records that a key is at a slot, or has left it. One writer at a time.
@@ -148,7 +192,7 @@ impl Overlay {
     pub(super) fn add_cell(&self, stamp: u64, id: DimensionId, slot: u32, value: Option<ValueBuf>) -> Result<()> {
         let key = cell_key(id, slot);
         let previous = self.by_cell.get(key).unwrap_or(NONE);
-        let item = self.cells.push(Cell { stamp, previous, value }).ok_or_else(full)?;
+        let item = self.cells.push(Cell { stamp, previous, value: value.into() }).ok_or_else(full)?;
         self.by_cell.set(key, item);
         self.touch(slot);
         Ok(())
@@ -195,6 +239,18 @@ impl Overlay {
         self.commits.get(self.commits.len().checked_sub(1)?).copied()
     }
 
+    /// Brings what a cell's head lies in to the cache. The processor waits for many of them at a time where they are asked for in a row.
+    #[inline]
+    pub(super) fn touch_head(&self, id: DimensionId, slot: u32) {
+        black_box(self.by_cell.get(cell_key(id, slot)));
+    }
+
+    /// The same for cells by the numbers that [`newest_cells`](Self::newest_cells) gives.
+    #[inline]
+    pub(super) fn touch_cell(&self, item: u32) {
+        black_box(self.cells.get(item).map(|cell| cell.stamp));
+    }
+
     /// What a key last did, up to a stamp.
     #[inline]
     pub(super) fn occupant_by_key(&self, key: KeyRef<'_>, stamp: u64) -> Option<&Occupant> {
@@ -226,7 +282,7 @@ impl Overlay {
 
     /// The value of a cell as last changed between two stamps, both included; the inner `None` is a removed attribute.
     #[inline]
-    pub(super) fn cell(&self, id: DimensionId, slot: u32, from: u64, stamp: u64) -> Option<Option<&ValueBuf>> {
+    pub(super) fn cell(&self, id: DimensionId, slot: u32, from: u64, stamp: u64) -> Option<Option<ValueRef<'_>>> {
         let mut item = self.by_cell.get(cell_key(id, slot))?;
         loop {
             let cell = self.cells.get(item)?;
@@ -267,8 +323,70 @@ impl Overlay {
         self.by_slot.keys().map(|slot| slot as u32)
     }
 
+    /// The value of a cell as last changed, if that was not before a stamp, by the number that [`newest_cells`](Self::newest_cells) gives.
+    #[inline]
+    pub(super) fn newest_cell(&self, item: u32, from: u64) -> Option<Option<ValueRef<'_>>> {
+        let cell = self.cells.get(item)?;
+        (cell.stamp >= from).then(|| cell.value.as_ref())
+    }
+
+    /// The cells that were changed, each with the number of what it was changed to last; in no order.
+    pub(super) fn newest_cells(&self) -> impl Iterator<Item = (DimensionId, u32, u32)> {
+        self.by_cell.iter().map(|(key, item)| {
+            let (id, slot) = cell_of(key);
+            (id, slot, item)
+        })
+    }
+
     /// The cells that were changed, in no order.
     pub(super) fn changed_cells(&self) -> impl Iterator<Item = (DimensionId, u32)> {
-        self.by_cell.keys().map(|key| (DimensionId((key >> 32) as u32), key as u32))
+        self.by_cell.keys().map(cell_of)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Value;
+
+    #[test]
+    fn cells_of_any_slot_and_dimension_are_told_apart_and_hold_values_of_every_type() {
+        let overlay = Overlay::new(0, 7);
+        let values = [
+            None,
+            Some(Value::Null),
+            Some(Value::from(true)),
+            Some(Value::from(-1)),
+            Some(Value::from(u64::MAX)),
+            Some(Value::from(i128::MIN)),
+            Some(Value::from(f64::NAN)),
+            Some(Value::from("text")),
+            Some(Value::from(vec![1u8, 2])),
+            Some(Value::Array(vec![Value::Null])),
+        ];
+        let places: Vec<(DimensionId, u32)> = [0, 1, 3, 4, 5, 1 << 20, u32::MAX - 2]
+            .into_iter()
+            .flat_map(|id| [0, 1, 4, 5, 1 << 30, u32::MAX - 1].map(|slot| (DimensionId(id), slot)))
+            .collect();
+        let value = |at: usize| values[at % values.len()].clone().map(|value| ValueBuf::try_from(value).unwrap());
+        for (at, &(id, slot)) in places.iter().enumerate() {
+            overlay.add_cell(1, id, slot, value(at + 1)).unwrap();
+            overlay.add_cell(2, id, slot, value(at)).unwrap();
+        }
+        for (at, &(id, slot)) in places.iter().enumerate() {
+            let (new, old) = (value(at), value(at + 1));
+            assert_eq!(overlay.cell(id, slot, 0, 2), Some(new.as_ref().map(ValueBuf::as_ref)));
+            assert_eq!(overlay.cell(id, slot, 0, 1), Some(old.as_ref().map(ValueBuf::as_ref)));
+            assert_eq!(overlay.cell(id, slot, 3, 3), None);
+        }
+        assert_eq!(overlay.cell(DimensionId(2), 0, 0, 2), None);
+        let mut newest: Vec<_> = overlay.newest_cells().collect();
+        newest.sort_unstable();
+        for (&(id, slot), &(newest_id, newest_slot, item)) in places.iter().zip(&newest) {
+            assert_eq!((newest_id, newest_slot), (id, slot));
+            assert_eq!(overlay.newest_cell(item, 2), overlay.cell(id, slot, 0, 2));
+            assert_eq!(overlay.newest_cell(item, 3), None);
+        }
+        assert_eq!(newest.len(), places.len());
     }
 }

@@ -3,7 +3,7 @@
 use super::block_writer::{BlockWriter, FileSpec, Unsynced};
 use super::counts::CountChanges;
 use super::delta::Delta;
-use super::delta_encoding::EncodingSurvey;
+use super::delta_encoding::{EncodingSurvey, in_cache};
 use super::delta_pieces::{DeltaKeys, Pieces};
 use super::meter::Meter;
 use super::numbering::Build;
@@ -145,7 +145,7 @@ fn survey<'a>(
     let (mut survey, mut touched) = (EncodingSurvey::new(count_max), 0);
     while let Some(cells) = pieces.next()? {
         touched += cells.slots.len() as u64;
-        for &value in cells.values.iter().flatten() {
+        for value in in_cache(&cells.values).flatten() {
             survey.add(value);
             patch.build().meter.step()?;
         }
@@ -157,7 +157,7 @@ fn write_dimension<'a>(patch: &mut PatchWriter<'_, '_, '_, 'a>, delta: &Delta<'a
     let mut pieces = delta.pieces(Some(id));
     let touched_max = delta.touched_count_of(Some(id))?;
     let (survey, touched) = survey(patch, &mut pieces, touched_max)?;
-    let (changes, has_counts) = delta.counts(id, &mut pieces)?;
+    let (changes, has_counts) = delta.counts(id, &mut pieces, survey.dictionary())?;
     let unchanged = touched == 0 && changes.is_none();
     if !unchanged || (!has_counts && delta.is_merged(Some(id))) {
         let source = DeltaSource { dimension_id: id.0, encoding: survey.choose(), changes, has_counts };

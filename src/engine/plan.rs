@@ -10,6 +10,9 @@ use crate::model::{DimensionId, FreeSlots, Key, VALUE_LEN_MAX, ValueBuf, ValueTo
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// So many dimensions are found again by the address of their name.
+const USED_MAX: usize = 16;
+
 /// Cells of one step.
 pub(super) type Cells = Vec<(DimensionId, Option<ValueBuf>)>;
 
@@ -68,6 +71,8 @@ pub(super) struct Planner<'a> {
     keys: HashMap<u64, Vec<(Key, Option<u32>)>>,
     /// Dimensions that this batch defines.
     names: HashMap<Arc<str>, DimensionId>,
+    /// Dimensions that this batch has used; records share their names.
+    used: Vec<(Arc<str>, DimensionId)>,
     operations: Vec<Operation>,
 }
 
@@ -80,6 +85,7 @@ impl<'a> Planner<'a> {
             at_end: false,
             keys: HashMap::new(),
             names: HashMap::new(),
+            used: Vec::new(),
             operations: Vec::new(),
         }
     }
@@ -92,19 +98,31 @@ impl<'a> Planner<'a> {
     /// Resolves the steps in order.
     pub(super) fn plan(mut self, steps: Vec<Step>) -> Result<Plan> {
         let mut outcomes = Vec::with_capacity(steps.len());
+        self.operations.reserve(steps.len());
         let is_batch = steps.len() > 1;
-        for (index, step) in steps.into_iter().enumerate() {
-            let outcome = self.step(step);
+        // All at once, so that the processor waits for many keys at a time.
+        let found: Vec<_> = steps.iter().map(|step| self.resolve(step.key())).collect();
+        for (index, (step, found)) in steps.into_iter().zip(found).enumerate() {
+            let outcome = self.step(step, found);
             outcomes.push(if is_batch { outcome.map_err(|error| error.in_record(index as u64)) } else { outcome }?);
         }
         Ok(Plan { operations: self.operations, outcomes })
     }
 
-    fn step(&mut self, step: Step) -> Result<Outcome> {
+    /// The slot of a key before this batch.
+    fn resolve(&self, key: &Key) -> Result<Option<u32>> {
+        Ok(self.view.resolve(key.as_ref(), u64::MAX)?.map(|(slot, _)| slot))
+    }
+
+    /// Resolves a step whose key was found at a slot before this batch, or not.
+    fn step(&mut self, step: Step, found: Result<Option<u32>>) -> Result<Outcome> {
         if value::payload_len(step.key().as_ref().value()) > VALUE_LEN_MAX {
             return Err(ValueTooLarge.into());
         }
-        let found = self.slot_of(step.key())?;
+        let found = match self.known(step.key()) {
+            Some(known) => known,
+            None => found?,
+        };
         match (step, found) {
             (Step::Upsert { attributes, .. }, Some(slot)) => {
                 let cells = self.define(attributes)?;
@@ -163,14 +181,13 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn slot_of(&self, key: &Key) -> Result<Option<u32>> {
-        if !self.keys.is_empty()
-            && let Some((_, slot)) =
-                self.keys.get(&self.hash(key)).and_then(|known| known.iter().find(|(other, _)| other == key))
-        {
-            return Ok(*slot);
+    /// Where this batch has put a key, if it has put it anywhere or deleted it.
+    fn known(&self, key: &Key) -> Option<Option<u32>> {
+        if self.keys.is_empty() {
+            return None;
         }
-        Ok(self.view.resolve(key.as_ref(), u64::MAX)?.map(|(slot, _)| slot))
+        let known = self.keys.get(&self.hash(key))?;
+        known.iter().find(|(other, _)| other == key).map(|(_, slot)| *slot)
     }
 
     fn dimension(&self, name: &str) -> Option<DimensionId> {
@@ -181,6 +198,10 @@ impl<'a> Planner<'a> {
     fn define(&mut self, attributes: Attributes) -> Result<Cells> {
         let mut cells = Cells::with_capacity(attributes.len());
         for (name, value) in attributes {
+            if let Some(&(_, id)) = self.used.iter().find(|(known, _)| Arc::ptr_eq(known, &name)) {
+                cells.push((id, value));
+                continue;
+            }
             let id = match self.dimension(&name) {
                 Some(id) => id,
                 None => {
@@ -188,12 +209,14 @@ impl<'a> Planner<'a> {
                     let next = id.0.checked_add(1).filter(|&next| next != u32::MAX);
                     self.allocation.next_dimension =
                         next.ok_or_else(|| Error::invalid_argument("more than 2^32 - 2 dimensions"))?;
-                    let name: Arc<str> = name.into();
                     self.names.insert(Arc::clone(&name), id);
-                    self.operations.push(Operation::Define { id, name });
+                    self.operations.push(Operation::Define { id, name: Arc::clone(&name) });
                     id
                 }
             };
+            if self.used.len() < USED_MAX {
+                self.used.push((name, id));
+            }
             cells.push((id, value));
         }
         Ok(cells)
@@ -235,6 +258,13 @@ impl Plan {
 
     /// Puts the steps into an overlay, with stamps from `stamp + 1` on; returns the last one.
     pub(super) fn apply(self, overlay: &Overlay, mut stamp: u64) -> Result<u64> {
+        for operation in &self.operations {
+            if let Operation::Update { slot, cells } | Operation::Insert { slot, cells, .. } = operation
+                && let Some((id, _)) = cells.first()
+            {
+                overlay.touch_head(*id, *slot);
+            }
+        }
         for operation in self.operations {
             stamp += 1;
             match operation {

@@ -8,7 +8,7 @@ use super::generation::Generation;
 use super::overlay::{Commit, Overlay};
 use crate::error::Result;
 use crate::model::{DimensionId, KeyRef, ValueRef};
-use std::collections::HashMap;
+use hashbrown::HashMap;
 use std::sync::Arc;
 
 /// The tiers that are in force.
@@ -131,7 +131,7 @@ impl View {
         };
         for (tier, overlay) in self.overlays().enumerate() {
             if let Some(value) = overlay.cell(id, slot, from, stamp) {
-                return Ok(value.map(|value| value.as_ref()));
+                return Ok(value);
             }
             if tier == oldest {
                 return Ok(None);

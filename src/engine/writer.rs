@@ -8,9 +8,9 @@ use super::plan::{Allocation, Operation, Plan, Planner};
 use super::view::View;
 use crate::error::{Error, Result};
 use crate::format::wal::{Kind, begin_record};
-use crate::storage::{StorageFile, StorageLock};
+use crate::storage::StorageLock;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What only the holder of the writer's mutex touches.
@@ -32,23 +32,14 @@ pub(super) struct Writer {
     pub(super) poisoned: Option<String>,
 }
 
-/// How far the log is durable. Its mutex is never held while anything is written or waited for.
-#[derive(Debug, Default)]
-pub(super) struct SyncState {
-    /// Commits up to here are durable.
-    pub(super) synced: u64,
-    /// Some thread is at it.
-    pub(super) syncing: bool,
-    pub(super) file: Option<Arc<dyn StorageFile>>,
-    pub(super) poisoned: Option<String>,
-}
-
 /// A commit that is in the log, and need not be durable.
 #[derive(Debug)]
 pub(crate) struct Logged {
     outcomes: Vec<Outcome>,
     /// What has to be durable before anyone is told.
     sequence: u64,
+    /// Bytes that it took in the log.
+    pub(crate) len: u64,
 }
 
 /// Microseconds since 1970.
@@ -77,19 +68,19 @@ impl Database {
         self.maintenance.check_write()?;
         if steps.iter().any(|step| matches!(step, Step::Upsert { position: Some(_), .. })) {
             let outcomes = self.commit_positions(steps)?;
-            return Ok(Logged { outcomes, sequence: self.published.load(Ordering::Acquire) });
+            return Ok(Logged { outcomes, sequence: self.published.load(Ordering::Acquire), len: 0 });
         }
         let mut writer = self.writer()?;
         let view = self.view.load_full();
         let planned = self.plan(&view, &mut writer, steps)?;
         let outcomes = planned.outcomes.clone();
-        let sequence = if planned.operations.is_empty() {
+        let (sequence, len) = if planned.operations.is_empty() {
             // What it found may have been logged by a commit that is not durable yet.
-            writer.sequence
+            (writer.sequence, 0)
         } else {
             self.append(&view, &mut writer, planned)?
         };
-        Ok(Logged { outcomes, sequence })
+        Ok(Logged { outcomes, sequence, len })
     }
 
     /// The second half: makes the commit as durable as asked, with all that were logged before it, and visible.
@@ -113,7 +104,7 @@ impl Database {
     /// Refuses to write after a failure, also one that a thread had while it made the log durable, or after closing.
     pub(super) fn check(&self, writer: &mut Writer) -> Result<()> {
         if writer.poisoned.is_none() {
-            writer.poisoned.clone_from(&self.sync_state().poisoned);
+            writer.poisoned = self.sync.poisoned();
         }
         writer.check()
     }
@@ -134,8 +125,8 @@ impl Database {
         planned
     }
 
-    /// Logs a plan and puts it into the overlay, where nobody sees it yet.
-    fn append(&self, view: &View, writer: &mut Writer, plan: Plan) -> Result<u64> {
+    /// Logs a plan and puts it into the overlay, where nobody sees it yet. Returns its number, and its bytes in the log.
+    fn append(&self, view: &View, writer: &mut Writer, plan: Plan) -> Result<(u64, u64)> {
         let sequence = writer.sequence + 1;
         let time = now();
         let operation_count = plan.operations.len() as u32;
@@ -168,7 +159,7 @@ impl Database {
         writer.stamp = stamp;
         writer.sequence = sequence;
         self.appended.store(sequence, Ordering::Release);
-        Ok(sequence)
+        Ok((sequence, bytes.len() as u64))
     }
 
     fn append_record(
@@ -179,7 +170,7 @@ impl Database {
         time: i64,
         kind: Kind,
     ) -> Result<(), AppendError> {
-        let synced = self.sync_state().synced;
+        let synced = self.sync.synced();
         if writer.log.is_none() {
             let manifest = &self.view.load().generation.manifest;
             let log = LogWriter::create(
@@ -189,7 +180,7 @@ impl Database {
                 writer.log_end,
                 writer.sequence,
             )?;
-            self.sync_state().file = Some(log.file());
+            self.sync.set_file(Some(log.file()));
             writer.log = Some(log);
         }
         let Some(log) = &mut writer.log else {
@@ -205,13 +196,8 @@ impl Database {
     pub(super) fn poison(&self, writer: &mut Writer, error: &Error) -> Error {
         let reason = error.to_string();
         writer.poisoned = Some(reason.clone());
-        self.sync_state().poisoned = Some(reason.clone());
-        self.synced.notify_all();
+        self.sync.poison(reason.clone());
         Error::Poisoned { reason }
-    }
-
-    pub(super) fn sync_state(&self) -> MutexGuard<'_, SyncState> {
-        self.sync.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes visible what is durable as asked.
@@ -219,15 +205,14 @@ impl Database {
         self.published.fetch_max(sequence, Ordering::AcqRel);
     }
 
-    /// Waits until a commit is durable. One of the threads that wait makes durable whatever has been logged by then, for all
-    /// of them.
+    /// Waits until a commit is durable, with all that others have logged by then.
     pub(super) fn sync_through(&self, sequence: u64) -> Result<()> {
-        let led = self.sync_or_wait(sequence)?;
-        if let Some(target) = led {
-            // The mark lets recovery tell rot from a torn tail. Without it the commits are as durable.
-            if let Ok(mut writer) = self.writer() {
-                self.mark(&mut writer, target);
-            }
+        let Some(target) = self.sync_or_wait(sequence)? else { return Ok(()) };
+        // Commits that were logged meanwhile need an fsync of their own, and its leader a mark.
+        if self.appended.load(Ordering::Acquire) == target
+            && let Ok(mut writer) = self.writer()
+        {
+            self.mark(&mut writer, target);
         }
         Ok(())
     }
@@ -240,6 +225,7 @@ impl Database {
         Ok(())
     }
 
+    /// Lets recovery tell rot from a torn tail. Without it the commits are as durable.
     fn mark(&self, writer: &mut Writer, synced_through: u64) {
         let (sequence, time) = (writer.sequence, now());
         if let Some(log) = &mut writer.log
@@ -251,43 +237,7 @@ impl Database {
 
     /// Returns the commit up to which this thread made the log durable, if it was the one to do it.
     fn sync_or_wait(&self, sequence: u64) -> Result<Option<u64>> {
-        let mut state = self.sync_state();
-        loop {
-            if state.synced >= sequence {
-                return Ok(None);
-            }
-            if let Some(reason) = &state.poisoned {
-                return Err(Error::Poisoned { reason: reason.clone() });
-            }
-            if !state.syncing {
-                break;
-            }
-            state = self.synced.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        state.syncing = true;
-        let file = state.file.clone();
-        drop(state);
-        // Whatever was logged before this load is in the file.
-        let target = self.appended.load(Ordering::Acquire);
-        let result = file.map_or(Ok(()), |file| file.sync_data());
-        let mut state = self.sync_state();
-        state.syncing = false;
-        let outcome = match result {
-            Ok(()) => {
-                state.synced = state.synced.max(target);
-                self.publish(target);
-                Ok(Some(target))
-            }
-            Err(error) => {
-                // Never tried again: the kernel may have dropped the data and would report success.
-                let reason = Error::from(error).to_string();
-                state.poisoned = Some(reason.clone());
-                Err(Error::Poisoned { reason })
-            }
-        };
-        drop(state);
-        self.synced.notify_all();
-        outcome
+        self.sync.wait(sequence, || self.appended.load(Ordering::Acquire), |target| self.publish(target))
     }
 }
 

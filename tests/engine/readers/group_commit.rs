@@ -39,6 +39,35 @@ fn concurrent_commits_share_fsyncs_and_each_is_durable_when_acknowledged() {
     assert_eq!(survivor.len(), commits);
 }
 
+/// Whichever of the fsyncs was the last one, the log says that it was made.
+#[test]
+fn rot_in_the_last_of_many_concurrent_commits_is_told_from_a_torn_tail() {
+    let storage = MemoryStorage::new();
+    let db = Options::new().create_in(HookedStorage::new(Arc::new(storage.clone()), |moment, _: &str| {
+        if moment == Moment::BeforeSync {
+            thread::sleep(FSYNC / 10);
+        }
+    }));
+    let db = db.unwrap();
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let db = &db;
+            scope.spawn(move || {
+                for n in 0..COMMITS {
+                    db.upsert(thread * COMMITS + n, attrs! { "text" => format!("commit {n} of {thread}") }).unwrap();
+                }
+            });
+        }
+    });
+    let mut files = storage.files();
+    std::mem::forget(db);
+    let log = files.get_mut("wal-1.log").unwrap();
+    let last = log.windows(7).rposition(|bytes| bytes == b"commit ").unwrap();
+    log[last] ^= 1;
+    let error = Options::new().open_in(Arc::new(MemoryStorage::from_files(files))).unwrap_err();
+    assert!(error.is_corrupt(), "{error}");
+}
+
 #[test]
 fn a_lone_writer_syncs_once_a_commit() {
     let fsyncs = Arc::new(AtomicU64::new(0));
