@@ -1,8 +1,8 @@
 //! Making a database from many records at once.
 
 use crate::engine::Loader;
-use crate::error::{Error, Result};
-use crate::model::{AnyValue, KeyRef, StoredValue, ValueTooLarge};
+use crate::error::Result;
+use crate::model::{AnyValue, KeyRef};
 use crate::new_database::NewDatabase;
 use crate::options::{MEMORY_BUDGET, check_memory_budget};
 use crate::progress::{self, ProgressFn};
@@ -114,12 +114,8 @@ impl BulkLoader {
         attributes: impl IntoIterator<Item = (N, V)>,
     ) -> Result<()> {
         self.check_options()?;
-        let stored = |(name, value): (N, V)| Ok((name, value.into().stored()?));
-        let attributes: Result<Vec<(N, StoredValue<'_>)>, ValueTooLarge> = attributes.into_iter().map(stored).collect();
-        let pushed = attributes.map_err(Error::from).and_then(|attributes| {
-            let attributes = attributes.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
-            self.loader.push(key.into(), attributes)
-        });
+        let attributes = attributes.into_iter().map(|(name, value)| (name, value.into()));
+        let pushed = self.loader.push(key.into(), attributes);
         pushed.map_err(|error| error.in_record(self.pushed))?;
         self.pushed += 1;
         Ok(())

@@ -6,7 +6,7 @@
 
 use super::axis_builder::AxisBuilder;
 use super::block_writer::{BlockWriter, FileSpec, Unsynced};
-use super::column_builder::{ColumnBuilder, Values};
+use super::column_builder::{ColumnBuilder, DistinctCells, Values};
 use super::database::{new_manifest, replace_manifest};
 use super::late_values::{ValueReader, decode, in_slot_order};
 use super::meter::Meter;
@@ -17,10 +17,11 @@ use crate::error::{Error, Result};
 use crate::format::block_file::{AXIS_MAGIC, COLUMN_MAGIC, Identity, NO_DIMENSION};
 use crate::format::manifest::{DimensionEntry, FileEntry, Manifest, axis_name, column_name};
 use crate::format::value;
-use crate::model::{KeyRef, NAME_LEN_MAX, Slot, VALUE_LEN_MAX, ValueRef, ValueTooLarge};
+use crate::model::{AnyValue, KeyRef, NAME_LEN_MAX, Slot, StoredValue, VALUE_LEN_MAX, ValueRef, ValueTooLarge};
 use crate::progress::ProgressFn;
 use crate::storage::{ReplaceError, Storage};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Gathers records; writes no file with a name before [`finish`](Self::finish).
@@ -40,7 +41,33 @@ pub(crate) struct Loader {
     /// A record could be written in part only.
     is_broken: bool,
     scratch: Vec<u8>,
+    row: Row,
 }
+
+/// The attributes of one record, as their streams will have them.
+#[derive(Default, Debug)]
+struct Row {
+    bytes: Vec<u8>,
+    cells: Vec<RowCell>,
+}
+
+#[derive(Debug)]
+struct RowCell {
+    dimension: usize,
+    bytes: Range<usize>,
+    /// Which of the record's long values comes behind the bytes.
+    long_value: Option<usize>,
+}
+
+impl Row {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.cells.clear();
+    }
+}
+
+/// Longer values are not copied before it is known that the record can be taken.
+const ROW_VALUE_LEN_MAX: usize = 4096;
 
 #[derive(Debug)]
 struct Keys {
@@ -79,6 +106,7 @@ impl Loader {
             record: 0,
             is_broken: false,
             scratch: Vec::new(),
+            row: Row::default(),
         }
     }
 
@@ -93,38 +121,74 @@ impl Loader {
     }
 
     /// Adds a record. One whose key came before changes that point.
-    pub(crate) fn push<'a>(
+    pub(crate) fn push<'v, N: AsRef<str>>(
         &mut self,
         key: KeyRef<'_>,
-        attributes: impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone,
+        attributes: impl Iterator<Item = (N, AnyValue<'v>)>,
     ) -> Result<()> {
-        let attributes = attributes.map(|(name, value)| (name, value.canonical()));
-        let too_long = |value: ValueRef<'_>| value::payload_len(value) > VALUE_LEN_MAX;
-        if too_long(key.value()) || attributes.clone().any(|(_, value)| too_long(value)) {
-            return Err(ValueTooLarge.into());
-        }
-        // All names before the first is defined: a record that is refused leaves nothing.
-        attributes.clone().try_for_each(|(name, _)| check_name(name))?;
         self.check_whole()?;
+        check_len(key.value())?;
         if self.row_count > Slot::MAX.0 {
             return Err(Error::TooManyPoints);
         }
         self.record += 1;
-        let mut values: Vec<(usize, ValueRef<'_>)> = Vec::with_capacity(attributes.size_hint().0);
-        for (name, value) in attributes {
-            let index = self.index_of(name)?;
-            match self.dimensions.get_mut(index) {
-                Some(dimension) if dimension.record != self.record => {
-                    dimension.record = self.record;
-                    values.push((index, value));
-                }
-                // A name that comes twice: the last value counts.
-                _ => values.iter_mut().filter(|(other, _)| *other == index).for_each(|(_, old)| *old = value),
+        let dimension_count = self.dimensions.len();
+        let mut row = std::mem::take(&mut self.row);
+        row.clear();
+        let mut long = Vec::new();
+        let gathered = self.gather(attributes, &mut row, &mut long);
+        let result = match gathered {
+            Ok(()) => {
+                let written = self.write(key, &row, &long);
+                self.is_broken = written.is_err();
+                written
             }
+            Err(error) => {
+                self.undefine(dimension_count);
+                Err(error)
+            }
+        };
+        self.row = row;
+        result
+    }
+
+    /// Checks the attributes of a record, and encodes them.
+    fn gather<'v, N: AsRef<str>>(
+        &mut self,
+        attributes: impl Iterator<Item = (N, AnyValue<'v>)>,
+        row: &mut Row,
+        long: &mut Vec<StoredValue<'v>>,
+    ) -> Result<()> {
+        for (name, value) in attributes {
+            let value = value.stored()?;
+            let len = check_len(value.as_ref().canonical())?;
+            let index = self.index_of(name.as_ref())?;
+            let Some(dimension) = self.dimensions.get_mut(index) else { continue };
+            // Of a name that comes twice, the last value counts.
+            if std::mem::replace(&mut dimension.record, self.record) == self.record {
+                row.cells.retain(|cell| cell.dimension != index);
+            }
+            let start = row.bytes.len();
+            encode_number((self.row_count - dimension.next_row).into(), &mut row.bytes);
+            encode_number(len as u64 + 1, &mut row.bytes);
+            let long_value = if len > ROW_VALUE_LEN_MAX {
+                long.push(value);
+                long.len().checked_sub(1)
+            } else {
+                value::encode(value.as_ref().canonical(), &mut row.bytes);
+                None
+            };
+            row.cells.push(RowCell { dimension: index, bytes: start..row.bytes.len(), long_value });
         }
-        let written = self.write(key, &values);
-        self.is_broken = written.is_err();
-        written
+        Ok(())
+    }
+
+    /// Takes back the dimensions from an index on, which have no value.
+    fn undefine(&mut self, from: usize) {
+        for dimension in self.dimensions.drain(from..) {
+            self.by_name.remove(&dimension.name);
+        }
+        self.guess = 0;
     }
 
     fn check_whole(&self) -> Result<()> {
@@ -135,16 +199,17 @@ impl Loader {
     }
 
     /// Appends a record to the streams.
-    fn write(&mut self, key: KeyRef<'_>, values: &[(usize, ValueRef<'_>)]) -> Result<()> {
+    fn write(&mut self, key: KeyRef<'_>, row: &Row, long: &[StoredValue<'_>]) -> Result<()> {
         self.write_key(key)?;
         let Self { spill, dimensions, scratch, row_count, .. } = self;
-        for &(index, value) in values {
-            let Some(dimension) = dimensions.get_mut(index) else { continue };
-            scratch.clear();
-            encode_number((*row_count - dimension.next_row).into(), scratch);
-            encode_number(value::payload_len(value) as u64 + 1, scratch);
-            value::encode(value, scratch);
-            spill.append(dimension.stream, scratch)?;
+        for cell in &row.cells {
+            let Some(dimension) = dimensions.get_mut(cell.dimension) else { continue };
+            spill.append(dimension.stream, row.bytes.get(cell.bytes.clone()).unwrap_or_default())?;
+            if let Some(value) = cell.long_value.and_then(|index| long.get(index)) {
+                scratch.clear();
+                value::encode(value.as_ref().canonical(), scratch);
+                spill.append(dimension.stream, scratch)?;
+            }
             dimension.next_row = *row_count + 1;
             dimension.value_count += 1;
         }
@@ -239,6 +304,12 @@ impl Loader {
     }
 }
 
+/// The length of a value's payload.
+fn check_len(value: ValueRef<'_>) -> Result<usize> {
+    let len = value::payload_len(value);
+    if len > VALUE_LEN_MAX { Err(ValueTooLarge.into()) } else { Ok(len) }
+}
+
 fn check_name(name: &str) -> Result<()> {
     if name.len() <= NAME_LEN_MAX {
         return Ok(());
@@ -274,6 +345,17 @@ impl Contents for RowKeys<'_> {
     fn next(&mut self, _spill: &Spill) -> Result<Option<&[u8]>> {
         self.contents.next(self.spill)
     }
+}
+
+/// Whether it is certain that no key comes twice: no two have the same hash.
+fn all_differ(build: &mut Build<'_, '_>, keys: &mut RowKeys<'_>, count: u64) -> Result<bool> {
+    let mut hashes = DistinctCells::new(build, count);
+    let Build { spill, meter, hash_seed, .. } = build;
+    keys.visit(spill, &mut |spill, key| {
+        meter.step()?;
+        hashes.add(value::hash_tagged(key, *hash_seed), spill)
+    })?;
+    Ok(hashes.count(build)? == count)
 }
 
 /// Keys that are consecutive integers.
@@ -315,6 +397,20 @@ impl Values for SlotKeys<'_> {
     }
 
     fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>> {
+        Ok(self.next_tagged()?.map(|(slot, tagged)| (slot, decode(tagged))))
+    }
+
+    fn visit(&mut self, each: &mut dyn FnMut(u32, &[u8]) -> Result<()>) -> Result<()> {
+        self.rewind();
+        while let Some((slot, tagged)) = self.next_tagged()? {
+            each(slot, tagged)?;
+        }
+        Ok(())
+    }
+}
+
+impl SlotKeys<'_> {
+    fn next_tagged(&mut self) -> Result<Option<(u32, &[u8])>> {
         if let (Some(uses), Some((spill, _))) = (&mut self.uses, self.numbering) {
             while let Some((_, false)) = uses.next(spill)? {
                 self.reader.content(self.spill)?;
@@ -323,7 +419,7 @@ impl Values for SlotKeys<'_> {
         let Some(tagged) = self.reader.content(self.spill)? else { return Ok(None) };
         let slot = self.next;
         self.next += 1;
-        Ok(Some((slot, decode(tagged))))
+        Ok(Some((slot, tagged)))
     }
 }
 
@@ -341,6 +437,14 @@ impl Values for SlotValues<'_> {
     fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>> {
         Ok(self.reader.next(self.spill)?.map(|(slot, tagged)| (slot, decode(tagged))))
     }
+
+    fn visit(&mut self, each: &mut dyn FnMut(u32, &[u8]) -> Result<()>) -> Result<()> {
+        self.reader.rewind();
+        while let Some((slot, tagged)) = self.reader.next(self.spill)? {
+            each(slot, tagged)?;
+        }
+        Ok(())
+    }
 }
 
 impl Rows<'_> {
@@ -352,6 +456,9 @@ impl Rows<'_> {
     fn merge(&mut self, keys: &Keys, hash_seed: u64, meter: &mut Meter<'_>) -> Result<()> {
         let mut build = self.build(hash_seed, meter);
         let mut contents = RowKeys { spill: self.spill, contents: StreamContents::new(keys.stream) };
+        if all_differ(&mut build, &mut contents, self.slot_count.into())? {
+            return Ok(());
+        }
         let numbered = number(&mut build, &mut contents)?;
         if numbered.distinct < numbered.count {
             self.slot_count = numbered.distinct as u32;
@@ -462,7 +569,8 @@ mod tests {
                 ("large", ValueRef::Int(bits.into())),
             ];
             let values = values.into_iter().enumerate().filter(|(index, _)| bits >> (8 + index) & 3 != 0);
-            loader.push(KeyRef::from(key), values.map(|(_, pair)| pair)).unwrap();
+            let values = values.map(|(_, (name, value))| (name, value.into()));
+            loader.push(KeyRef::from(key), values).unwrap();
         }
         let (points, merged) = loader.finish(&mut crate::progress::ignore).unwrap();
         assert_eq!(points + merged, 30_000);
@@ -470,6 +578,18 @@ mod tests {
         let mut files = storage.files();
         files.remove(crate::format::manifest::MANIFEST_NAME).unwrap();
         files
+    }
+
+    /// What is in the files is settled by the records: no change of how they are built may change it.
+    #[test]
+    fn the_files_are_those_that_the_first_loader_wrote() {
+        let checksums = |duplicates| -> Vec<u32> {
+            load(1 << 30, duplicates).into_values().map(|bytes| crc32fast::hash(&bytes)).collect()
+        };
+        let without = [2335292028, 1741226523, 2556974979, 853913033, 326928320, 3985533583, 4243789494];
+        let with = [3692120115, 3716356422, 824737442, 1615913639, 1915121592, 2029761937, 1105903269];
+        assert_eq!(checksums(false), without);
+        assert_eq!(checksums(true), with);
     }
 
     #[test]

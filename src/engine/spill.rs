@@ -278,6 +278,18 @@ impl StreamReader {
         Ok(true)
     }
 
+    /// The next bytes, if they are in the buffer.
+    #[inline]
+    pub(super) fn peek<const N: usize>(&self) -> Option<&[u8; N]> {
+        self.buffer.get(self.at..).and_then(|bytes| bytes.first_chunk())
+    }
+
+    /// Bytes that are in the buffer.
+    #[inline]
+    pub(super) const fn buffered(&self) -> usize {
+        self.buffer.len() - self.at
+    }
+
     /// Passes over some bytes.
     pub(super) fn skip(&mut self, len: u64) {
         let buffered = (self.buffer.len() - self.at) as u64;
