@@ -90,6 +90,24 @@ impl BulkLoader {
         self
     }
 
+    /// The most threads that [`finish`](Self::finish) builds files with; the default is as many as the system runs at a time. Each has its
+    /// share of the [`memory_budget`](Self::memory_budget). A thread takes at least a million keys and values, so a small database is
+    /// built by the caller's. The files do not depend on it. Any number is valid; 0 is as good as 1.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # use vector_datalib::BulkLoader;
+    /// let mut loader = BulkLoader::create(dir.path().join("points.vdb"))?.threads(1);
+    /// loader.push("a", [("x", 1)])?;
+    /// loader.finish()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.loader.set_threads(threads);
+        self
+    }
+
     /// Makes a dimension before any record uses it. Dimensions are in the order of their first use; this settles it for sparse
     /// ones, and keeps those that no record uses.
     ///

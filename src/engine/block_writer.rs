@@ -3,8 +3,8 @@
 use crate::error::Result;
 use crate::format::block_file::{BLOCK_LEN, HEADER_LEN, Header, Identity, SECTION_ALIGNMENT, Section, section_start};
 use crate::format::manifest::FileEntry;
-use crate::storage::{Storage, StorageFile};
-use std::sync::{Mutex, PoisonError};
+use crate::storage::{Storage, StorageError, StorageFile};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Bytes written at once, a multiple of the block length. Large aligned writes let the kernel map the file with huge pages afterwards.
 const CHUNK_LEN: usize = 2 << 20;
@@ -12,26 +12,77 @@ const CHUNK_LEN: usize = 2 << 20;
 /// Files that wait to be made durable at once.
 const UNSYNCED_MAX: usize = 128;
 
+/// Files of this length are worth making durable while others are built.
+const LARGE_LEN: u64 = 8 << 20;
+
 /// Files that are whole and not durable yet. A file system makes many of them durable for little more than the price of one, as long as
 /// all are written before the first is asked for.
 #[derive(Default, Debug)]
 pub(super) struct Unsynced {
-    files: Mutex<Vec<Box<dyn StorageFile>>>,
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default, Debug)]
+struct Waiting {
+    files: Vec<Box<dyn StorageFile>>,
+    /// Those that [`sync_large_files`](Unsynced::sync_large_files) takes.
+    large: Vec<Box<dyn StorageFile>>,
+    /// No more of them come.
+    is_over: bool,
+    /// The first that could not be made durable.
+    failure: Option<StorageError>,
 }
 
 impl Unsynced {
-    fn push(&self, file: Box<dyn StorageFile>) -> Result<()> {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        files.push(file);
-        let is_full = files.len() >= UNSYNCED_MAX;
-        drop(files);
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, file: Box<dyn StorageFile>, file_len: u64) -> Result<()> {
+        let mut waiting = self.lock();
+        if file_len >= LARGE_LEN {
+            waiting.large.push(file);
+            self.changed.notify_one();
+        } else {
+            waiting.files.push(file);
+        }
+        let is_full = waiting.files.len() >= UNSYNCED_MAX;
+        drop(waiting);
         if is_full { self.sync() } else { Ok(()) }
     }
 
     /// Makes all of them durable; their names are durable only once the directory is.
     pub(super) fn sync(&self) -> Result<()> {
-        let files = std::mem::take(&mut *self.files.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok(files.iter().try_for_each(|file| file.sync_data())?)
+        let mut waiting = self.lock();
+        let failure = waiting.failure.take();
+        let (large, files) = (std::mem::take(&mut waiting.large), std::mem::take(&mut waiting.files));
+        drop(waiting);
+        failure.map_or(Ok(()), Err)?;
+        Ok(large.iter().chain(&files).try_for_each(|file| file.sync_data())?)
+    }
+
+    /// Makes large files durable as they come, while other threads build more of them. A failure is [`sync`](Self::sync)'s.
+    pub(super) fn sync_large_files(&self) {
+        let mut waiting = self.lock();
+        while !waiting.is_over {
+            let Some(file) = waiting.large.pop() else {
+                waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            drop(waiting);
+            let synced = file.sync_data();
+            waiting = self.lock();
+            if let Err(error) = synced {
+                waiting.failure.get_or_insert(error);
+            }
+        }
+    }
+
+    /// Lets it return.
+    pub(super) fn end_sync_large_files(&self) {
+        self.lock().is_over = true;
+        self.changed.notify_all();
     }
 }
 
@@ -184,7 +235,7 @@ impl<'s> BlockWriter<'s> {
         };
         let (bytes, header_checksum) = header.encode();
         self.file.write_at(0, &bytes)?;
-        self.spec.unsynced.push(self.file)?;
+        self.spec.unsynced.push(self.file, header.file_len)?;
         Ok(FileEntry {
             file_id: self.spec.identity.file_id,
             generation: self.spec.generation,

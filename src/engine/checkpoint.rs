@@ -104,6 +104,7 @@ impl Database {
             let rebuild = Rebuild {
                 storage,
                 memory_budget,
+                threads: self.options.threads,
                 view: source,
                 moment,
                 everything,
@@ -248,6 +249,7 @@ impl Database {
         let rebuild = Rebuild {
             storage,
             memory_budget,
+            threads: self.options.threads,
             view,
             moment,
             everything: true,

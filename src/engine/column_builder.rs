@@ -74,6 +74,13 @@ impl PresentSlots {
         Self { words, count: self.count - other.count }
     }
 
+    /// Whether there are any in a segment.
+    pub(super) fn touches_segment(&self, number: usize) -> bool {
+        let first = number * (SEGMENT_LEN / 64) as usize;
+        let words = self.words.iter().skip(first).take((SEGMENT_LEN / 64) as usize);
+        words.fold(0, |any, word| any | word) != 0
+    }
+
     pub(super) fn contains(&self, slot: u32) -> bool {
         self.word((slot >> 6) as usize) & (1 << (slot & 63)) != 0
     }

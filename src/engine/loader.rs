@@ -1,21 +1,16 @@
 //! Building a new database from records, without the log, in bounded memory.
 //!
 //! Keys and the values of each dimension are streams in order of arrival, by row. When all are there, rows get their slots: keys are
-//! numbered as the contents of a heap are, so that a key that came before leads to the slot of its first row. Then one file is built after
-//! the other.
+//! numbered as the contents of a heap are, so that a key that came before leads to the slot of its first row. Then the files are built
+//! (`load_files.rs`).
 
-use super::axis_builder::AxisBuilder;
-use super::block_writer::{BlockWriter, FileSpec, Unsynced};
-use super::column_builder::{ColumnBuilder, DistinctCells, Values};
 use super::database::{new_manifest, replace_manifest};
-use super::late_values::{ValueReader, decode, in_slot_order};
+use super::load_files::Rows;
 use super::meter::Meter;
-use super::numbering::{Build, Contents, FirstUses, Numbered, StreamContents, number};
-use super::spill::{Spill, StreamId, StreamReader, encode_number};
+use super::spill::{Spill, StreamId, encode_number};
 use super::writer::now;
 use crate::error::{Error, Result};
-use crate::format::block_file::{AXIS_MAGIC, COLUMN_MAGIC, Identity, NO_DIMENSION};
-use crate::format::manifest::{DimensionEntry, FileEntry, Manifest, axis_name, column_name};
+use crate::format::manifest::Manifest;
 use crate::format::value;
 use crate::model::{AnyValue, KeyRef, NAME_LEN_MAX, Slot, StoredValue, VALUE_LEN_MAX, ValueRef, ValueTooLarge};
 use crate::progress::ProgressFn;
@@ -29,6 +24,8 @@ use std::sync::Arc;
 pub(crate) struct Loader {
     manifest: Manifest,
     memory_budget: usize,
+    /// The most that build files; `None` for as many as the system runs at a time.
+    threads: Option<usize>,
     spill: Spill,
     row_count: u32,
     keys: Keys,
@@ -70,33 +67,34 @@ impl Row {
 const ROW_VALUE_LEN_MAX: usize = 4096;
 
 #[derive(Debug)]
-struct Keys {
+pub(super) struct Keys {
     /// The first key, while all keys are consecutive integers. They are not stored then.
-    dense: Option<i128>,
+    pub(super) dense: Option<i128>,
     /// The last key, while all keys are integers in ascending order and so cannot repeat.
-    ascending: Option<i128>,
+    pub(super) ascending: Option<i128>,
     /// Tagged keys by row, each behind its length.
-    stream: StreamId,
+    pub(super) stream: StreamId,
 }
 
 #[derive(Debug)]
-struct Dimension {
+pub(super) struct Dimension {
     name: Box<str>,
     /// Values by row.
-    stream: StreamId,
+    pub(super) stream: StreamId,
     next_row: u32,
-    value_count: u64,
+    pub(super) value_count: u64,
     /// The last record that names it.
     record: u64,
 }
 
 impl Loader {
     pub(crate) fn new(storage: Arc<dyn Storage>, memory_budget: usize) -> Self {
-        let mut spill = Spill::new(storage, Build::share(memory_budget));
+        let mut spill = Spill::new(storage, records_share(memory_budget));
         let keys = Keys { dense: None, ascending: Some(i128::MIN), stream: spill.stream() };
         Self {
             manifest: new_manifest(Vec::new()),
             memory_budget,
+            threads: None,
             spill,
             row_count: 0,
             keys,
@@ -114,10 +112,15 @@ impl Loader {
         self.memory_budget
     }
 
+    /// At most so many threads build files.
+    pub(crate) const fn set_threads(&mut self, threads: usize) {
+        self.threads = Some(threads);
+    }
+
     /// Changes how much memory may be used from here on.
     pub(crate) fn set_memory_budget(&mut self, memory_budget: usize) {
         self.memory_budget = memory_budget;
-        self.spill.set_limit(Build::share(memory_budget));
+        self.spill.set_limit(records_share(memory_budget));
     }
 
     /// Adds a record. One whose key came before changes that point.
@@ -274,7 +277,7 @@ impl Loader {
     /// Writes the database into its empty directory. Returns the number of points and of records that were merged.
     pub(crate) fn finish(self, progress: &mut ProgressFn<'_>) -> Result<(u64, u64)> {
         self.check_whole()?;
-        let Self { mut manifest, memory_budget, spill, row_count, keys, dimensions, .. } = self;
+        let Self { mut manifest, memory_budget, threads, spill, row_count, keys, dimensions, .. } = self;
         manifest.generation = 1;
         if row_count > 0 {
             manifest.last_sequence = 1;
@@ -282,17 +285,15 @@ impl Loader {
         }
         let files = dimensions.len() as u64 + 1;
         let mut meter = Meter::new(progress, "writing columns", files * u64::from(row_count));
-        let unsynced = Unsynced::default();
-        let mut rows = Rows { spill: &spill, numbering: None, slot_count: row_count, memory_budget, unsynced };
+        let mut rows = Rows::new(&spill, row_count, memory_budget);
         if keys.ascending.is_none() {
             rows.merge(&keys, manifest.hash_seed, &mut meter)?;
             meter.set_total(files * u64::from(rows.slot_count));
         }
-        rows.write_axis(&mut manifest, &keys, &mut meter)?;
-        for (index, dimension) in dimensions.into_iter().enumerate() {
-            let id = index as u32;
-            let file = rows.write_column(&mut manifest, id, &dimension, &mut meter)?;
-            manifest.dimensions.push(DimensionEntry { id, name: dimension.name.into(), file });
+        rows.write_files(&mut manifest, &keys, &dimensions, (threads, &mut meter))?;
+        for (index, (entry, dimension)) in manifest.dimensions.iter_mut().zip(dimensions).enumerate() {
+            entry.id = index as u32;
+            entry.name = dimension.name.into();
         }
         manifest.next_dimension_id = manifest.dimensions.len() as u64;
         rows.unsynced.sync()?;
@@ -302,6 +303,11 @@ impl Loader {
         let points = u64::from(rows.slot_count);
         Ok((points, u64::from(row_count) - points))
     }
+}
+
+/// What the records may take of a memory budget; the rest is for building files from them.
+const fn records_share(memory_budget: usize) -> usize {
+    memory_budget / 2
 }
 
 /// The length of a value's payload.
@@ -318,224 +324,6 @@ fn check_name(name: &str) -> Result<()> {
     Err(Error::invalid_argument(format!(
         "the name of a dimension has at most {NAME_LEN_MAX} bytes, this one has {len}"
     )))
-}
-
-/// The streams of all records, and the slots of their rows.
-struct Rows<'s> {
-    spill: &'s Spill,
-    /// Slots by row, where these are not the same.
-    numbering: Option<(Spill, Numbered)>,
-    slot_count: u32,
-    memory_budget: usize,
-    /// The files that are written.
-    unsynced: Unsynced,
-}
-
-/// The keys of all rows.
-struct RowKeys<'s> {
-    spill: &'s Spill,
-    contents: StreamContents,
-}
-
-impl Contents for RowKeys<'_> {
-    fn rewind(&mut self) {
-        self.contents.rewind();
-    }
-
-    fn next(&mut self, _spill: &Spill) -> Result<Option<&[u8]>> {
-        self.contents.next(self.spill)
-    }
-}
-
-/// Whether it is certain that no key comes twice: no two have the same hash.
-fn all_differ(build: &mut Build<'_, '_>, keys: &mut RowKeys<'_>, count: u64) -> Result<bool> {
-    let mut hashes = DistinctCells::new(build, count);
-    let Build { spill, meter, hash_seed, .. } = build;
-    keys.visit(spill, &mut |spill, key| {
-        meter.step()?;
-        hashes.add(value::hash_tagged(key, *hash_seed), spill)
-    })?;
-    Ok(hashes.count(build)? == count)
-}
-
-/// Keys that are consecutive integers.
-struct DenseKeys {
-    first: i128,
-    next: u32,
-    count: u32,
-}
-
-impl Values for DenseKeys {
-    fn rewind(&mut self) {
-        self.next = 0;
-    }
-
-    fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>> {
-        if self.next == self.count {
-            return Ok(None);
-        }
-        let slot = self.next;
-        self.next += 1;
-        Ok(Some((slot, ValueRef::Int(self.first + i128::from(slot)))))
-    }
-}
-
-/// Keys in slot order: those of rows whose key did not come before.
-struct SlotKeys<'s> {
-    spill: &'s Spill,
-    reader: StreamReader,
-    next: u32,
-    numbering: Option<(&'s Spill, &'s Numbered)>,
-    uses: Option<FirstUses>,
-}
-
-impl Values for SlotKeys<'_> {
-    fn rewind(&mut self) {
-        self.reader.rewind();
-        self.next = 0;
-        self.uses = self.numbering.map(|(_, numbered)| FirstUses::new(numbered));
-    }
-
-    fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>> {
-        Ok(self.next_tagged()?.map(|(slot, tagged)| (slot, decode(tagged))))
-    }
-
-    fn visit(&mut self, each: &mut dyn FnMut(u32, &[u8]) -> Result<()>) -> Result<()> {
-        self.rewind();
-        while let Some((slot, tagged)) = self.next_tagged()? {
-            each(slot, tagged)?;
-        }
-        Ok(())
-    }
-}
-
-impl SlotKeys<'_> {
-    fn next_tagged(&mut self) -> Result<Option<(u32, &[u8])>> {
-        if let (Some(uses), Some((spill, _))) = (&mut self.uses, self.numbering) {
-            while let Some((_, false)) = uses.next(spill)? {
-                self.reader.content(self.spill)?;
-            }
-        }
-        let Some(tagged) = self.reader.content(self.spill)? else { return Ok(None) };
-        let slot = self.next;
-        self.next += 1;
-        Ok(Some((slot, tagged)))
-    }
-}
-
-/// The values of a dimension in slot order.
-struct SlotValues<'s> {
-    spill: &'s Spill,
-    reader: ValueReader,
-}
-
-impl Values for SlotValues<'_> {
-    fn rewind(&mut self) {
-        self.reader.rewind();
-    }
-
-    fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>> {
-        Ok(self.reader.next(self.spill)?.map(|(slot, tagged)| (slot, decode(tagged))))
-    }
-
-    fn visit(&mut self, each: &mut dyn FnMut(u32, &[u8]) -> Result<()>) -> Result<()> {
-        self.reader.rewind();
-        while let Some((slot, tagged)) = self.reader.next(self.spill)? {
-            each(slot, tagged)?;
-        }
-        Ok(())
-    }
-}
-
-impl Rows<'_> {
-    fn build<'b, 'p>(&self, hash_seed: u64, meter: &'b mut Meter<'p>) -> Build<'b, 'p> {
-        Build::new(Arc::clone(self.spill.storage()), self.memory_budget, hash_seed, meter)
-    }
-
-    /// Finds rows whose key came before.
-    fn merge(&mut self, keys: &Keys, hash_seed: u64, meter: &mut Meter<'_>) -> Result<()> {
-        let mut build = self.build(hash_seed, meter);
-        let mut contents = RowKeys { spill: self.spill, contents: StreamContents::new(keys.stream) };
-        if all_differ(&mut build, &mut contents, self.slot_count.into())? {
-            return Ok(());
-        }
-        let numbered = number(&mut build, &mut contents)?;
-        if numbered.distinct < numbered.count {
-            self.slot_count = numbered.distinct as u32;
-            self.numbering = Some((build.spill, numbered));
-        }
-        Ok(())
-    }
-
-    fn writer(
-        &self,
-        manifest: &mut Manifest,
-        name: String,
-        magic: [u8; 8],
-        dimension_id: u32,
-    ) -> Result<BlockWriter<'_>> {
-        let identity = Identity { database_id: manifest.database_id, file_id: manifest.next_file_id };
-        manifest.next_file_id += 1;
-        let (storage, generation) = (&**self.spill.storage(), manifest.generation);
-        let unsynced = &self.unsynced;
-        BlockWriter::create(FileSpec { storage, unsynced, name, magic, identity, generation, dimension_id })
-    }
-
-    fn write_axis(&self, manifest: &mut Manifest, keys: &Keys, meter: &mut Meter<'_>) -> Result<()> {
-        manifest.slot_count = self.slot_count;
-        manifest.point_count = self.slot_count;
-        if self.slot_count == 0 {
-            return Ok(());
-        }
-        let mut dense;
-        let mut stored;
-        let keys: &mut dyn Values = match keys.dense {
-            Some(first) => {
-                dense = DenseKeys { first, next: 0, count: self.slot_count };
-                &mut dense
-            }
-            None => {
-                let numbering = self.numbering.as_ref().map(|(spill, numbered)| (spill, numbered));
-                let reader = StreamReader::new(keys.stream);
-                stored = SlotKeys { spill: self.spill, reader, next: 0, numbering, uses: None };
-                &mut stored
-            }
-        };
-        let mut build = self.build(manifest.hash_seed, meter);
-        let builder = AxisBuilder::new(&mut build, keys, self.slot_count)?;
-        let writer = self.writer(manifest, axis_name(manifest.generation), AXIS_MAGIC, NO_DIMENSION)?;
-        manifest.axis = Some(builder.write(&mut build, writer)?);
-        Ok(())
-    }
-
-    fn write_column(
-        &self,
-        manifest: &mut Manifest,
-        id: u32,
-        dimension: &Dimension,
-        meter: &mut Meter<'_>,
-    ) -> Result<Option<FileEntry>> {
-        if dimension.value_count == 0 {
-            meter.add(self.slot_count.into())?;
-            return Ok(None);
-        }
-        let limit = Build::share(self.memory_budget);
-        let mut ordered = Spill::new(Arc::clone(self.spill.storage()), limit);
-        let (spill, stream) = match &self.numbering {
-            None => (self.spill, dimension.stream),
-            Some((slots_spill, numbered)) => {
-                let values = (dimension.stream, self.spill);
-                let slots = (numbered.numbers, slots_spill);
-                let stream = in_slot_order(values, slots, (&mut ordered, limit), meter)?;
-                (&ordered, stream)
-            }
-        };
-        let mut values = SlotValues { spill, reader: ValueReader::new(stream) };
-        let mut build = self.build(manifest.hash_seed, meter);
-        let Some(builder) = ColumnBuilder::new(&mut build, &mut values, self.slot_count)? else { return Ok(None) };
-        let writer = self.writer(manifest, column_name(id, manifest.generation), COLUMN_MAGIC, id)?;
-        builder.write(&mut build, writer).map(|(file, _)| Some(file))
-    }
 }
 
 #[cfg(test)]
@@ -590,6 +378,37 @@ mod tests {
         let with = [3692120115, 3716356422, 824737442, 1615913639, 1915121592, 2029761937, 1105903269];
         assert_eq!(checksums(false), without);
         assert_eq!(checksums(true), with);
+    }
+
+    #[test]
+    fn the_files_do_not_depend_on_the_number_of_threads() {
+        let all = |threads| {
+            let storage = MemoryStorage::new();
+            let mut loader = Loader::new(Arc::new(storage.clone()), 8 << 20);
+            (loader.manifest.database_id, loader.manifest.hash_seed) = ([7; 16], 9);
+            loader.set_threads(threads);
+            for n in 0..400_000u64 {
+                let bits = n.wrapping_mul(0x5851_F42D_4C95_7F2D) >> 20;
+                let (name, key) = (format!("{:x}", bits % 90_000), KeyRef::from(bits % 390_000));
+                let values = [("few", (bits % 9).into()), ("name", AnyValue::from(&*name)), ("number", bits.into())];
+                loader.push(key, values.into_iter().take(1 + (bits % 4) as usize)).unwrap();
+            }
+            let mut reports = 0;
+            let mut count = |progress: crate::progress::Progress| {
+                reports += u64::from(progress.done > 0);
+                std::ops::ControlFlow::Continue(())
+            };
+            loader.finish(&mut count).unwrap();
+            assert!(reports > 0);
+            let mut files = storage.files();
+            files.remove(crate::format::manifest::MANIFEST_NAME).unwrap();
+            files
+        };
+        let one = all(1);
+        assert_eq!(one.len(), 4);
+        for threads in [0, 3] {
+            assert!(all(threads) == one, "with {threads} threads");
+        }
     }
 
     #[test]

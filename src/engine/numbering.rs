@@ -27,7 +27,7 @@ pub(super) struct Build<'b, 'p> {
     pub(super) meter: &'b mut Meter<'p>,
 }
 
-/// Parts of a memory budget: a load uses five at a time, a compaction two; the rest is for buffers of a fixed size.
+/// Parts of a memory budget: at most five are in use at a time; the rest is for buffers of a fixed size.
 const SHARES: usize = 6;
 /// The smallest share: with less, more would be written and read at once than is worth it.
 const SHARE_MIN: usize = 16 << 10;
@@ -39,7 +39,17 @@ impl<'b, 'p> Build<'b, 'p> {
         hash_seed: u64,
         meter: &'b mut Meter<'p>,
     ) -> Self {
-        let limit = Self::share(memory_budget);
+        Self::with_share(storage, Self::share(memory_budget), hash_seed, meter)
+    }
+
+    /// With a share of a memory budget for each of spill and table; a table of readers takes a quarter of one.
+    pub(super) fn with_share(
+        storage: Arc<dyn Storage>,
+        share: usize,
+        hash_seed: u64,
+        meter: &'b mut Meter<'p>,
+    ) -> Self {
+        let limit = share.max(SHARE_MIN);
         Self { spill: Spill::new(storage, limit), limit, hash_seed, meter }
     }
 
