@@ -329,6 +329,7 @@ fn check_name(name: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::workers::thread_count;
     use crate::storage::MemoryStorage;
     use std::collections::BTreeMap;
 
@@ -387,9 +388,9 @@ mod tests {
             let mut loader = Loader::new(Arc::new(storage.clone()), 8 << 20);
             (loader.manifest.database_id, loader.manifest.hash_seed) = ([7; 16], 9);
             loader.set_threads(threads);
-            for n in 0..400_000u64 {
+            for n in 0..900_000u64 {
                 let bits = n.wrapping_mul(0x5851_F42D_4C95_7F2D) >> 20;
-                let (name, key) = (format!("{:x}", bits % 90_000), KeyRef::from(bits % 390_000));
+                let (name, key) = (format!("{:x}", bits % 90_000), KeyRef::from(n % 820_000 * 3));
                 let values = [("few", (bits % 9).into()), ("name", AnyValue::from(&*name)), ("number", bits.into())];
                 loader.push(key, values.into_iter().take(1 + (bits % 4) as usize)).unwrap();
             }
@@ -398,8 +399,9 @@ mod tests {
                 reports += u64::from(progress.done > 0);
                 std::ops::ControlFlow::Continue(())
             };
-            loader.finish(&mut count).unwrap();
-            assert!(reports > 0);
+            let (points, merged) = loader.finish(&mut count).unwrap();
+            assert!(reports > 0 && merged > 0);
+            assert_eq!(thread_count(Some(threads), points * 4), threads.max(1));
             let mut files = storage.files();
             files.remove(crate::format::manifest::MANIFEST_NAME).unwrap();
             files
