@@ -1,8 +1,8 @@
 //! Making a database from many records at once.
 
 use crate::engine::Loader;
-use crate::error::{Error, Result};
-use crate::model::{AnyValue, KeyRef, StoredValue, ValueTooLarge};
+use crate::error::Result;
+use crate::model::{AnyValue, KeyRef};
 use crate::new_database::NewDatabase;
 use crate::options::{MEMORY_BUDGET, check_memory_budget};
 use crate::progress::{self, ProgressFn};
@@ -90,6 +90,24 @@ impl BulkLoader {
         self
     }
 
+    /// The most threads that [`finish`](Self::finish) builds files with; the default is as many as the system runs at a time. Each has its
+    /// share of the [`memory_budget`](Self::memory_budget). A thread takes at least a million keys and values, so a small database is
+    /// built by the caller's. The files do not depend on it. Any number is valid; 0 is as good as 1.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # use vector_datalib::BulkLoader;
+    /// let mut loader = BulkLoader::create(dir.path().join("points.vdb"))?.threads(1);
+    /// loader.push("a", [("x", 1)])?;
+    /// loader.finish()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.loader.set_threads(threads);
+        self
+    }
+
     /// Makes a dimension before any record uses it. Dimensions are in the order of their first use; this settles it for sparse
     /// ones, and keeps those that no record uses.
     ///
@@ -114,12 +132,8 @@ impl BulkLoader {
         attributes: impl IntoIterator<Item = (N, V)>,
     ) -> Result<()> {
         self.check_options()?;
-        let stored = |(name, value): (N, V)| Ok((name, value.into().stored()?));
-        let attributes: Result<Vec<(N, StoredValue<'_>)>, ValueTooLarge> = attributes.into_iter().map(stored).collect();
-        let pushed = attributes.map_err(Error::from).and_then(|attributes| {
-            let attributes = attributes.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
-            self.loader.push(key.into(), attributes)
-        });
+        let attributes = attributes.into_iter().map(|(name, value)| (name, value.into()));
+        let pushed = self.loader.push(key.into(), attributes);
         pushed.map_err(|error| error.in_record(self.pushed))?;
         self.pushed += 1;
         Ok(())

@@ -25,6 +25,7 @@ pub struct Options {
     auto_checkpoint: AutoCheckpoint,
     value_cache: usize,
     memory_budget: usize,
+    threads: Option<usize>,
 }
 
 /// The memory that building files takes unless it is told otherwise.
@@ -42,6 +43,7 @@ impl Default for Options {
             auto_checkpoint: AUTO_CHECKPOINT,
             value_cache: 0,
             memory_budget: MEMORY_BUDGET,
+            threads: None,
         }
     }
 }
@@ -129,6 +131,15 @@ impl Options {
         self
     }
 
+    /// The most threads that compaction, and a checkpoint that writes the files anew, build files with; the default is as many as the
+    /// system runs at a time. Each has its share of the [`memory_budget`](Self::memory_budget). A thread takes at least a million
+    /// keys and values. The files do not depend on it. Any number is valid; 0 is as good as 1.
+    #[must_use]
+    pub const fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
     /// Makes a new database in a directory, which is created if need be, as are the folders above it.
     ///
     /// # Durability
@@ -206,6 +217,7 @@ impl Options {
             merge_fraction: self.merge_fraction,
             auto_checkpoint: self.auto_checkpoint,
             memory_budget: self.memory_budget,
+            threads: self.threads,
         })
     }
 

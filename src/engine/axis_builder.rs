@@ -2,7 +2,7 @@
 //! indexed.
 
 use super::block_writer::BlockWriter;
-use super::column_builder::{HeapContents, Kinds, PresentSlots, Values, encode_position, plain_cell};
+use super::column_builder::{HeapContents, Kinds, PresentSlots, Values, encode_position};
 use super::heap_builder::{self, section_kind, write_entry};
 use super::index_builder::{IndexSummary, write_index};
 use super::numbering::{Build, Contents};
@@ -13,7 +13,7 @@ use crate::format::axis::{Axis, Layout, SECTION_AXIS, SECTION_TOMBSTONES, tombst
 use crate::format::column::{Encoding, SEGMENT_LEN};
 use crate::format::heap;
 use crate::format::manifest::FileEntry;
-use crate::model::ValueRef;
+use crate::format::value::{TAG_INT, TAG_UINT, tag_and_cell};
 
 /// An axis whose file is to be written. Slots that its keys pass over become tombstones.
 pub(super) struct AxisBuilder<'v> {
@@ -34,26 +34,29 @@ impl<'v> AxisBuilder<'v> {
         let mut free = PresentSlots::default();
         let (mut slot_count, mut counted) = (0, 0);
         let mut dense = None;
-        keys.rewind();
-        while let Some((slot, key)) = keys.next()? {
+        keys.visit(&mut |slot, key| {
             for gap in slot_count..slot {
                 free.insert(gap);
                 // Tombstones have a cell too, so that a key is one load from its slot.
-                segments.add(gap, None, &mut build.spill)?;
+                segments.add_slot(gap, &mut build.spill)?;
             }
-            let first = match key {
-                ValueRef::Int(int) => int.checked_sub(slot.into()).and_then(|first| i64::try_from(first).ok()),
+            let (tag, cell) = tag_and_cell(key);
+            let int = match tag {
+                TAG_INT => Some(i128::from(cell.cast_signed())),
+                TAG_UINT => Some(i128::from(cell)),
                 _ => None,
             };
+            let first = int.and_then(|int| i64::try_from(int - i128::from(slot)).ok());
             dense = if dense.is_none_or(|dense| dense == first) { Some(first) } else { Some(None) };
-            segments.add(slot, Some(key), &mut build.spill)?;
-            kinds.add(key);
+            segments.add_tagged(slot, (tag, cell), &mut build.spill)?;
+            kinds.add_tagged(tag, cell);
             slot_count = slot + 1;
             if slot - counted >= SEGMENT_LEN {
                 build.meter.add((slot - counted).into())?;
                 counted = slot;
             }
-        }
+            Ok(())
+        })?;
         build.meter.add((slots - counted).into())?;
         segments.finish(slot_count, &mut build.spill)?;
         Ok(Self { keys, segments, kinds, free, slot_count, first_key: dense.flatten() })
@@ -75,7 +78,7 @@ impl<'v> AxisBuilder<'v> {
             Layout::Dense { first_key }
         } else {
             match kinds.plain() {
-                Some(encoding) => write_plain(build, keys, &segments, &free, encoding, &mut writer)?,
+                Some(encoding) => write_plain(build, keys, &segments, encoding, &mut writer)?,
                 None => write_with_heap(build, keys, &segments, &free, kinds.is_text(), &mut writer)?,
             }
             let IndexSummary { bucket_count, hash_seed, chain_len_max } =
@@ -93,19 +96,21 @@ fn write_plain(
     build: &mut Build<'_, '_>,
     keys: &mut dyn Values,
     segments: &SegmentSurvey,
-    free: &PresentSlots,
     encoding: Encoding,
     writer: &mut BlockWriter<'_>,
 ) -> Result<()> {
     let Build { spill, meter, .. } = build;
-    let mut slot = 0;
-    keys.rewind();
-    segments.write(encoding, spill, writer, |_, out| {
-        let cell = if free.contains(slot) { 0 } else { keys.next()?.map_or(0, |(_, key)| plain_cell(key)) };
-        out.extend(cell.to_le_bytes());
-        slot += 1;
+    let mut cells = segments.begin_cells(encoding, writer)?;
+    let mut next = 0;
+    keys.visit(&mut |slot, key| {
+        for _ in next..slot {
+            cells.push([0; 8], writer)?;
+        }
+        next = slot + 1;
+        cells.push(tag_and_cell(key).1.to_le_bytes(), writer)?;
         meter.step()
-    })
+    })?;
+    cells.finish(spill, writer)
 }
 
 /// Writes a heap with one entry for each key, and cells that point into it.
@@ -119,13 +124,12 @@ fn write_with_heap(
 ) -> Result<()> {
     let positions = build.spill.stream();
     let start = writer.begin_section(section_kind(is_text))?;
-    let mut contents = HeapContents::new(keys, is_text);
-    contents.rewind();
-    while let Some(content) = contents.next(&build.spill)? {
+    let Build { spill, meter, .. } = build;
+    HeapContents::new(keys, is_text).visit(spill, &mut |spill, content| {
         let position = (write_entry(content, writer)?.0 - start) / heap::ENTRY_ALIGNMENT;
-        build.spill.append(positions, &position.to_le_bytes())?;
-        build.meter.step()?;
-    }
+        spill.append(positions, &position.to_le_bytes())?;
+        meter.step()
+    })?;
     let encoding = heap_builder::encoding(is_text, writer.position() - start);
     writer.end_section();
     write_positions(build, positions, segments, free, encoding, writer)

@@ -4,6 +4,8 @@ use super::block_file::BlockFile;
 use super::cells::{Cells, SegmentSummary};
 use super::direct_axis::DirectAxis;
 use super::key_index::KeyIndex;
+use super::scan::integer_segment;
+use super::segment::Segment;
 use crate::error::Result;
 use crate::format::Invalid;
 use crate::format::axis::{
@@ -154,6 +156,15 @@ impl BaseAxis {
     /// What the descriptor of a segment states of its keys; `None` in a dense axis.
     pub(super) fn summary(&self, number: usize) -> Result<Option<&SegmentSummary>> {
         Ok(self.resolve()?.cells.as_ref().and_then(|cells| cells.summary(number)))
+    }
+
+    /// The keys of a segment of `slot_count` slots, if there are no tombstones and all of them are stored integers.
+    pub(super) fn integers(&self, number: usize, slot_count: u32) -> Result<Option<Segment<'_>>> {
+        let resolved = self.resolve()?;
+        match &resolved.cells {
+            Some(cells) if resolved.levels.is_empty() => integer_segment(&self.file, cells, number, slot_count),
+            _ => Ok(None),
+        }
     }
 
     /// Slots of the file.

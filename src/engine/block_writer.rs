@@ -3,35 +3,86 @@
 use crate::error::Result;
 use crate::format::block_file::{BLOCK_LEN, HEADER_LEN, Header, Identity, SECTION_ALIGNMENT, Section, section_start};
 use crate::format::manifest::FileEntry;
-use crate::storage::{Storage, StorageFile};
-use std::sync::{Mutex, PoisonError};
+use crate::storage::{Storage, StorageError, StorageFile};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Bytes written at once. Large aligned writes let the kernel map the file with huge pages afterwards.
+/// Bytes written at once, a multiple of the block length. Large aligned writes let the kernel map the file with huge pages afterwards.
 const CHUNK_LEN: usize = 2 << 20;
 
 /// Files that wait to be made durable at once.
 const UNSYNCED_MAX: usize = 128;
 
+/// Files of this length are worth making durable while others are built.
+const LARGE_LEN: u64 = 8 << 20;
+
 /// Files that are whole and not durable yet. A file system makes many of them durable for little more than the price of one, as long as
 /// all are written before the first is asked for.
 #[derive(Default, Debug)]
 pub(super) struct Unsynced {
-    files: Mutex<Vec<Box<dyn StorageFile>>>,
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default, Debug)]
+struct Waiting {
+    files: Vec<Box<dyn StorageFile>>,
+    /// Those that [`sync_large_files`](Unsynced::sync_large_files) takes.
+    large: Vec<Box<dyn StorageFile>>,
+    /// No more of them come.
+    is_over: bool,
+    /// The first that could not be made durable.
+    failure: Option<StorageError>,
 }
 
 impl Unsynced {
-    fn push(&self, file: Box<dyn StorageFile>) -> Result<()> {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        files.push(file);
-        let is_full = files.len() >= UNSYNCED_MAX;
-        drop(files);
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, file: Box<dyn StorageFile>, file_len: u64) -> Result<()> {
+        let mut waiting = self.lock();
+        if file_len >= LARGE_LEN {
+            waiting.large.push(file);
+            self.changed.notify_one();
+        } else {
+            waiting.files.push(file);
+        }
+        let is_full = waiting.files.len() >= UNSYNCED_MAX;
+        drop(waiting);
         if is_full { self.sync() } else { Ok(()) }
     }
 
     /// Makes all of them durable; their names are durable only once the directory is.
     pub(super) fn sync(&self) -> Result<()> {
-        let files = std::mem::take(&mut *self.files.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok(files.iter().try_for_each(|file| file.sync_data())?)
+        let mut waiting = self.lock();
+        let failure = waiting.failure.take();
+        let (large, files) = (std::mem::take(&mut waiting.large), std::mem::take(&mut waiting.files));
+        drop(waiting);
+        failure.map_or(Ok(()), Err)?;
+        Ok(large.iter().chain(&files).try_for_each(|file| file.sync_data())?)
+    }
+
+    /// Makes large files durable as they come, while other threads build more of them. A failure is [`sync`](Self::sync)'s.
+    pub(super) fn sync_large_files(&self) {
+        let mut waiting = self.lock();
+        while !waiting.is_over {
+            let Some(file) = waiting.large.pop() else {
+                waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            drop(waiting);
+            let synced = file.sync_data();
+            waiting = self.lock();
+            if let Err(error) = synced {
+                waiting.failure.get_or_insert(error);
+            }
+        }
+    }
+
+    /// Lets it return.
+    pub(super) fn end_sync_large_files(&self) {
+        self.lock().is_over = true;
+        self.changed.notify_all();
     }
 }
 
@@ -51,7 +102,7 @@ pub(super) struct FileSpec<'s> {
 pub(super) struct BlockWriter<'s> {
     spec: FileSpec<'s>,
     file: Box<dyn StorageFile>,
-    /// Bytes not written yet; starts at a multiple of the block length.
+    /// Bytes not written yet, fewer than a chunk; starts at a multiple of its length.
     buffer: Vec<u8>,
     /// File offset of the buffer's start.
     buffer_offset: u64,
@@ -64,7 +115,7 @@ impl<'s> BlockWriter<'s> {
     pub(super) fn create(spec: FileSpec<'s>) -> Result<Self> {
         spec.storage.remove(&spec.name)?;
         let file = spec.storage.create(&spec.name)?;
-        let mut buffer = Vec::with_capacity(CHUNK_LEN + BLOCK_LEN as usize);
+        let mut buffer = Vec::with_capacity(CHUNK_LEN);
         buffer.resize(HEADER_LEN as usize, 0);
         Ok(Self { spec, file, buffer, buffer_offset: 0, checksums: Vec::new(), sections: Vec::new() })
     }
@@ -83,17 +134,32 @@ impl<'s> BlockWriter<'s> {
     }
 
     /// Appends to the section that was started last.
-    pub(super) fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
+    #[inline]
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if bytes.len() < CHUNK_LEN - self.buffer.len() {
+            self.buffer.extend_from_slice(bytes);
+            return Ok(());
+        }
+        self.write_chunks(bytes)
+    }
+
+    fn write_chunks(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
-            let room = (CHUNK_LEN + BLOCK_LEN as usize).saturating_sub(self.buffer.len()).max(1);
-            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            let (now, later) = bytes.split_at(bytes.len().min(CHUNK_LEN - self.buffer.len()));
             self.buffer.extend_from_slice(now);
             bytes = later;
-            if self.buffer.len() >= CHUNK_LEN {
-                self.write_blocks()?;
+            if self.buffer.len() == CHUNK_LEN {
+                self.write_chunk()?;
             }
         }
         Ok(())
+    }
+
+    /// Where the next byte goes, and the buffer for it and those after it, if it takes all up to a file offset.
+    #[inline]
+    pub(super) fn room_up_to(&mut self, end: u64) -> Option<(u64, &mut Vec<u8>)> {
+        let position = self.position();
+        (end < self.buffer_offset + CHUNK_LEN as u64).then_some((position, &mut self.buffer))
     }
 
     /// Appends zeros up to a file offset.
@@ -128,20 +194,18 @@ impl<'s> BlockWriter<'s> {
         Ok(())
     }
 
-    /// Writes the whole blocks of the buffer.
-    fn write_blocks(&mut self) -> Result<()> {
-        let whole = self.buffer.len() / BLOCK_LEN as usize * BLOCK_LEN as usize;
-        self.checksum_blocks(whole);
-        self.file.write_at(self.buffer_offset, self.buffer.get(..whole).unwrap_or_default())?;
-        self.buffer.drain(..whole);
-        self.buffer_offset += whole as u64;
+    /// Writes the buffer, which is full.
+    fn write_chunk(&mut self) -> Result<()> {
+        self.checksum_blocks();
+        self.file.write_at(self.buffer_offset, &self.buffer)?;
+        self.buffer_offset += self.buffer.len() as u64;
+        self.buffer.clear();
         Ok(())
     }
 
-    /// Appends the checksums of the blocks in the first `len` bytes of the buffer.
-    fn checksum_blocks(&mut self, len: usize) {
-        let bytes = self.buffer.get(..len).unwrap_or_default();
-        for block in bytes.chunks(BLOCK_LEN as usize) {
+    /// Appends the checksums of the blocks in the buffer.
+    fn checksum_blocks(&mut self) {
+        for block in self.buffer.chunks(BLOCK_LEN as usize) {
             let number = self.checksums.len() as u64;
             // The header is not part of block 0: it has a checksum of its own.
             let skip = if number == 0 { HEADER_LEN as usize } else { 0 };
@@ -153,7 +217,7 @@ impl<'s> BlockWriter<'s> {
     pub(super) fn finish(mut self, slot_count: u64, value_count: u64) -> Result<FileEntry> {
         self.pad_to(self.position().next_multiple_of(SECTION_ALIGNMENT))?;
         let table_offset = self.position();
-        self.checksum_blocks(self.buffer.len());
+        self.checksum_blocks();
         let table: Vec<u8> = self.checksums.iter().flat_map(|checksum| checksum.to_le_bytes()).collect();
         self.buffer.extend_from_slice(&table);
         self.file.write_at(self.buffer_offset, &self.buffer)?;
@@ -171,7 +235,7 @@ impl<'s> BlockWriter<'s> {
         };
         let (bytes, header_checksum) = header.encode();
         self.file.write_at(0, &bytes)?;
-        self.spec.unsynced.push(self.file)?;
+        self.spec.unsynced.push(self.file, header.file_len)?;
         Ok(FileEntry {
             file_id: self.spec.identity.file_id,
             generation: self.spec.generation,

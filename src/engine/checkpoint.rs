@@ -112,6 +112,7 @@ impl Database {
             let rebuild = Rebuild {
                 storage,
                 memory_budget,
+                threads: self.options.threads,
                 view: source,
                 moment,
                 everything,
@@ -254,6 +255,7 @@ impl Database {
         let rebuild = Rebuild {
             storage,
             memory_budget,
+            threads: self.options.threads,
             view,
             moment,
             everything: true,

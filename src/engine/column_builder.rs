@@ -14,14 +14,27 @@ use super::spill::{Spill, StreamId, StreamReader};
 use crate::error::Result;
 use crate::format::column::{Column, Encoding, SECTION_COLUMN, SEGMENT_LEN};
 use crate::format::manifest::FileEntry;
-use crate::format::value::{self, TAG_FLOAT, TAG_INT, TAG_TEXT, TAG_UINT};
+use crate::format::value::{self, TAG_FLOAT, TAG_INT, TAG_TEXT, TAG_UINT, tag_and_cell};
 use crate::model::ValueRef;
+use hashbrown::HashTable;
 
 /// Values in slot order, which can be read again.
 pub(super) trait Values {
     fn rewind(&mut self);
     /// The next slot that has a value.
     fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>>;
+
+    /// Calls `each` with every slot that has a value, and the value's tagged form, from the first on.
+    fn visit(&mut self, each: &mut dyn FnMut(u32, &[u8]) -> Result<()>) -> Result<()> {
+        let mut tagged = Vec::new();
+        self.rewind();
+        while let Some((slot, value)) = self.next()? {
+            tagged.clear();
+            value::encode(value, &mut tagged);
+            each(slot, &tagged)?;
+        }
+        Ok(())
+    }
 }
 
 /// Which slots have a value, as a bitmap.
@@ -59,6 +72,13 @@ impl PresentSlots {
             *word &= !less;
         }
         Self { words, count: self.count - other.count }
+    }
+
+    /// Whether there are any in a segment.
+    pub(super) fn touches_segment(&self, number: usize) -> bool {
+        let first = number * (SEGMENT_LEN / 64) as usize;
+        let words = self.words.iter().skip(first).take((SEGMENT_LEN / 64) as usize);
+        words.fold(0, |any, word| any | word) != 0
     }
 
     pub(super) fn contains(&self, slot: u32) -> bool {
@@ -166,6 +186,11 @@ impl Contents for HeapContents<'_> {
         value::encode(value, &mut self.tagged);
         Ok(self.tagged.get(usize::from(self.is_text)..))
     }
+
+    fn visit(&mut self, spill: &mut Spill, each: &mut dyn FnMut(&mut Spill, &[u8]) -> Result<()>) -> Result<()> {
+        let skipped = usize::from(self.is_text);
+        self.values.visit(&mut |_, tagged| each(spill, tagged.get(skipped..).unwrap_or_default()))
+    }
 }
 
 /// What one pass over the values tells.
@@ -189,12 +214,12 @@ impl<'v> ColumnBuilder<'v> {
         let mut kinds = Kinds::default();
         let mut dictionary = Some(DictionaryBuilder::new(&mut build.spill));
         let mut at = 0;
-        values.rewind();
-        while let Some((slot, value)) = values.next()? {
-            segments.add(slot, Some(value), &mut build.spill)?;
-            kinds.add(value);
+        values.visit(&mut |slot, tagged| {
+            let (tag, cell) = tag_and_cell(tagged);
+            segments.add_tagged(slot, (tag, cell), &mut build.spill)?;
+            kinds.add_tagged(tag, cell);
             if let Some(entries) = &mut dictionary
-                && !entries.push(value, build.hash_seed, &mut build.spill)?
+                && !entries.push(tagged, build.hash_seed, &mut build.spill)?
                 && let Some(full) = dictionary.take()
             {
                 full.clear(&mut build.spill);
@@ -204,7 +229,8 @@ impl<'v> ColumnBuilder<'v> {
                 build.meter.add((slot - at).into())?;
                 at = slot;
             }
-        }
+            Ok(())
+        })?;
         build.meter.add((slot_count - at).into())?;
         segments.finish(slot_count, &mut build.spill)?;
         if let Some(larger) = dictionary.take_if(|dictionary| dictionary.is_larger_than_other()) {
@@ -260,13 +286,14 @@ fn write_plain(
 ) -> Result<u64> {
     let mut distinct = DistinctCells::new(build, segments.value_count());
     let Build { spill, meter, .. } = build;
-    values.rewind();
-    segments.write(encoding, spill, writer, |spill, out| {
-        let cell = values.next()?.map_or(0, |(_, value)| plain_cell(value));
-        out.extend(cell.to_le_bytes());
+    let mut cells = segments.begin_cells(encoding, writer)?;
+    values.visit(&mut |_, tagged| {
+        let (_, cell) = tag_and_cell(tagged);
+        cells.push(cell.to_le_bytes(), writer)?;
         meter.step()?;
         distinct.add(cell, spill)
     })?;
+    cells.finish(spill, writer)?;
     distinct.count(build)
 }
 
@@ -296,6 +323,8 @@ pub(super) fn encode_position(position: u64, width: u64, out: &mut Vec<u8>) {
 
 /// Parts that cells are dealt out to.
 const PARTS_MAX: u64 = 4096;
+/// Cells of a part: the set of them is then in a cache of the processor.
+const PART_LEN: u64 = 32 << 10;
 
 /// Cells to be counted, dealt out so that those of one part fit in memory.
 pub(super) struct DistinctCells {
@@ -306,8 +335,9 @@ pub(super) struct DistinctCells {
 impl DistinctCells {
     /// For so many cells.
     pub(super) fn new(build: &mut Build<'_, '_>, count: u64) -> Self {
-        // Twice what an even share takes, as shares are not quite even.
-        let parts = (count * 16).div_ceil(build.limit as u64 + 1).clamp(1, PARTS_MAX);
+        // A set takes at most 32 bytes for each cell, half of them while it grows.
+        let part_len = PART_LEN.min(build.limit as u64 / 32).max(1);
+        let parts = count.div_ceil(part_len).clamp(1, PARTS_MAX);
         Self { parts: (0..parts).map(|_| build.spill.stream()).collect(), mix: Mix::new() }
     }
 
@@ -323,29 +353,21 @@ impl DistinctCells {
     /// How many are distinct.
     pub(super) fn count(self, build: &mut Build<'_, '_>) -> Result<u64> {
         let mut distinct = 0;
+        let mut cells: HashTable<u64> = HashTable::new();
+        // The high bits are the same in a part, and a table tells its entries apart by them.
+        let hash = |cell: &u64| self.mix.of(*cell).rotate_left(32);
         for part in self.parts {
-            let mut room = (build.spill.len(part) as usize).min(build.limit) / 8;
-            let mut cells: Vec<u64> = Vec::with_capacity(room);
             let mut reader = StreamReader::new(part);
             while let Some(cell) = reader.u64(&build.spill)? {
-                if cells.len() > room {
-                    keep_distinct(&mut cells);
-                    room = room.max(cells.len() * 2);
-                }
-                cells.push(cell);
+                cells.entry(hash(&cell), |&other| other == cell, hash).or_insert(cell);
                 build.meter.step()?;
             }
             build.spill.clear(part);
-            keep_distinct(&mut cells);
             distinct += cells.len() as u64;
+            cells.clear();
         }
         Ok(distinct)
     }
-}
-
-fn keep_distinct(cells: &mut Vec<u64>) {
-    cells.sort_unstable();
-    cells.dedup();
 }
 
 #[cfg(test)]

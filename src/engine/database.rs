@@ -48,6 +48,7 @@ pub(crate) struct EngineOptions {
     pub(crate) auto_checkpoint: AutoCheckpoint,
     /// Memory that checkpoints and compaction may take to build files, in bytes.
     pub(crate) memory_budget: usize,
+    pub(crate) threads: Option<usize>,
 }
 
 /// How a database was found when it was opened.

@@ -2,7 +2,6 @@
 
 use super::block_writer::BlockWriter;
 use super::heap_builder::write_entry;
-use super::late_values::decode;
 use super::segment_writer::SegmentSurvey;
 use super::spill::{Spill, StreamId, StreamReader};
 use crate::error::Result;
@@ -11,7 +10,6 @@ use crate::format::column::{
     SECTION_TEXT_HEAP, SECTION_VALUE_HEAP,
 };
 use crate::format::value::{self, TAG_FLOAT, TAG_INT, TAG_NULL, TAG_TEXT, TAG_UINT};
-use crate::model::ValueRef;
 use hashbrown::HashTable;
 
 /// Distinct values in order of first use.
@@ -24,9 +22,12 @@ pub(super) struct DictionaryBuilder {
     /// The number of each cell's entry, as a u16.
     cells: StreamId,
     cell_count: u64,
-    /// The value being added, tagged.
-    tagged: Vec<u8>,
+    /// The first of the values, which need not be read back to be compared.
+    first_values: Vec<u8>,
 }
+
+/// Bytes of values that are kept in memory.
+const FIRST_VALUES_LEN: usize = 256 << 10;
 
 #[derive(Clone, Copy, Debug)]
 struct DictionaryEntry {
@@ -53,22 +54,21 @@ impl DictionaryBuilder {
             index: HashTable::new(),
             cells: spill.stream(),
             cell_count: 0,
-            tagged: Vec::new(),
+            first_values: Vec::new(),
         }
     }
 
-    /// Adds a cell; false when the value is new and the dictionary full.
-    pub(super) fn push(&mut self, value: ValueRef<'_>, hash_seed: u64, spill: &mut Spill) -> Result<bool> {
-        self.tagged.clear();
-        value::encode(value, &mut self.tagged);
-        let hash = value::hash(value, hash_seed);
-        let number = match self.find(hash, spill)? {
+    /// Adds a cell with a tagged value; false when the value is new and the dictionary full.
+    #[inline]
+    pub(super) fn push(&mut self, tagged: &[u8], hash_seed: u64, spill: &mut Spill) -> Result<bool> {
+        let hash = value::hash_tagged(tagged, hash_seed);
+        let number = match self.find(tagged, hash, spill)? {
             Some(number) => number,
             None if self.entries.len() >= DICTIONARY_COUNT_MAX => return Ok(false),
             None => {
                 let number = self.entries.len() as u32;
-                self.entries.push(self.new_entry(&self.tagged, hash, spill));
-                spill.append(self.values, &self.tagged)?;
+                self.entries.push(self.new_entry(tagged, hash, spill));
+                self.append(tagged, spill)?;
                 let entries = &self.entries;
                 self.index
                     .insert_unique(hash, number, |&other| entries.get(other as usize).map_or(0, |entry| entry.hash));
@@ -81,8 +81,17 @@ impl DictionaryBuilder {
 
     /// Adds a value that is not there yet, without a cell. Values are added in this way or with [`push`](Self::push), not both.
     pub(super) fn push_entry(&mut self, tagged: &[u8], hash_seed: u64, spill: &mut Spill) -> Result<()> {
-        let hash = value::hash(decode(tagged), hash_seed);
+        let hash = value::hash_tagged(tagged, hash_seed);
         self.entries.push(self.new_entry(tagged, hash, spill));
+        spill.append(self.values, tagged)
+    }
+
+    fn append(&mut self, tagged: &[u8], spill: &mut Spill) -> Result<()> {
+        if self.first_values.len() as u64 == spill.len(self.values)
+            && self.first_values.len() + tagged.len() <= FIRST_VALUES_LEN
+        {
+            self.first_values.extend_from_slice(tagged);
+        }
         spill.append(self.values, tagged)
     }
 
@@ -102,17 +111,23 @@ impl DictionaryBuilder {
         spill.append(self.cells, &(number as u16).to_le_bytes())
     }
 
-    /// The entry of the value being added.
-    fn find(&self, hash: u64, spill: &Spill) -> Result<Option<u32>> {
+    /// The entry of a value.
+    #[inline]
+    fn find(&self, tagged: &[u8], hash: u64, spill: &Spill) -> Result<Option<u32>> {
         let mut failure = Ok(());
         let found = self.index.find(hash, |&number| {
             self.entries.get(number as usize).is_some_and(|entry| {
-                entry.hash == hash
-                    && entry.len as usize == self.tagged.len()
-                    && spill.matches(self.values, entry.start, &self.tagged).unwrap_or_else(|error| {
+                if entry.hash != hash || entry.len as usize != tagged.len() {
+                    return false;
+                }
+                let start = entry.start as usize;
+                match self.first_values.get(start..start + tagged.len()) {
+                    Some(value) => value == tagged,
+                    None => spill.matches(self.values, entry.start, tagged).unwrap_or_else(|error| {
                         failure = Err(error);
                         false
-                    })
+                    }),
+                }
             })
         });
         let found = found.copied();

@@ -10,14 +10,25 @@ use crate::format::heap;
 
 /// Appends one entry to the open section of a file, and returns the file offsets of the entry and of its content.
 pub(super) fn write_entry(content: &[u8], writer: &mut BlockWriter<'_>) -> Result<(u64, u64)> {
-    writer.pad_to(heap::place(writer.position(), content.len()))?;
-    let entry = writer.position();
-    let mut prefix = Vec::with_capacity(6);
-    heap::encode_prefix(content.len(), &mut prefix);
-    writer.write(&prefix)?;
-    let start = writer.position();
-    writer.write(content)?;
-    writer.pad_to(writer.position().next_multiple_of(heap::ENTRY_ALIGNMENT))?;
+    let entry = heap::place(writer.position(), content.len());
+    let start = entry + heap::prefix_len(content.len()) as u64;
+    let end = (start + content.len() as u64).next_multiple_of(heap::ENTRY_ALIGNMENT);
+    match writer.room_up_to(end) {
+        Some((position, buffer)) => {
+            buffer.resize(buffer.len() + (entry - position) as usize, 0);
+            heap::encode_prefix(content.len(), buffer);
+            buffer.extend_from_slice(content);
+            buffer.resize(buffer.len() + (end - start) as usize - content.len(), 0);
+        }
+        None => {
+            let mut prefix = Vec::with_capacity(6);
+            heap::encode_prefix(content.len(), &mut prefix);
+            writer.pad_to(entry)?;
+            writer.write(&prefix)?;
+            writer.write(content)?;
+            writer.pad_to(end)?;
+        }
+    }
     Ok((entry, start))
 }
 
@@ -95,19 +106,19 @@ fn write_entries(
 ) -> Result<Heap> {
     let positions = build.spill.stream();
     let start = writer.begin_section(section_kind(is_text))?;
-    contents.rewind();
-    while let Some(content) = contents.next(&build.spill)? {
+    let Build { spill, meter, .. } = build;
+    contents.visit(spill, &mut |spill, content| {
         let is_first = match &mut uses {
-            Some(uses) => uses.next(&build.spill)?.is_some_and(|(_, is_first)| is_first),
+            Some(uses) => uses.next(spill)?.is_some_and(|(_, is_first)| is_first),
             None => true,
         };
         if is_first {
             let (entry, _) = write_entry(content, writer)?;
             let position = (entry - start) / heap::ENTRY_ALIGNMENT;
-            build.spill.append(positions, &position.to_le_bytes())?;
+            spill.append(positions, &position.to_le_bytes())?;
         }
-        build.meter.step()?;
-    }
+        meter.step()
+    })?;
     let len = writer.position() - start;
     writer.end_section();
     let cells = Translation::new(build, numbered, positions, build.limit)?;

@@ -21,6 +21,8 @@ const SEED_TRIES: u64 = 4;
 const ENTRY_LEN: u64 = 12;
 /// Parts of an index.
 const PARTS_MAX: u64 = 4096;
+/// Keys of a part: they are then in a cache of the processor while they are put in order.
+const PART_LEN: u64 = 32 << 10;
 
 /// What readers need to know of an index.
 #[derive(Clone, Copy, Debug)]
@@ -73,13 +75,14 @@ impl IndexParts {
         key_count: u64,
         hash_seed: u64,
     ) -> Result<Self> {
-        // Half of the limit, as parts are not quite even.
-        let count = (key_count * ENTRY_LEN * 2).div_ceil(build.limit as u64 + 1).clamp(1, PARTS_MAX);
+        // A quarter of the limit, as parts are not quite even and are there twice while they are put in order.
+        let part_len = PART_LEN.min(build.limit as u64 / (4 * ENTRY_LEN)).max(1);
+        let count = key_count.div_ceil(part_len).clamp(1, PARTS_MAX);
         let range_len = bucket_count.div_ceil(count).max(1);
         let parts: Vec<StreamId> = (0..bucket_count.div_ceil(range_len)).map(|_| build.spill.stream()).collect();
-        keys.rewind();
-        while let Some((slot, key)) = keys.next()? {
-            let hash = value::hash(key, hash_seed);
+        let Build { spill, meter, .. } = build;
+        keys.visit(&mut |slot, key| {
+            let hash = value::hash_tagged(key, hash_seed);
             let home = home(hash, bucket_count);
             let mut entry = [0; ENTRY_LEN as usize];
             let fields = [home as u32, slot, fingerprint(hash).into()];
@@ -87,10 +90,10 @@ impl IndexParts {
                 *to = field.to_le_bytes();
             }
             if let Some(&part) = parts.get((home / range_len) as usize) {
-                build.spill.append(part, &entry)?;
+                spill.append(part, &entry)?;
             }
-            build.meter.step()?;
-        }
+            meter.step()
+        })?;
         Ok(Self { bucket_count, range_len, parts })
     }
 
@@ -147,17 +150,20 @@ impl IndexParts {
             while let Some(place) = Self::next(build, &mut reader)? {
                 places.push(place);
             }
-            places.sort_unstable();
-            let mut rest = places.into_iter().peekable();
+            let sorted = by_home(&places, &self.range(index));
+            let mut rest = sorted.iter().copied().peekable();
             for at in self.range(index) {
                 let mut bucket = BucketBuilder::EMPTY;
-                while let Some(place) = rest.next_if(|&(home, ..)| u64::from(home) == at) {
-                    waiting.push_back(place);
-                }
                 while let Some(&(_, slot, fingerprint)) = waiting.front()
                     && bucket.insert(fingerprint, slot)
                 {
                     waiting.pop_front();
+                }
+                while let Some(place) = rest.next_if(|&(home, ..)| u64::from(home) == at) {
+                    let (_, slot, fingerprint) = place;
+                    if !waiting.is_empty() || !bucket.insert(fingerprint, slot) {
+                        waiting.push_back(place);
+                    }
                 }
                 each(&mut bucket)?;
             }
@@ -184,6 +190,33 @@ impl IndexParts {
         writer.end_section();
         Ok((runs.longest() + 1).min(self.bucket_count as u32))
     }
+}
+
+/// Keys of a range of buckets in the order of their homes; those of one home stay in theirs.
+fn by_home(places: &[Place], range: &std::ops::Range<u64>) -> Vec<Place> {
+    let at = |home: u32| (u64::from(home) - range.start) as usize;
+    // Where the next key of each home goes.
+    let mut next = vec![0u32; (range.end - range.start) as usize + 1];
+    for &(home, ..) in places {
+        if let Some(count) = next.get_mut(at(home) + 1) {
+            *count += 1;
+        }
+    }
+    let mut sum = 0;
+    for start in &mut next {
+        sum += *start;
+        *start = sum;
+    }
+    let mut sorted = vec![(0, 0, 0); places.len()];
+    for &place in places {
+        if let Some(next) = next.get_mut(at(place.0))
+            && let Some(to) = sorted.get_mut(*next as usize)
+        {
+            *to = place;
+            *next += 1;
+        }
+    }
+    sorted
 }
 
 /// Runs of overflowing buckets, round the end: a lookup starts anywhere and goes on while they overflow. Some bucket does not, as not

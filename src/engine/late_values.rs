@@ -63,6 +63,19 @@ impl ValueReader {
     /// The next slot and its tagged value.
     #[inline]
     pub(super) fn next(&mut self, spill: &Spill) -> Result<Option<(u32, &[u8])>> {
+        // Nearly all are short, have no gap before them, and are in the buffer as a whole.
+        if let Some(&[gap @ 0..0x80, len @ 0..0x80]) = self.reader.peek() {
+            let len = usize::from(len) + 2;
+            if len <= self.reader.buffered() {
+                let slot = self.next_slot + u32::from(gap);
+                self.next_slot = slot + 1;
+                return Ok(self.reader.take(spill, len)?.and_then(|bytes| bytes.get(2..)).map(|tagged| (slot, tagged)));
+            }
+        }
+        self.next_long(spill)
+    }
+
+    fn next_long(&mut self, spill: &Spill) -> Result<Option<(u32, &[u8])>> {
         let Some(gap) = self.reader.number(spill)? else { return Ok(None) };
         let slot = self.next_slot + gap as u32;
         self.next_slot = slot + 1;

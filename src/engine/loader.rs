@@ -1,26 +1,22 @@
 //! Building a new database from records, without the log, in bounded memory.
 //!
 //! Keys and the values of each dimension are streams in order of arrival, by row. When all are there, rows get their slots: keys are
-//! numbered as the contents of a heap are, so that a key that came before leads to the slot of its first row. Then one file is built after
-//! the other.
+//! numbered as the contents of a heap are, so that a key that came before leads to the slot of its first row. Then the files are built
+//! (`load_files.rs`).
 
-use super::axis_builder::AxisBuilder;
-use super::block_writer::{BlockWriter, FileSpec, Unsynced};
-use super::column_builder::{ColumnBuilder, Values};
 use super::database::{new_manifest, replace_manifest};
-use super::late_values::{ValueReader, decode, in_slot_order};
+use super::load_files::Rows;
 use super::meter::Meter;
-use super::numbering::{Build, Contents, FirstUses, Numbered, StreamContents, number};
-use super::spill::{Spill, StreamId, StreamReader, encode_number};
+use super::spill::{Spill, StreamId, encode_number};
 use super::writer::now;
 use crate::error::{Error, Result};
-use crate::format::block_file::{AXIS_MAGIC, COLUMN_MAGIC, Identity, NO_DIMENSION};
-use crate::format::manifest::{DimensionEntry, FileEntry, Manifest, axis_name, column_name};
+use crate::format::manifest::Manifest;
 use crate::format::value;
-use crate::model::{KeyRef, NAME_LEN_MAX, Slot, VALUE_LEN_MAX, ValueRef, ValueTooLarge};
+use crate::model::{AnyValue, KeyRef, NAME_LEN_MAX, Slot, StoredValue, VALUE_LEN_MAX, ValueRef, ValueTooLarge};
 use crate::progress::ProgressFn;
 use crate::storage::{ReplaceError, Storage};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Gathers records; writes no file with a name before [`finish`](Self::finish).
@@ -28,6 +24,8 @@ use std::sync::Arc;
 pub(crate) struct Loader {
     manifest: Manifest,
     memory_budget: usize,
+    /// The most that build files; `None` for as many as the system runs at a time.
+    threads: Option<usize>,
     spill: Spill,
     row_count: u32,
     keys: Keys,
@@ -40,36 +38,63 @@ pub(crate) struct Loader {
     /// A record could be written in part only.
     is_broken: bool,
     scratch: Vec<u8>,
+    row: Row,
+}
+
+/// The attributes of one record, as their streams will have them.
+#[derive(Default, Debug)]
+struct Row {
+    bytes: Vec<u8>,
+    cells: Vec<RowCell>,
 }
 
 #[derive(Debug)]
-struct Keys {
+struct RowCell {
+    dimension: usize,
+    bytes: Range<usize>,
+    /// Which of the record's long values comes behind the bytes.
+    long_value: Option<usize>,
+}
+
+impl Row {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.cells.clear();
+    }
+}
+
+/// Longer values are not copied before it is known that the record can be taken.
+const ROW_VALUE_LEN_MAX: usize = 4096;
+
+#[derive(Debug)]
+pub(super) struct Keys {
     /// The first key, while all keys are consecutive integers. They are not stored then.
-    dense: Option<i128>,
+    pub(super) dense: Option<i128>,
     /// The last key, while all keys are integers in ascending order and so cannot repeat.
-    ascending: Option<i128>,
+    pub(super) ascending: Option<i128>,
     /// Tagged keys by row, each behind its length.
-    stream: StreamId,
+    pub(super) stream: StreamId,
 }
 
 #[derive(Debug)]
-struct Dimension {
+pub(super) struct Dimension {
     name: Box<str>,
     /// Values by row.
-    stream: StreamId,
+    pub(super) stream: StreamId,
     next_row: u32,
-    value_count: u64,
+    pub(super) value_count: u64,
     /// The last record that names it.
     record: u64,
 }
 
 impl Loader {
     pub(crate) fn new(storage: Arc<dyn Storage>, memory_budget: usize) -> Self {
-        let mut spill = Spill::new(storage, Build::share(memory_budget));
+        let mut spill = Spill::new(storage, records_share(memory_budget));
         let keys = Keys { dense: None, ascending: Some(i128::MIN), stream: spill.stream() };
         Self {
             manifest: new_manifest(Vec::new()),
             memory_budget,
+            threads: None,
             spill,
             row_count: 0,
             keys,
@@ -79,6 +104,7 @@ impl Loader {
             record: 0,
             is_broken: false,
             scratch: Vec::new(),
+            row: Row::default(),
         }
     }
 
@@ -86,45 +112,86 @@ impl Loader {
         self.memory_budget
     }
 
+    /// At most so many threads build files.
+    pub(crate) const fn set_threads(&mut self, threads: usize) {
+        self.threads = Some(threads);
+    }
+
     /// Changes how much memory may be used from here on.
     pub(crate) fn set_memory_budget(&mut self, memory_budget: usize) {
         self.memory_budget = memory_budget;
-        self.spill.set_limit(Build::share(memory_budget));
+        self.spill.set_limit(records_share(memory_budget));
     }
 
     /// Adds a record. One whose key came before changes that point.
-    pub(crate) fn push<'a>(
+    pub(crate) fn push<'v, N: AsRef<str>>(
         &mut self,
         key: KeyRef<'_>,
-        attributes: impl Iterator<Item = (&'a str, ValueRef<'a>)> + Clone,
+        attributes: impl Iterator<Item = (N, AnyValue<'v>)>,
     ) -> Result<()> {
-        let attributes = attributes.map(|(name, value)| (name, value.canonical()));
-        let too_long = |value: ValueRef<'_>| value::payload_len(value) > VALUE_LEN_MAX;
-        if too_long(key.value()) || attributes.clone().any(|(_, value)| too_long(value)) {
-            return Err(ValueTooLarge.into());
-        }
-        // All names before the first is defined: a record that is refused leaves nothing.
-        attributes.clone().try_for_each(|(name, _)| check_name(name))?;
         self.check_whole()?;
+        check_len(key.value())?;
         if self.row_count > Slot::MAX.0 {
             return Err(Error::TooManyPoints);
         }
         self.record += 1;
-        let mut values: Vec<(usize, ValueRef<'_>)> = Vec::with_capacity(attributes.size_hint().0);
-        for (name, value) in attributes {
-            let index = self.index_of(name)?;
-            match self.dimensions.get_mut(index) {
-                Some(dimension) if dimension.record != self.record => {
-                    dimension.record = self.record;
-                    values.push((index, value));
-                }
-                // A name that comes twice: the last value counts.
-                _ => values.iter_mut().filter(|(other, _)| *other == index).for_each(|(_, old)| *old = value),
+        let dimension_count = self.dimensions.len();
+        let mut row = std::mem::take(&mut self.row);
+        row.clear();
+        let mut long = Vec::new();
+        let gathered = self.gather(attributes, &mut row, &mut long);
+        let result = match gathered {
+            Ok(()) => {
+                let written = self.write(key, &row, &long);
+                self.is_broken = written.is_err();
+                written
             }
+            Err(error) => {
+                self.undefine(dimension_count);
+                Err(error)
+            }
+        };
+        self.row = row;
+        result
+    }
+
+    /// Checks the attributes of a record, and encodes them.
+    fn gather<'v, N: AsRef<str>>(
+        &mut self,
+        attributes: impl Iterator<Item = (N, AnyValue<'v>)>,
+        row: &mut Row,
+        long: &mut Vec<StoredValue<'v>>,
+    ) -> Result<()> {
+        for (name, value) in attributes {
+            let value = value.stored()?;
+            let len = check_len(value.as_ref().canonical())?;
+            let index = self.index_of(name.as_ref())?;
+            let Some(dimension) = self.dimensions.get_mut(index) else { continue };
+            // Of a name that comes twice, the last value counts.
+            if std::mem::replace(&mut dimension.record, self.record) == self.record {
+                row.cells.retain(|cell| cell.dimension != index);
+            }
+            let start = row.bytes.len();
+            encode_number((self.row_count - dimension.next_row).into(), &mut row.bytes);
+            encode_number(len as u64 + 1, &mut row.bytes);
+            let long_value = if len > ROW_VALUE_LEN_MAX {
+                long.push(value);
+                long.len().checked_sub(1)
+            } else {
+                value::encode(value.as_ref().canonical(), &mut row.bytes);
+                None
+            };
+            row.cells.push(RowCell { dimension: index, bytes: start..row.bytes.len(), long_value });
         }
-        let written = self.write(key, &values);
-        self.is_broken = written.is_err();
-        written
+        Ok(())
+    }
+
+    /// Takes back the dimensions from an index on, which have no value.
+    fn undefine(&mut self, from: usize) {
+        for dimension in self.dimensions.drain(from..) {
+            self.by_name.remove(&dimension.name);
+        }
+        self.guess = 0;
     }
 
     fn check_whole(&self) -> Result<()> {
@@ -135,16 +202,17 @@ impl Loader {
     }
 
     /// Appends a record to the streams.
-    fn write(&mut self, key: KeyRef<'_>, values: &[(usize, ValueRef<'_>)]) -> Result<()> {
+    fn write(&mut self, key: KeyRef<'_>, row: &Row, long: &[StoredValue<'_>]) -> Result<()> {
         self.write_key(key)?;
         let Self { spill, dimensions, scratch, row_count, .. } = self;
-        for &(index, value) in values {
-            let Some(dimension) = dimensions.get_mut(index) else { continue };
-            scratch.clear();
-            encode_number((*row_count - dimension.next_row).into(), scratch);
-            encode_number(value::payload_len(value) as u64 + 1, scratch);
-            value::encode(value, scratch);
-            spill.append(dimension.stream, scratch)?;
+        for cell in &row.cells {
+            let Some(dimension) = dimensions.get_mut(cell.dimension) else { continue };
+            spill.append(dimension.stream, row.bytes.get(cell.bytes.clone()).unwrap_or_default())?;
+            if let Some(value) = cell.long_value.and_then(|index| long.get(index)) {
+                scratch.clear();
+                value::encode(value.as_ref().canonical(), scratch);
+                spill.append(dimension.stream, scratch)?;
+            }
             dimension.next_row = *row_count + 1;
             dimension.value_count += 1;
         }
@@ -209,7 +277,7 @@ impl Loader {
     /// Writes the database into its empty directory. Returns the number of points and of records that were merged.
     pub(crate) fn finish(self, progress: &mut ProgressFn<'_>) -> Result<(u64, u64)> {
         self.check_whole()?;
-        let Self { mut manifest, memory_budget, spill, row_count, keys, dimensions, .. } = self;
+        let Self { mut manifest, memory_budget, threads, spill, row_count, keys, dimensions, .. } = self;
         manifest.generation = 1;
         if row_count > 0 {
             manifest.last_sequence = 1;
@@ -217,17 +285,15 @@ impl Loader {
         }
         let files = dimensions.len() as u64 + 1;
         let mut meter = Meter::new(progress, "writing columns", files * u64::from(row_count));
-        let unsynced = Unsynced::default();
-        let mut rows = Rows { spill: &spill, numbering: None, slot_count: row_count, memory_budget, unsynced };
+        let mut rows = Rows::new(&spill, row_count, memory_budget);
         if keys.ascending.is_none() {
             rows.merge(&keys, manifest.hash_seed, &mut meter)?;
             meter.set_total(files * u64::from(rows.slot_count));
         }
-        rows.write_axis(&mut manifest, &keys, &mut meter)?;
-        for (index, dimension) in dimensions.into_iter().enumerate() {
-            let id = index as u32;
-            let file = rows.write_column(&mut manifest, id, &dimension, &mut meter)?;
-            manifest.dimensions.push(DimensionEntry { id, name: dimension.name.into(), file });
+        rows.write_files(&mut manifest, &keys, &dimensions, (threads, &mut meter))?;
+        for (index, (entry, dimension)) in manifest.dimensions.iter_mut().zip(dimensions).enumerate() {
+            entry.id = index as u32;
+            entry.name = dimension.name.into();
         }
         manifest.next_dimension_id = manifest.dimensions.len() as u64;
         rows.unsynced.sync()?;
@@ -237,6 +303,17 @@ impl Loader {
         let points = u64::from(rows.slot_count);
         Ok((points, u64::from(row_count) - points))
     }
+}
+
+/// What the records may take of a memory budget; the rest is for building files from them.
+const fn records_share(memory_budget: usize) -> usize {
+    memory_budget / 2
+}
+
+/// The length of a value's payload.
+fn check_len(value: ValueRef<'_>) -> Result<usize> {
+    let len = value::payload_len(value);
+    if len > VALUE_LEN_MAX { Err(ValueTooLarge.into()) } else { Ok(len) }
 }
 
 fn check_name(name: &str) -> Result<()> {
@@ -249,191 +326,10 @@ fn check_name(name: &str) -> Result<()> {
     )))
 }
 
-/// The streams of all records, and the slots of their rows.
-struct Rows<'s> {
-    spill: &'s Spill,
-    /// Slots by row, where these are not the same.
-    numbering: Option<(Spill, Numbered)>,
-    slot_count: u32,
-    memory_budget: usize,
-    /// The files that are written.
-    unsynced: Unsynced,
-}
-
-/// The keys of all rows.
-struct RowKeys<'s> {
-    spill: &'s Spill,
-    contents: StreamContents,
-}
-
-impl Contents for RowKeys<'_> {
-    fn rewind(&mut self) {
-        self.contents.rewind();
-    }
-
-    fn next(&mut self, _spill: &Spill) -> Result<Option<&[u8]>> {
-        self.contents.next(self.spill)
-    }
-}
-
-/// Keys that are consecutive integers.
-struct DenseKeys {
-    first: i128,
-    next: u32,
-    count: u32,
-}
-
-impl Values for DenseKeys {
-    fn rewind(&mut self) {
-        self.next = 0;
-    }
-
-    fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>> {
-        if self.next == self.count {
-            return Ok(None);
-        }
-        let slot = self.next;
-        self.next += 1;
-        Ok(Some((slot, ValueRef::Int(self.first + i128::from(slot)))))
-    }
-}
-
-/// Keys in slot order: those of rows whose key did not come before.
-struct SlotKeys<'s> {
-    spill: &'s Spill,
-    reader: StreamReader,
-    next: u32,
-    numbering: Option<(&'s Spill, &'s Numbered)>,
-    uses: Option<FirstUses>,
-}
-
-impl Values for SlotKeys<'_> {
-    fn rewind(&mut self) {
-        self.reader.rewind();
-        self.next = 0;
-        self.uses = self.numbering.map(|(_, numbered)| FirstUses::new(numbered));
-    }
-
-    fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>> {
-        if let (Some(uses), Some((spill, _))) = (&mut self.uses, self.numbering) {
-            while let Some((_, false)) = uses.next(spill)? {
-                self.reader.content(self.spill)?;
-            }
-        }
-        let Some(tagged) = self.reader.content(self.spill)? else { return Ok(None) };
-        let slot = self.next;
-        self.next += 1;
-        Ok(Some((slot, decode(tagged))))
-    }
-}
-
-/// The values of a dimension in slot order.
-struct SlotValues<'s> {
-    spill: &'s Spill,
-    reader: ValueReader,
-}
-
-impl Values for SlotValues<'_> {
-    fn rewind(&mut self) {
-        self.reader.rewind();
-    }
-
-    fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>> {
-        Ok(self.reader.next(self.spill)?.map(|(slot, tagged)| (slot, decode(tagged))))
-    }
-}
-
-impl Rows<'_> {
-    fn build<'b, 'p>(&self, hash_seed: u64, meter: &'b mut Meter<'p>) -> Build<'b, 'p> {
-        Build::new(Arc::clone(self.spill.storage()), self.memory_budget, hash_seed, meter)
-    }
-
-    /// Finds rows whose key came before.
-    fn merge(&mut self, keys: &Keys, hash_seed: u64, meter: &mut Meter<'_>) -> Result<()> {
-        let mut build = self.build(hash_seed, meter);
-        let mut contents = RowKeys { spill: self.spill, contents: StreamContents::new(keys.stream) };
-        let numbered = number(&mut build, &mut contents)?;
-        if numbered.distinct < numbered.count {
-            self.slot_count = numbered.distinct as u32;
-            self.numbering = Some((build.spill, numbered));
-        }
-        Ok(())
-    }
-
-    fn writer(
-        &self,
-        manifest: &mut Manifest,
-        name: String,
-        magic: [u8; 8],
-        dimension_id: u32,
-    ) -> Result<BlockWriter<'_>> {
-        let identity = Identity { database_id: manifest.database_id, file_id: manifest.next_file_id };
-        manifest.next_file_id += 1;
-        let (storage, generation) = (&**self.spill.storage(), manifest.generation);
-        let unsynced = &self.unsynced;
-        BlockWriter::create(FileSpec { storage, unsynced, name, magic, identity, generation, dimension_id })
-    }
-
-    fn write_axis(&self, manifest: &mut Manifest, keys: &Keys, meter: &mut Meter<'_>) -> Result<()> {
-        manifest.slot_count = self.slot_count;
-        manifest.point_count = self.slot_count;
-        if self.slot_count == 0 {
-            return Ok(());
-        }
-        let mut dense;
-        let mut stored;
-        let keys: &mut dyn Values = match keys.dense {
-            Some(first) => {
-                dense = DenseKeys { first, next: 0, count: self.slot_count };
-                &mut dense
-            }
-            None => {
-                let numbering = self.numbering.as_ref().map(|(spill, numbered)| (spill, numbered));
-                let reader = StreamReader::new(keys.stream);
-                stored = SlotKeys { spill: self.spill, reader, next: 0, numbering, uses: None };
-                &mut stored
-            }
-        };
-        let mut build = self.build(manifest.hash_seed, meter);
-        let builder = AxisBuilder::new(&mut build, keys, self.slot_count)?;
-        let writer = self.writer(manifest, axis_name(manifest.generation), AXIS_MAGIC, NO_DIMENSION)?;
-        manifest.axis = Some(builder.write(&mut build, writer)?);
-        Ok(())
-    }
-
-    fn write_column(
-        &self,
-        manifest: &mut Manifest,
-        id: u32,
-        dimension: &Dimension,
-        meter: &mut Meter<'_>,
-    ) -> Result<Option<FileEntry>> {
-        if dimension.value_count == 0 {
-            meter.add(self.slot_count.into())?;
-            return Ok(None);
-        }
-        let limit = Build::share(self.memory_budget);
-        let mut ordered = Spill::new(Arc::clone(self.spill.storage()), limit);
-        let (spill, stream) = match &self.numbering {
-            None => (self.spill, dimension.stream),
-            Some((slots_spill, numbered)) => {
-                let values = (dimension.stream, self.spill);
-                let slots = (numbered.numbers, slots_spill);
-                let stream = in_slot_order(values, slots, (&mut ordered, limit), meter)?;
-                (&ordered, stream)
-            }
-        };
-        let mut values = SlotValues { spill, reader: ValueReader::new(stream) };
-        let mut build = self.build(manifest.hash_seed, meter);
-        let Some(builder) = ColumnBuilder::new(&mut build, &mut values, self.slot_count)? else { return Ok(None) };
-        let writer = self.writer(manifest, column_name(id, manifest.generation), COLUMN_MAGIC, id)?;
-        builder.write(&mut build, writer).map(|(file, _)| Some(file))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::workers::thread_count;
     use crate::storage::MemoryStorage;
     use std::collections::BTreeMap;
 
@@ -462,7 +358,8 @@ mod tests {
                 ("large", ValueRef::Int(bits.into())),
             ];
             let values = values.into_iter().enumerate().filter(|(index, _)| bits >> (8 + index) & 3 != 0);
-            loader.push(KeyRef::from(key), values.map(|(_, pair)| pair)).unwrap();
+            let values = values.map(|(_, (name, value))| (name, value.into()));
+            loader.push(KeyRef::from(key), values).unwrap();
         }
         let (points, merged) = loader.finish(&mut crate::progress::ignore).unwrap();
         assert_eq!(points + merged, 30_000);
@@ -470,6 +367,50 @@ mod tests {
         let mut files = storage.files();
         files.remove(crate::format::manifest::MANIFEST_NAME).unwrap();
         files
+    }
+
+    /// What is in the files is settled by the records: no change of how they are built may change it.
+    #[test]
+    fn the_files_are_those_that_the_first_loader_wrote() {
+        let checksums = |duplicates| -> Vec<u32> {
+            load(1 << 30, duplicates).into_values().map(|bytes| crc32fast::hash(&bytes)).collect()
+        };
+        let without = [2335292028, 1741226523, 2556974979, 853913033, 326928320, 3985533583, 4243789494];
+        let with = [3692120115, 3716356422, 824737442, 1615913639, 1915121592, 2029761937, 1105903269];
+        assert_eq!(checksums(false), without);
+        assert_eq!(checksums(true), with);
+    }
+
+    #[test]
+    fn the_files_do_not_depend_on_the_number_of_threads() {
+        let all = |threads| {
+            let storage = MemoryStorage::new();
+            let mut loader = Loader::new(Arc::new(storage.clone()), 8 << 20);
+            (loader.manifest.database_id, loader.manifest.hash_seed) = ([7; 16], 9);
+            loader.set_threads(threads);
+            for n in 0..900_000u64 {
+                let bits = n.wrapping_mul(0x5851_F42D_4C95_7F2D) >> 20;
+                let (name, key) = (format!("{:x}", bits % 90_000), KeyRef::from(n % 820_000 * 3));
+                let values = [("few", (bits % 9).into()), ("name", AnyValue::from(&*name)), ("number", bits.into())];
+                loader.push(key, values.into_iter().take(1 + (bits % 4) as usize)).unwrap();
+            }
+            let mut reports = 0;
+            let mut count = |progress: crate::progress::Progress| {
+                reports += u64::from(progress.done > 0);
+                std::ops::ControlFlow::Continue(())
+            };
+            let (points, merged) = loader.finish(&mut count).unwrap();
+            assert!(reports > 0 && merged > 0);
+            assert_eq!(thread_count(Some(threads), points * 4), threads.max(1));
+            let mut files = storage.files();
+            files.remove(crate::format::manifest::MANIFEST_NAME).unwrap();
+            files
+        };
+        let one = all(1);
+        assert_eq!(one.len(), 4);
+        for threads in [0, 3] {
+            assert!(all(threads) == one, "with {threads} threads");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::progress::{Progress, ProgressFn};
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Steps between two reports, where they are quick.
@@ -13,9 +14,33 @@ const PAUSE: Duration = Duration::from_millis(10);
 const STRIDE_MAX: u64 = 256;
 const SLOW: Duration = Duration::from_millis(1);
 
+/// What the meters of several threads count together.
+#[derive(Default, Debug)]
+pub(super) struct Tally {
+    done: AtomicU64,
+    is_stopped: AtomicBool,
+}
+
+impl Tally {
+    /// Makes all meters fail with [`Error::Cancelled`].
+    pub(super) fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Relaxed)
+    }
+}
+
+/// Who is told.
+enum Report<'p> {
+    Caller(&'p mut (dyn FnMut(Progress) -> ControlFlow<()> + 'p)),
+    Tally(&'p Tally),
+}
+
 /// Counts what is done, and asks whether to go on.
 pub(super) struct Meter<'p> {
-    report: &'p mut (dyn FnMut(Progress) -> ControlFlow<()> + 'p),
+    report: Report<'p>,
     phase: &'static str,
     done: u64,
     total: u64,
@@ -31,8 +56,23 @@ pub(super) struct Meter<'p> {
 impl<'p> Meter<'p> {
     /// Of work on `total` cells.
     pub(super) fn new<'f: 'p>(report: &'p mut ProgressFn<'f>, phase: &'static str, total: u64) -> Self {
+        Self::reporting(Report::Caller(report), phase, total)
+    }
+
+    /// One of several that count together.
+    pub(super) fn of(tally: &'p Tally) -> Self {
+        Self::reporting(Report::Tally(tally), "", 0)
+    }
+
+    fn reporting(report: Report<'p>, phase: &'static str, total: u64) -> Self {
         let now = Instant::now();
         Self { report, phase, done: 0, total, steps: 0, next_look: 1, stride: 1, looked: now, reported: now }
+    }
+
+    /// Reports what others have counted since they were asked last.
+    pub(super) fn tell(&mut self, tally: &Tally) -> Result<()> {
+        self.done += tally.done.swap(0, Ordering::Relaxed);
+        self.report()
     }
 
     /// Changes how much there is to do.
@@ -42,7 +82,10 @@ impl<'p> Meter<'p> {
 
     /// Counts cells that are done.
     pub(super) fn add(&mut self, cells: u64) -> Result<()> {
-        self.done += cells;
+        match &self.report {
+            Report::Caller(_) => self.done += cells,
+            Report::Tally(tally) => _ = tally.done.fetch_add(cells, Ordering::Relaxed),
+        }
         // What comes next may be slow.
         self.stride = 1;
         self.report()
@@ -69,10 +112,11 @@ impl<'p> Meter<'p> {
         self.next_look = self.stride;
         self.reported = self.looked;
         let progress = Progress { phase: self.phase, done: self.done, total: Some(self.total), unit: "cells" };
-        match (self.report)(progress) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Error::Cancelled),
-        }
+        let is_stopped = match &mut self.report {
+            Report::Caller(report) => report(progress).is_break(),
+            Report::Tally(tally) => tally.is_stopped(),
+        };
+        if is_stopped { Err(Error::Cancelled) } else { Ok(()) }
     }
 }
 

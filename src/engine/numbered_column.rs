@@ -14,7 +14,7 @@ use super::spill::{Spill, StreamId, StreamReader};
 use crate::error::Result;
 use crate::format::column::{Column, DICTIONARY_COUNT_MAX, Encoding, SECTION_COLUMN, SEGMENT_LEN};
 use crate::format::manifest::FileEntry;
-use crate::format::value::{TAG_FLOAT, TAG_INT, TAG_UINT};
+use crate::format::value::tag_and_cell;
 
 /// Cells in slot order and their values, in streams of the build's spill.
 #[derive(Clone, Copy, Debug)]
@@ -36,15 +36,6 @@ pub(super) struct NumberedColumn {
     /// The plain cell of each distinct value, if there are numbers.
     plain: Option<StreamId>,
     slot_count: u32,
-}
-
-/// The tag of a value and, of a number, its plain cell.
-fn tag_and_cell(tagged: &[u8]) -> (u8, u64) {
-    let (tag, payload) = tagged.split_first().map_or((0, tagged), |(&tag, payload)| (tag, payload));
-    match (tag, payload.first_chunk()) {
-        (TAG_INT | TAG_UINT | TAG_FLOAT, Some(&cell)) => (tag, u64::from_le_bytes(cell)),
-        _ => (tag, 0),
-    }
 }
 
 impl NumberedColumn {

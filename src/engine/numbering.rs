@@ -12,10 +12,10 @@ use std::sync::Arc;
 use twox_hash::XxHash3_64;
 
 /// Partitions are told apart by so many bits of the hash.
-const PARTITION_BITS: u32 = 6;
+const PARTITION_BITS: u32 = 8;
 const PARTITION_COUNT: usize = 1 << PARTITION_BITS;
 /// After so many levels of partitions, what is left has the same hash, and is numbered in memory whatever it takes.
-const LEVEL_MAX: u32 = 9;
+const LEVEL_MAX: u32 = 7;
 
 /// What a file is built with.
 pub(super) struct Build<'b, 'p> {
@@ -27,7 +27,7 @@ pub(super) struct Build<'b, 'p> {
     pub(super) meter: &'b mut Meter<'p>,
 }
 
-/// Parts of a memory budget: a load uses five at a time, a compaction two; the rest is for buffers of a fixed size.
+/// Parts of a memory budget: at most five are in use at a time; the rest is for buffers of a fixed size.
 const SHARES: usize = 6;
 /// The smallest share: with less, more would be written and read at once than is worth it.
 const SHARE_MIN: usize = 16 << 10;
@@ -39,7 +39,17 @@ impl<'b, 'p> Build<'b, 'p> {
         hash_seed: u64,
         meter: &'b mut Meter<'p>,
     ) -> Self {
-        let limit = Self::share(memory_budget);
+        Self::with_share(storage, Self::share(memory_budget), hash_seed, meter)
+    }
+
+    /// With a share of a memory budget for each of spill and table; a table of readers takes a quarter of one.
+    pub(super) fn with_share(
+        storage: Arc<dyn Storage>,
+        share: usize,
+        hash_seed: u64,
+        meter: &'b mut Meter<'p>,
+    ) -> Self {
+        let limit = share.max(SHARE_MIN);
         Self { spill: Spill::new(storage, limit), limit, hash_seed, meter }
     }
 
@@ -55,6 +65,15 @@ pub(super) trait Contents {
     fn rewind(&mut self);
     /// The next one. `spill` is that of the build.
     fn next(&mut self, spill: &Spill) -> Result<Option<&[u8]>>;
+
+    /// Calls `each` with all of them, from the first on.
+    fn visit(&mut self, spill: &mut Spill, each: &mut dyn FnMut(&mut Spill, &[u8]) -> Result<()>) -> Result<()> {
+        self.rewind();
+        while let Some(content) = self.next(spill)? {
+            each(spill, content)?;
+        }
+        Ok(())
+    }
 }
 
 /// The number of each content.
@@ -95,10 +114,6 @@ fn number_level(build: &mut Build<'_, '_>, contents: &mut dyn Contents, level: u
         Some(numbered) => Ok(numbered),
         None => number_partitions(build, contents, level),
     }
-}
-
-fn hash(build: &Build<'_, '_>, content: &[u8]) -> u64 {
-    XxHash3_64::oneshot_with_seed(build.hash_seed, content)
 }
 
 /// Distinct contents in memory.
@@ -156,6 +171,7 @@ fn number_in_memory(build: &mut Build<'_, '_>, contents: &mut dyn Contents, leve
     let limit = if level < LEVEL_MAX { build.limit } else { usize::MAX };
     let mut distinct = Distinct::default();
     let mut count = 0;
+    // Not visited, as this is given up where too many are distinct.
     contents.rewind();
     while let Some(content) = contents.next(&build.spill)? {
         let hash = XxHash3_64::oneshot_with_seed(build.hash_seed, content);
@@ -177,19 +193,25 @@ fn number_partitions(build: &mut Build<'_, '_>, contents: &mut dyn Contents, lev
     let order = build.spill.stream();
     let mut count = 0;
     let mut prefix = Vec::new();
-    contents.rewind();
-    while let Some(content) = contents.next(&build.spill)? {
-        let place = (hash(build, content) >> shift) as usize % PARTITION_COUNT;
+    let Build { spill, hash_seed, meter, .. } = build;
+    contents.visit(spill, &mut |spill, content| {
+        let hash = XxHash3_64::oneshot_with_seed(*hash_seed, content);
+        let place = (hash >> shift) as usize % PARTITION_COUNT;
         if let Some(&partition) = partitions.get(place) {
-            prefix.clear();
-            encode_number(content.len() as u64, &mut prefix);
-            build.spill.append(partition, &prefix)?;
-            build.spill.append(partition, content)?;
+            match u8::try_from(content.len()) {
+                Ok(len @ 0..0x80) => spill.append(partition, &[len])?,
+                _ => {
+                    prefix.clear();
+                    encode_number(content.len() as u64, &mut prefix);
+                    spill.append(partition, &prefix)?;
+                }
+            }
+            spill.append(partition, content)?;
         }
-        build.spill.append(order, &[place as u8])?;
-        build.meter.step()?;
+        spill.append(order, &[place as u8])?;
         count += 1;
-    }
+        meter.step()
+    })?;
     let mut numbered = Vec::with_capacity(PARTITION_COUNT);
     for &partition in &partitions {
         numbered.push(number_level(build, &mut StreamContents::new(partition), level + 1)?);
@@ -202,6 +224,38 @@ fn number_partitions(build: &mut Build<'_, '_>, contents: &mut dyn Contents, lev
 
 /// The numbers of the whole from those of its partitions.
 fn merge(build: &mut Build<'_, '_>, parts: &[Numbered], order: StreamId, count: u64) -> Result<Numbered> {
+    let distinct: u64 = parts.iter().map(|part| part.distinct).sum();
+    if distinct <= build.limit as u64 / size_of::<u32>() as u64 {
+        merge_in_memory(build, parts, order, count)
+    } else {
+        merge_in_streams(build, parts, order, count)
+    }
+}
+
+/// Keeps the number in the whole for each number of a partition.
+fn merge_in_memory(build: &mut Build<'_, '_>, parts: &[Numbered], order: StreamId, count: u64) -> Result<Numbered> {
+    let table = |part: &Numbered| (StreamReader::new(part.numbers), Vec::with_capacity(part.distinct as usize));
+    let mut tables: Vec<(StreamReader, Vec<u32>)> = parts.iter().map(table).collect();
+    let numbers = build.spill.stream();
+    let mut distinct = 0u32;
+    let mut places = StreamReader::new(order);
+    while let Some(&place) = places.take(&build.spill, 1)?.and_then(|bytes| bytes.first()) {
+        let Some((reader, table)) = tables.get_mut(usize::from(place)) else { continue };
+        let Some(number) = reader.u32(&build.spill)? else { continue };
+        // A number is used for the first time when all smaller ones were.
+        if number as usize == table.len() {
+            table.push(distinct);
+            distinct += 1;
+        }
+        let whole = table.get(number as usize).copied().unwrap_or_default();
+        build.spill.append(numbers, &whole.to_le_bytes())?;
+        build.meter.step()?;
+    }
+    parts.iter().for_each(|part| build.spill.clear(part.numbers));
+    Ok(Numbered { numbers, count, distinct: distinct.into() })
+}
+
+fn merge_in_streams(build: &mut Build<'_, '_>, parts: &[Numbered], order: StreamId, count: u64) -> Result<Numbered> {
     let assigned: Vec<StreamId> = parts.iter().map(|_| build.spill.stream()).collect();
     let mut readers: Vec<FirstUses> = parts.iter().map(FirstUses::new).collect();
     let mut distinct = 0u64;
@@ -276,6 +330,8 @@ pub(super) struct Translation {
 enum Again {
     /// By number, also for first uses.
     Table(Vec<u64>),
+    /// The same, where none takes more than 32 bits.
+    NarrowTable(Vec<u32>),
     /// For each range of numbers, in order of use.
     Ranges { ranges: Vec<(StreamId, StreamReader)>, range_len: u64 },
 }
@@ -290,6 +346,10 @@ impl Translation {
     ) -> Result<Self> {
         let again = if numbered.count == numbered.distinct {
             Again::Ranges { ranges: Vec::new(), range_len: 1 }
+        } else if numbered.distinct <= table_len as u64 / 4
+            && let Some(table) = narrow_table(build, assigned, numbered.distinct)?
+        {
+            Again::NarrowTable(table)
         } else if numbered.distinct <= table_len as u64 / 8 {
             Again::Table(assigned_range(build, assigned, 0, numbered.distinct)?)
         } else {
@@ -324,6 +384,7 @@ impl Translation {
         let Some((number, is_first)) = self.uses.next(spill)? else { return Ok(None) };
         match &mut self.again {
             Again::Table(table) => Ok(table.get(number as usize).copied()),
+            Again::NarrowTable(table) => Ok(table.get(number as usize).map(|&value| value.into())),
             Again::Ranges { .. } if is_first => self.assigned.u64(spill),
             Again::Ranges { ranges, range_len } => match ranges.get_mut((u64::from(number) / *range_len) as usize) {
                 Some((_, reader)) => reader.u64(spill),
@@ -351,6 +412,19 @@ fn repeated_numbers(build: &mut Build<'_, '_>, numbered: &Numbered, range_len: u
         build.meter.step()?;
     }
     Ok(ranges)
+}
+
+/// What is assigned to all numbers; `None` where something takes more than 32 bits.
+fn narrow_table(build: &Build<'_, '_>, assigned: StreamId, count: u64) -> Result<Option<Vec<u32>>> {
+    let mut reader = StreamReader::new(assigned);
+    let mut table = Vec::with_capacity(count as usize);
+    while let Some(value) = reader.u64(&build.spill)? {
+        match u32::try_from(value) {
+            Ok(value) => table.push(value),
+            Err(_) => return Ok(None),
+        }
+    }
+    Ok(Some(table))
 }
 
 /// What is assigned to a range of numbers.

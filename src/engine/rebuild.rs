@@ -1,16 +1,25 @@
 //! Writing a new generation: the files of what changed, or of everything, from a base and what was committed since.
 
 use super::axis_builder::AxisBuilder;
+use super::base_column::BaseColumn;
 use super::block_writer::{BlockWriter, FileSpec, Unsynced};
 use super::column_builder::{ColumnBuilder, PresentSlots, Values};
 use super::column_tiers::ColumnTiers;
+use super::late_values::{ValueReader, ValueWriter};
 use super::meter::Meter;
 use super::numbering::Build;
 use super::patch::{DeltaColumn, Patch};
+use super::scan::base_segment;
+use super::segment::Segment;
+use super::spill::{Spill, StreamId};
+use super::tagged_segment::SegmentVisitor;
 use super::view::{Changes, DimensionName, Moment, View};
+use super::workers::{build_files, thread_count};
 use crate::error::Result;
 use crate::format::block_file::{AXIS_MAGIC, COLUMN_MAGIC, Identity, NO_DIMENSION};
+use crate::format::column::{Encoding, SEGMENT_LEN};
 use crate::format::manifest::{DimensionEntry, FileEntry, Manifest, axis_name, column_name};
+use crate::format::value;
 use crate::model::{DimensionId, ValueRef};
 use crate::progress::ProgressFn;
 use crate::storage::Storage;
@@ -21,6 +30,8 @@ pub(super) struct Rebuild<'a> {
     pub(super) storage: &'a Arc<dyn Storage>,
     /// Memory that building may take, in bytes.
     pub(super) memory_budget: usize,
+    /// At most so many threads build files; `None` for as many as the system runs at a time.
+    pub(super) threads: Option<usize>,
     /// The base and the overlay to fold into it; nothing else may be committed to it.
     pub(super) view: &'a View,
     pub(super) moment: Moment,
@@ -66,6 +77,23 @@ impl Values for RebuiltKeys<'_, '_> {
         }
         Ok(None)
     }
+
+    fn visit(&mut self, each: &mut dyn FnMut(u32, &[u8]) -> Result<()>) -> Result<()> {
+        self.visit_segments(each)
+    }
+}
+
+impl<'a> BySegment<'a> for RebuiltKeys<'_, 'a> {
+    fn range(&mut self) -> (&mut u32, &mut u32) {
+        (&mut self.next, &mut self.end)
+    }
+
+    fn unchanged(&self, number: u32, slot_count: u32) -> Result<Option<Segment<'a>>> {
+        match self.rebuild.view.generation.axis().base() {
+            Some(axis) if self.rebuild.is_unchanged(number, self.changed) => axis.integers(number as usize, slot_count),
+            _ => Ok(None),
+        }
+    }
 }
 
 /// The values of a dimension by slot, as they are to be.
@@ -76,6 +104,10 @@ struct RebuiltValues<'r, 'a> {
     changed: &'r PresentSlots,
     next: u32,
     end: u32,
+    /// Bytes that putting aside may take.
+    limit: usize,
+    /// What was read before, where it is spread over a heap.
+    put_aside: Option<(Spill, StreamId)>,
 }
 
 impl Values for RebuiltValues<'_, '_> {
@@ -100,6 +132,87 @@ impl Values for RebuiltValues<'_, '_> {
             }
         }
         Ok(None)
+    }
+
+    fn visit(&mut self, each: &mut dyn FnMut(u32, &[u8]) -> Result<()>) -> Result<()> {
+        if let Some((spill, stream)) = &self.put_aside {
+            let mut values = ValueReader::new(*stream);
+            while let Some((slot, tagged)) = values.next(spill)? {
+                each(slot, tagged)?;
+            }
+            return Ok(());
+        }
+        if !self.base_has_heap()? {
+            return self.visit_segments(each);
+        }
+        let limit = self.limit;
+        let mut spill = Spill::new(Arc::clone(self.rebuild.storage), limit);
+        let mut values = ValueWriter::new(spill.stream());
+        self.visit_segments(&mut |slot, tagged| {
+            values.push(slot, tagged, &mut spill)?;
+            each(slot, tagged)
+        })?;
+        self.put_aside = Some((spill, values.stream));
+        Ok(())
+    }
+}
+
+impl<'a> RebuiltValues<'_, 'a> {
+    fn base(&self) -> Option<&'a BaseColumn> {
+        self.rebuild.view.generation.column(self.dimension).and_then(ColumnTiers::base)
+    }
+
+    fn base_has_heap(&self) -> Result<bool> {
+        let Some(base) = self.base() else { return Ok(false) };
+        let encoding = base.resolve()?.1.segment(0).map(|segment| segment.encoding);
+        let kinds = [Encoding::Text32, Encoding::Text64, Encoding::Value32, Encoding::Value64];
+        Ok(encoding.is_some_and(|encoding| kinds.contains(&encoding)))
+    }
+}
+
+impl<'a> BySegment<'a> for RebuiltValues<'_, 'a> {
+    fn range(&mut self) -> (&mut u32, &mut u32) {
+        (&mut self.next, &mut self.end)
+    }
+
+    fn unchanged(&self, number: u32, slot_count: u32) -> Result<Option<Segment<'a>>> {
+        match self.base() {
+            Some(base) if self.rebuild.is_unchanged(number, self.changed) => {
+                base_segment(base, number as usize, slot_count)
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Values by slot, some segments of which a file has as they are.
+trait BySegment<'a>: Values {
+    /// The slots to read: the next one, and where they end.
+    fn range(&mut self) -> (&mut u32, &mut u32);
+
+    /// A segment of so many slots, if it is as a file has it.
+    fn unchanged(&self, number: u32, slot_count: u32) -> Result<Option<Segment<'a>>>;
+
+    /// Visits what is as a file has it segment by segment, and the rest slot by slot.
+    fn visit_segments(&mut self, each: &mut dyn FnMut(u32, &[u8]) -> Result<()>) -> Result<()> {
+        let (mut visitor, mut tagged, end) = (SegmentVisitor::default(), Vec::new(), *self.range().1);
+        for number in 0..end.div_ceil(SEGMENT_LEN) {
+            let first = number * SEGMENT_LEN;
+            let slot_count = SEGMENT_LEN.min(end - first);
+            if let Some(segment) = self.unchanged(number, slot_count)? {
+                visitor.visit(&segment, each)?;
+                continue;
+            }
+            let (next, until) = self.range();
+            (*next, *until) = (first, first + slot_count);
+            while let Some((slot, value)) = self.next()? {
+                tagged.clear();
+                value::encode(value, &mut tagged);
+                each(slot, &tagged)?;
+            }
+            *self.range().1 = end;
+        }
+        Ok(())
     }
 }
 
@@ -143,19 +256,28 @@ impl<'a> Rebuild<'a> {
         let columns = rebuilt.len() as u64 + u64::from(axis_changes);
         let mut meter = Meter::new(progress, "writing columns", columns * u64::from(slot_count));
 
-        if axis_changes {
-            let mut changed = patched.clone();
-            changes.slots.iter().for_each(|&slot| changed.insert(slot));
-            self.write_axis(&mut manifest, &changed, slot_count, written, &mut meter)?;
-        }
         manifest.dimensions = kept;
-        for (index, dimension) in rebuilt {
-            let mut changed = self.patched_slots(|patch| patch.dimension(dimension.id).map(|column| &**column))?;
-            changed.insert_all(&patched);
-            changes.of(dimension.id, true).for_each(|slot| changed.insert(slot));
-            let file = self.write_column(&mut manifest, dimension, &changed, slot_count, written, &mut meter)?;
-            if let Some(entry) = manifest.dimensions.get_mut(index) {
-                entry.file = file;
+        let mut jobs = self.file_jobs(&mut manifest, axis_changes, rebuilt, written);
+        let threads = thread_count(self.threads, columns * u64::from(slot_count));
+        let source = Source { changes: &changes, patched: &patched, slot_count, threads };
+        if threads > 1 {
+            // Those that take longest first.
+            jobs.sort_by_key(|job| std::cmp::Reverse(job.work));
+        }
+        let started = &manifest;
+        let files =
+            build_files((threads, jobs.len()), &self.unsynced, &mut meter, |index, meter| match jobs.get(index) {
+                Some(job) => self.write_file(started, job, source, meter),
+                None => Ok(Written::default()),
+            })?;
+        for (job, Written { file, slot_count, point_count }) in jobs.iter().zip(files) {
+            match job.dimension {
+                None => (manifest.axis, manifest.slot_count, manifest.point_count) = (file, slot_count, point_count),
+                Some((index, _)) => {
+                    if let Some(entry) = manifest.dimensions.get_mut(index) {
+                        entry.file = file;
+                    }
+                }
             }
         }
         let next = dimensions.iter().map(|dimension| u64::from(dimension.id.0) + 1).max().unwrap_or(0);
@@ -210,71 +332,121 @@ impl<'a> Rebuild<'a> {
         Ok(slots)
     }
 
+    /// Whether all slots of a segment stay where they are, and none of them is in `changed`.
+    fn is_unchanged(&self, number: u32, changed: &PresentSlots) -> bool {
+        self.order.is_none() && !changed.touches_segment(number as usize)
+    }
+
     fn old_slot(&self, slot: u32) -> u32 {
         self.order.map_or(slot, |order| order.get(slot as usize).copied().unwrap_or(u32::MAX))
     }
 
-    fn writer(
+    /// The files to write.
+    fn file_jobs(
         &self,
         manifest: &mut Manifest,
-        name: String,
-        magic: [u8; 8],
-        dimension_id: u32,
+        axis_changes: bool,
+        rebuilt: Vec<Rebuilt<'a>>,
         written: &mut Vec<String>,
-    ) -> Result<BlockWriter<'_>> {
-        let file_id = manifest.next_file_id;
-        manifest.next_file_id += 1;
-        written.push(name.clone());
+    ) -> Vec<FileJob<'a>> {
+        let mut jobs = Vec::with_capacity(rebuilt.len() + 1);
+        let mut job = |name: String, dimension, work| {
+            written.push(name.clone());
+            jobs.push(FileJob { name, file_id: manifest.next_file_id, dimension, work });
+            manifest.next_file_id += 1;
+        };
+        if axis_changes {
+            let work = self.view.generation.axis().base().map_or(0, |axis| axis.file().entry().file_len);
+            job(axis_name(manifest.generation), None, work);
+        }
+        for (index, dimension) in rebuilt {
+            let base = self.view.generation.column(dimension.id).and_then(ColumnTiers::base);
+            let work = base.map_or(0, |column| column.file().entry().file_len);
+            job(column_name(dimension.id.0, manifest.generation), Some((index, dimension)), work);
+        }
+        jobs
+    }
+
+    fn write_file(
+        &self,
+        manifest: &Manifest,
+        job: &FileJob<'a>,
+        source: Source<'_>,
+        meter: &mut Meter<'_>,
+    ) -> Result<Written> {
+        let Source { changes, patched, slot_count, threads } = source;
+        // What is put aside, a spill and a table for each thread.
+        let share = self.memory_budget / (4 * threads);
+        let mut build = Build::with_share(Arc::clone(self.storage), share, manifest.hash_seed, meter);
+        let Some((_, dimension)) = job.dimension else {
+            let mut changed = patched.clone();
+            changes.slots.iter().for_each(|&slot| changed.insert(slot));
+            let mut keys = RebuiltKeys { rebuild: self, changed: &changed, next: 0, end: slot_count };
+            let builder = AxisBuilder::new(&mut build, &mut keys, slot_count)?;
+            let (slot_count, point_count) = (builder.slot_count(), builder.point_count() as u32);
+            let file =
+                if slot_count > 0 { Some(builder.write(&mut build, self.writer(manifest, job)?)?) } else { None };
+            return Ok(Written { file, slot_count, point_count });
+        };
+        let mut changed = self.patched_slots(|patch| patch.dimension(dimension.id).map(|column| &**column))?;
+        changed.insert_all(patched);
+        changes.of(dimension.id, true).for_each(|slot| changed.insert(slot));
+        let id = dimension.id;
+        let mut values = RebuiltValues {
+            rebuild: self,
+            dimension: id,
+            changed: &changed,
+            next: 0,
+            end: slot_count,
+            limit: build.limit,
+            put_aside: None,
+        };
+        let Some(builder) = ColumnBuilder::new(&mut build, &mut values, slot_count)? else {
+            return Ok(Written::default());
+        };
+        let (file, _) = builder.write(&mut build, self.writer(manifest, job)?)?;
+        Ok(Written { file: Some(file), ..Written::default() })
+    }
+
+    fn writer(&self, manifest: &Manifest, job: &FileJob<'_>) -> Result<BlockWriter<'_>> {
         BlockWriter::create(FileSpec {
             storage: &**self.storage,
             unsynced: &self.unsynced,
-            name,
-            magic,
-            identity: Identity { database_id: manifest.database_id, file_id },
+            name: job.name.clone(),
+            magic: if job.dimension.is_some() { COLUMN_MAGIC } else { AXIS_MAGIC },
+            identity: Identity { database_id: manifest.database_id, file_id: job.file_id },
             generation: manifest.generation,
-            dimension_id,
+            dimension_id: job.dimension.map_or(NO_DIMENSION, |(_, dimension)| dimension.id.0),
         })
     }
+}
 
-    fn write_axis(
-        &self,
-        manifest: &mut Manifest,
-        changed: &PresentSlots,
-        slot_count: u32,
-        written: &mut Vec<String>,
-        meter: &mut Meter<'_>,
-    ) -> Result<()> {
-        let mut keys = RebuiltKeys { rebuild: self, changed, next: 0, end: slot_count };
-        let mut build = self.build(manifest.hash_seed, meter);
-        let builder = AxisBuilder::new(&mut build, &mut keys, slot_count)?;
-        manifest.slot_count = builder.slot_count();
-        manifest.point_count = builder.point_count() as u32;
-        manifest.axis = None;
-        if builder.slot_count() > 0 {
-            let writer = self.writer(manifest, axis_name(manifest.generation), AXIS_MAGIC, NO_DIMENSION, written)?;
-            manifest.axis = Some(builder.write(&mut build, writer)?);
-        }
-        Ok(())
-    }
+/// A file to be written.
+struct FileJob<'a> {
+    name: String,
+    file_id: u64,
+    /// The dimension whose column it is; none for the axis.
+    dimension: Option<Rebuilt<'a>>,
+    /// Bytes to read.
+    work: u64,
+}
 
-    fn write_column(
-        &self,
-        manifest: &mut Manifest,
-        dimension: DimensionName<'_>,
-        changed: &PresentSlots,
-        slot_count: u32,
-        written: &mut Vec<String>,
-        meter: &mut Meter<'_>,
-    ) -> Result<Option<FileEntry>> {
-        let mut values = RebuiltValues { rebuild: self, dimension: dimension.id, changed, next: 0, end: slot_count };
-        let mut build = self.build(manifest.hash_seed, meter);
-        let Some(builder) = ColumnBuilder::new(&mut build, &mut values, slot_count)? else { return Ok(None) };
-        let name = column_name(dimension.id.0, manifest.generation);
-        let writer = self.writer(manifest, name, COLUMN_MAGIC, dimension.id.0, written)?;
-        builder.write(&mut build, writer).map(|(file, _)| Some(file))
-    }
+/// What all files are written from.
+#[derive(Clone, Copy)]
+struct Source<'s> {
+    changes: &'s Changes,
+    /// The slots whose occupant a patch changed.
+    patched: &'s PresentSlots,
+    slot_count: u32,
+    /// Threads that share the memory.
+    threads: usize,
+}
 
-    fn build<'b, 'p>(&self, hash_seed: u64, meter: &'b mut Meter<'p>) -> Build<'b, 'p> {
-        Build::new(Arc::clone(self.storage), self.memory_budget, hash_seed, meter)
-    }
+/// A file that is written, if there was something to write.
+#[derive(Default)]
+struct Written {
+    file: Option<FileEntry>,
+    /// Of an axis.
+    slot_count: u32,
+    point_count: u32,
 }

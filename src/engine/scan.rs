@@ -3,7 +3,7 @@
 
 use super::base_column::BaseColumn;
 use super::block_file::BlockFile;
-use super::cells::{SegmentSummary, SegmentView};
+use super::cells::{Cells, SegmentSummary, SegmentView};
 use super::merged_segment;
 use super::segment::{CellSource, CellValues, Dictionary, Segment, SegmentPresence, SegmentValues};
 use super::state::DimensionView;
@@ -191,6 +191,35 @@ pub(super) struct Untouched<'s> {
     base: &'s BaseColumn,
     pub(super) segment: &'s SegmentView,
     pub(super) summary: &'s SegmentSummary,
+}
+
+/// A segment as the column file has it, if it has `slot_count` slots there.
+pub(super) fn base_segment(base: &BaseColumn, number: usize, slot_count: u32) -> Result<Option<Segment<'_>>> {
+    let cells = &base.resolve()?.1;
+    match (cells.segment(number), cells.summary(number)) {
+        (Some(segment), Some(summary)) if segment.slot_count == slot_count => {
+            borrowed(base, segment, summary, number as u32 * SEGMENT_LEN).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// A segment of cells that all have an integer, if it has `slot_count` slots.
+pub(super) fn integer_segment<'s>(
+    file: &'s BlockFile,
+    cells: &Cells,
+    number: usize,
+    slot_count: u32,
+) -> Result<Option<Segment<'s>>> {
+    let is_whole = |segment: &&SegmentView| segment.slot_count == slot_count && segment.present_count == slot_count;
+    let Some(segment) = cells.segment(number).filter(is_whole) else { return Ok(None) };
+    let values = match segment.encoding {
+        Encoding::PlainI64 => SegmentValues::I64(cell_slice(file, segment)?),
+        Encoding::PlainU64 => SegmentValues::U64(cell_slice(file, segment)?),
+        _ => return Ok(None),
+    };
+    let (first, presence) = (number as u32 * SEGMENT_LEN, SegmentPresence::All);
+    Ok(Some(Segment { first, slot_count, value_count: slot_count, presence, values, summary: None }))
 }
 
 fn borrowed<'s>(

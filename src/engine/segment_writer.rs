@@ -56,17 +56,7 @@ impl SegmentSurvey {
         }
     }
 
-    /// Adds the value of a slot; `None` for a cell that means nothing. Slots ascend.
-    #[inline]
-    pub(super) fn add(&mut self, slot: u32, value: Option<ValueRef<'_>>, spill: &mut Spill) -> Result<()> {
-        self.add_slot(slot, spill)?;
-        if let Some(value) = value {
-            self.gathered.add(value);
-        }
-        Ok(())
-    }
-
-    /// Adds a value of which the tag is known and, of a number, the plain cell.
+    /// Adds a value by its tag and, of a number, its plain cell. Slots ascend.
     #[inline]
     pub(super) fn add_tagged(&mut self, slot: u32, (tag, cell): (u8, u64), spill: &mut Spill) -> Result<()> {
         self.add_slot(slot, spill)?;
@@ -74,8 +64,9 @@ impl SegmentSurvey {
         Ok(())
     }
 
+    /// Adds a cell that means nothing.
     #[inline]
-    fn add_slot(&mut self, slot: u32, spill: &mut Spill) -> Result<()> {
+    pub(super) fn add_slot(&mut self, slot: u32, spill: &mut Spill) -> Result<()> {
         while self.done.len() < (slot >> SEGMENT_SHIFT) as usize {
             self.close(SEGMENT_LEN, spill)?;
         }
@@ -148,37 +139,119 @@ impl SegmentSurvey {
         writer: &mut BlockWriter<'_>,
         mut cell: impl FnMut(&mut Spill, &mut Vec<u8>) -> Result<()>,
     ) -> Result<()> {
-        let mut segments = Vec::with_capacity(self.done.len() * SEGMENT_RECORD_LEN);
-        let mut buffer = Vec::new();
-        let start = writer.begin_section(SECTION_CELLS)?;
-        for (number, summary) in self.done.iter().enumerate() {
-            writer.pad_to(writer.position().next_multiple_of(8))?;
-            let offset = writer.position();
-            for _ in 0..summary.present_count {
-                cell(spill, &mut buffer)?;
-                if buffer.len() >= CELLS_LEN {
-                    writer.write(&buffer)?;
-                    buffer.clear();
-                }
-            }
-            writer.write(&buffer)?;
-            buffer.clear();
-            summary.describe(number as u32, encoding, offset - start, writer.position() - offset).encode(&mut segments);
+        let mut cells = self.begin_cells(encoding, writer)?;
+        for _ in 0..self.value_count {
+            cell(spill, &mut cells.buffer)?;
+            cells.count(writer)?;
         }
+        cells.finish(spill, writer)
+    }
+
+    /// Starts the section "cells".
+    pub(super) fn begin_cells(&self, encoding: Encoding, writer: &mut BlockWriter<'_>) -> Result<CellWriter<'_>> {
+        let start = writer.begin_section(SECTION_CELLS)?;
+        let mut cells = CellWriter {
+            survey: self,
+            encoding,
+            start,
+            number: 0,
+            offset: start,
+            missing: 0,
+            buffer: Vec::new(),
+            segments: Vec::with_capacity(self.done.len() * SEGMENT_RECORD_LEN),
+        };
+        cells.begin_segment(writer)?;
+        Ok(cells)
+    }
+
+    fn write_presences(&self, spill: &Spill, writer: &mut BlockWriter<'_>) -> Result<()> {
+        if self.presences_len == 0 {
+            return Ok(());
+        }
+        writer.begin_section(SECTION_PRESENCE)?;
+        let mut reader = StreamReader::new(self.presences);
+        let mut rest = self.presences_len;
+        while rest > 0 {
+            let len = rest.min(CELLS_LEN as u64);
+            writer.write(reader.take(spill, len as usize)?.unwrap_or_default())?;
+            rest -= len;
+        }
+        writer.end_section();
+        Ok(())
+    }
+}
+
+/// Writes one cell after the other, each into its segment.
+pub(super) struct CellWriter<'s> {
+    survey: &'s SegmentSurvey,
+    encoding: Encoding,
+    /// File offset of the section.
+    start: u64,
+    /// The segment that cells go to, its file offset, and how many it still takes.
+    number: usize,
+    offset: u64,
+    missing: u32,
+    /// Cells that are not written yet.
+    buffer: Vec<u8>,
+    /// Descriptors of the segments before.
+    segments: Vec<u8>,
+}
+
+impl CellWriter<'_> {
+    /// Appends the next cell.
+    #[inline]
+    pub(super) fn push<const N: usize>(&mut self, cell: [u8; N], writer: &mut BlockWriter<'_>) -> Result<()> {
+        self.buffer.extend_from_slice(&cell);
+        self.count(writer)
+    }
+
+    /// Counts the cell that was appended to the buffer.
+    #[inline]
+    fn count(&mut self, writer: &mut BlockWriter<'_>) -> Result<()> {
+        self.missing -= 1;
+        if self.missing > 0 && self.buffer.len() < CELLS_LEN { Ok(()) } else { self.flush(writer) }
+    }
+
+    #[cold]
+    fn flush(&mut self, writer: &mut BlockWriter<'_>) -> Result<()> {
+        writer.write(&self.buffer)?;
+        self.buffer.clear();
+        if self.missing > 0 {
+            return Ok(());
+        }
+        self.describe(writer.position());
+        self.begin_segment(writer)
+    }
+
+    /// Passes over segments without cells.
+    fn begin_segment(&mut self, writer: &mut BlockWriter<'_>) -> Result<()> {
+        while let Some(summary) = self.survey.done.get(self.number) {
+            writer.pad_to(writer.position().next_multiple_of(8))?;
+            self.offset = writer.position();
+            self.missing = summary.present_count;
+            if self.missing > 0 {
+                break;
+            }
+            self.describe(self.offset);
+        }
+        Ok(())
+    }
+
+    fn describe(&mut self, end: u64) {
+        if let Some(summary) = self.survey.done.get(self.number) {
+            let (offset, len) = (self.offset - self.start, end - self.offset);
+            summary.describe(self.number as u32, self.encoding, offset, len).encode(&mut self.segments);
+        }
+        self.number += 1;
+    }
+
+    /// Ends the section, once all cells are there, and writes "presence" and "segments".
+    pub(super) fn finish(self, spill: &Spill, writer: &mut BlockWriter<'_>) -> Result<()> {
+        debug_assert_eq!(self.number, self.survey.done.len(), "a cell for each value");
         // A column of constants has no section "cells": its offsets must not point past nothing.
         writer.end_section();
-        if self.presences_len > 0 {
-            writer.begin_section(SECTION_PRESENCE)?;
-            let mut reader = StreamReader::new(self.presences);
-            let mut rest = self.presences_len;
-            while rest > 0 {
-                let len = rest.min(CELLS_LEN as u64);
-                writer.write(reader.take(spill, len as usize)?.unwrap_or_default())?;
-                rest -= len;
-            }
-            writer.end_section();
-        }
-        writer.section(SECTION_SEGMENTS, &segments)
+        self.survey.write_presences(spill, writer)?;
+        writer.section(SECTION_SEGMENTS, &self.segments)
     }
 }
 

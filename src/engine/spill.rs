@@ -111,15 +111,26 @@ impl Spill {
             if bytes.len() >= STAGE_LEN {
                 return self.write_through(id, bytes);
             }
+            if self.get(id).buffer.capacity() < bytes.len() && self.buffered + wanted > self.limit {
+                self.drop_buffers();
+            }
         }
         if let Some(stream) = self.streams.get_mut(id.0) {
-            self.buffered -= stream.buffer.capacity();
-            let least = (stream.buffer.len() + bytes.len()).max(stream.buffer.capacity() * 2).max(BUFFER_LEN_MIN);
-            stream.buffer.reserve_exact(least - stream.buffer.len());
+            if stream.buffer.capacity() - stream.buffer.len() < bytes.len() {
+                self.buffered -= stream.buffer.capacity();
+                let least = (stream.buffer.len() + bytes.len()).max(stream.buffer.capacity() * 2).max(BUFFER_LEN_MIN);
+                stream.buffer.reserve_exact(least - stream.buffer.len());
+                self.buffered += stream.buffer.capacity();
+            }
             stream.buffer.extend_from_slice(bytes);
-            self.buffered += stream.buffer.capacity();
         }
         Ok(())
+    }
+
+    /// Gives the memory of all buffers back, which are empty.
+    fn drop_buffers(&mut self) {
+        self.streams.iter_mut().for_each(|stream| stream.buffer = Vec::new());
+        self.buffered = 0;
     }
 
     /// Appends to a stream whose buffer is empty, in the file that is there: long contents are not in memory twice.
@@ -133,7 +144,7 @@ impl Spill {
         Ok(())
     }
 
-    /// Writes all buffers to the file.
+    /// Writes all buffers to the file. Those that were half full, which are likely to be filled again, keep their memory.
     pub(super) fn flush(&mut self) -> Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
@@ -141,7 +152,7 @@ impl Spill {
         };
         let mut stage = Vec::new();
         for stream in self.streams.iter_mut().filter(|stream| !stream.buffer.is_empty()) {
-            let buffer = std::mem::take(&mut stream.buffer);
+            let mut buffer = std::mem::take(&mut stream.buffer);
             let offset = self.file_len + stage.len() as u64;
             if buffer.len() >= STAGE_LEN || stage.len() + buffer.len() > STAGE_LEN {
                 file.write_at(self.file_len, &stage)?;
@@ -156,10 +167,14 @@ impl Spill {
             }
             stream.extents.push(Extent { start: stream.written, offset });
             stream.written += buffer.len() as u64;
+            if buffer.len() >= buffer.capacity() / 2 {
+                buffer.clear();
+                stream.buffer = buffer;
+            }
         }
         file.write_at(self.file_len, &stage)?;
         self.file_len += stage.len() as u64;
-        self.buffered = 0;
+        self.buffered = self.streams.iter().map(|stream| stream.buffer.capacity()).sum();
         Ok(())
     }
 
@@ -276,6 +291,18 @@ impl StreamReader {
         spill.read_at(self.id, self.next, self.buffer.get_mut(old..).unwrap_or_default())?;
         self.next += chunk as u64;
         Ok(true)
+    }
+
+    /// The next bytes, if they are in the buffer.
+    #[inline]
+    pub(super) fn peek<const N: usize>(&self) -> Option<&[u8; N]> {
+        self.buffer.get(self.at..).and_then(|bytes| bytes.first_chunk())
+    }
+
+    /// Bytes that are in the buffer.
+    #[inline]
+    pub(super) const fn buffered(&self) -> usize {
+        self.buffer.len() - self.at
     }
 
     /// Passes over some bytes.

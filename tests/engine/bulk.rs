@@ -215,6 +215,55 @@ fn compaction_writes_the_same_files_whatever_the_budget() {
     }
 }
 
+/// Some segments are as the files have them, and some are not; several threads build the files.
+#[test]
+fn compaction_keeps_every_value_of_segments_that_changed_and_of_those_that_did_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.vdb");
+    let mut loader = BulkLoader::create(&path).unwrap();
+    for n in 0..300_000u64 {
+        let (name, few) = (format!("name {}", n * 7919 % 80_000), format!("{}", n % 300));
+        let values = [
+            ("same", ValueRef::Bool(true)),
+            ("few", ValueRef::Text(&few)),
+            ("name", ValueRef::Text(&name)),
+            ("number", ValueRef::Int((n * n).into())),
+            ("large", ValueRef::Int((u64::MAX - n % 100_000).into())),
+            ("float", ValueRef::Float(n as f64 / 7.0)),
+            ("sparse", ValueRef::Int(n.into())),
+        ];
+        loader.push(n * 3, values.into_iter().take(if n % 100 == 0 { 7 } else { 6 })).unwrap();
+    }
+    loader.finish().unwrap();
+    for threads in [1, 3] {
+        let db = Options::new().threads(threads).open(&path).unwrap();
+        for n in 0..50 {
+            db.upsert((70_000 + n) * 3, [("name", Value::from("changed")), ("float", Value::from(n))]).unwrap();
+        }
+        if threads == 3 {
+            db.delete(200_000 * 3).unwrap();
+            db.upsert("another key", [("few", 1)]).unwrap();
+        }
+        let all = || -> Vec<(Key, Vec<(String, Value)>)> {
+            let snapshot = db.snapshot();
+            let points = snapshot.iter().map(Result::unwrap).map(|point| {
+                let attributes = point.attributes().map(|attribute| {
+                    let (name, value) = attribute.unwrap();
+                    (name.to_owned(), value.to_value().unwrap())
+                });
+                (point.key().to_key(), attributes.collect())
+            });
+            points.collect()
+        };
+        let before = all();
+        assert_eq!(before.len(), 300_000);
+        db.compact(&CompactOptions::default()).unwrap();
+        assert!(all() == before, "with {threads} threads");
+        assert!(db.verify().unwrap().is_sound());
+        db.close().unwrap();
+    }
+}
+
 /// At whichever write, most of which are those of spills.
 #[test]
 fn compaction_without_space_for_what_it_spills_leaves_everything_as_it_was() {

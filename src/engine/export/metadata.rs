@@ -64,6 +64,7 @@ mod tests {
         merge_fraction: 1e9,
         auto_checkpoint: AutoCheckpoint { log_len: None, in_background: false },
         memory_budget: 1 << 20,
+        threads: None,
     };
 
     fn upsert(key: i64, position: Option<u32>) -> Vec<Step> {

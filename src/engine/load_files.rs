@@ -1,0 +1,312 @@
+//! Building the files of a load: from streams by row, once it is known which rows have the same key.
+
+use super::axis_builder::AxisBuilder;
+use super::block_writer::{BlockWriter, FileSpec, Unsynced};
+use super::column_builder::{ColumnBuilder, DistinctCells, Values};
+use super::late_values::{ValueReader, decode, in_slot_order};
+use super::loader::{Dimension, Keys};
+use super::meter::Meter;
+use super::numbering::{Build, Contents, FirstUses, Numbered, StreamContents, number};
+use super::spill::{Spill, StreamReader};
+use super::workers::{build_files, thread_count};
+use crate::error::Result;
+use crate::format::block_file::{AXIS_MAGIC, COLUMN_MAGIC, Identity, NO_DIMENSION};
+use crate::format::manifest::{DimensionEntry, FileEntry, Manifest, axis_name, column_name};
+use crate::format::value;
+use crate::model::ValueRef;
+use std::sync::Arc;
+
+/// The streams of all records, and the slots of their rows.
+pub(super) struct Rows<'s> {
+    spill: &'s Spill,
+    /// Slots by row, where these are not the same.
+    numbering: Option<(Spill, Numbered)>,
+    pub(super) slot_count: u32,
+    memory_budget: usize,
+    /// How many share the memory.
+    threads: usize,
+    /// The files that are written.
+    pub(super) unsynced: Unsynced,
+}
+
+/// The keys of all rows.
+struct RowKeys<'s> {
+    spill: &'s Spill,
+    contents: StreamContents,
+}
+
+impl Contents for RowKeys<'_> {
+    fn rewind(&mut self) {
+        self.contents.rewind();
+    }
+
+    fn next(&mut self, _spill: &Spill) -> Result<Option<&[u8]>> {
+        self.contents.next(self.spill)
+    }
+}
+
+/// Whether it is certain that no key comes twice: no two have the same hash.
+fn all_differ(build: &mut Build<'_, '_>, keys: &mut RowKeys<'_>, count: u64) -> Result<bool> {
+    let mut hashes = DistinctCells::new(build, count);
+    let Build { spill, meter, hash_seed, .. } = build;
+    keys.visit(spill, &mut |spill, key| {
+        meter.step()?;
+        hashes.add(value::hash_tagged(key, *hash_seed), spill)
+    })?;
+    Ok(hashes.count(build)? == count)
+}
+
+/// Keys that are consecutive integers.
+struct DenseKeys {
+    first: i128,
+    next: u32,
+    count: u32,
+}
+
+impl Values for DenseKeys {
+    fn rewind(&mut self) {
+        self.next = 0;
+    }
+
+    fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>> {
+        if self.next == self.count {
+            return Ok(None);
+        }
+        let slot = self.next;
+        self.next += 1;
+        Ok(Some((slot, ValueRef::Int(self.first + i128::from(slot)))))
+    }
+}
+
+/// Keys in slot order: those of rows whose key did not come before.
+struct SlotKeys<'s> {
+    spill: &'s Spill,
+    reader: StreamReader,
+    next: u32,
+    numbering: Option<(&'s Spill, &'s Numbered)>,
+    uses: Option<FirstUses>,
+}
+
+impl Values for SlotKeys<'_> {
+    fn rewind(&mut self) {
+        self.reader.rewind();
+        self.next = 0;
+        self.uses = self.numbering.map(|(_, numbered)| FirstUses::new(numbered));
+    }
+
+    fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>> {
+        Ok(self.next_tagged()?.map(|(slot, tagged)| (slot, decode(tagged))))
+    }
+
+    fn visit(&mut self, each: &mut dyn FnMut(u32, &[u8]) -> Result<()>) -> Result<()> {
+        self.rewind();
+        while let Some((slot, tagged)) = self.next_tagged()? {
+            each(slot, tagged)?;
+        }
+        Ok(())
+    }
+}
+
+impl SlotKeys<'_> {
+    fn next_tagged(&mut self) -> Result<Option<(u32, &[u8])>> {
+        if let (Some(uses), Some((spill, _))) = (&mut self.uses, self.numbering) {
+            while let Some((_, false)) = uses.next(spill)? {
+                self.reader.content(self.spill)?;
+            }
+        }
+        let Some(tagged) = self.reader.content(self.spill)? else { return Ok(None) };
+        let slot = self.next;
+        self.next += 1;
+        Ok(Some((slot, tagged)))
+    }
+}
+
+/// The values of a dimension in slot order.
+struct SlotValues<'s> {
+    spill: &'s Spill,
+    reader: ValueReader,
+}
+
+impl Values for SlotValues<'_> {
+    fn rewind(&mut self) {
+        self.reader.rewind();
+    }
+
+    fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>> {
+        Ok(self.reader.next(self.spill)?.map(|(slot, tagged)| (slot, decode(tagged))))
+    }
+
+    fn visit(&mut self, each: &mut dyn FnMut(u32, &[u8]) -> Result<()>) -> Result<()> {
+        self.reader.rewind();
+        while let Some((slot, tagged)) = self.reader.next(self.spill)? {
+            each(slot, tagged)?;
+        }
+        Ok(())
+    }
+}
+
+impl<'s> Rows<'s> {
+    /// Rows each of which has the slot of its number.
+    pub(super) fn new(spill: &'s Spill, row_count: u32, memory_budget: usize) -> Self {
+        let unsynced = Unsynced::default();
+        Self { spill, numbering: None, slot_count: row_count, memory_budget, threads: 1, unsynced }
+    }
+
+    fn build<'b, 'p>(&self, hash_seed: u64, meter: &'b mut Meter<'p>) -> Build<'b, 'p> {
+        Build::with_share(Arc::clone(self.spill.storage()), self.share(), hash_seed, meter)
+    }
+
+    /// What one user of the memory of a thread may take, beside the records. Each thread has a spill and a table; where rows are not in the
+    /// order of slots, also the values in that order, and all have the slots.
+    const fn share(&self) -> usize {
+        self.memory_budget / (if self.numbering.is_none() { 5 } else { 10 } * self.threads)
+    }
+
+    /// Finds rows whose key came before.
+    pub(super) fn merge(&mut self, keys: &Keys, hash_seed: u64, meter: &mut Meter<'_>) -> Result<()> {
+        let mut build = self.build(hash_seed, meter);
+        let mut contents = RowKeys { spill: self.spill, contents: StreamContents::new(keys.stream) };
+        if all_differ(&mut build, &mut contents, self.slot_count.into())? {
+            return Ok(());
+        }
+        let numbered = number(&mut build, &mut contents)?;
+        if numbered.distinct < numbered.count {
+            self.slot_count = numbered.distinct as u32;
+            self.numbering = Some((build.spill, numbered));
+        }
+        Ok(())
+    }
+
+    /// Writes the axis and the columns, and puts them in the manifest.
+    pub(super) fn write_files(
+        &mut self,
+        manifest: &mut Manifest,
+        keys: &Keys,
+        dimensions: &[Dimension],
+        (threads, meter): (Option<usize>, &mut Meter<'_>),
+    ) -> Result<()> {
+        manifest.slot_count = self.slot_count;
+        manifest.point_count = self.slot_count;
+        let threads = thread_count(threads, (dimensions.len() as u64 + 1) * u64::from(self.slot_count));
+        self.threads = threads;
+        let (jobs, empty) = self.file_jobs(manifest, keys, dimensions);
+        meter.add(empty * u64::from(self.slot_count))?;
+        let (rows, started) = (&*self, &*manifest);
+        let files = build_files((threads, jobs.len()), &rows.unsynced, meter, |index, meter| {
+            let Some(job) = jobs.get(index) else { return Ok(None) };
+            match job.dimension {
+                None => rows.write_axis(started, job.file_id, keys, meter).map(Some),
+                Some(dimension) => rows.write_column(started, job, dimension, meter),
+            }
+        })?;
+        manifest.dimensions = vec![DimensionEntry { id: 0, name: String::new(), file: None }; dimensions.len()];
+        for (job, file) in jobs.iter().zip(files) {
+            match (job.dimension, manifest.dimensions.get_mut(job.index as usize)) {
+                (Some(_), Some(entry)) => entry.file = file,
+                _ => manifest.axis = file,
+            }
+        }
+        Ok(())
+    }
+
+    /// The files to write, and how many dimensions have none.
+    fn file_jobs<'d>(
+        &self,
+        manifest: &mut Manifest,
+        keys: &Keys,
+        dimensions: &'d [Dimension],
+    ) -> (Vec<FileJob<'d>>, u64) {
+        let mut jobs = Vec::with_capacity(dimensions.len() + 1);
+        let mut job = |index, dimension, work| {
+            jobs.push(FileJob { file_id: manifest.next_file_id, index, dimension, work });
+            manifest.next_file_id += 1;
+        };
+        if self.slot_count > 0 {
+            // The index is as much work as the keys.
+            job(0, None, 2 * self.spill.len(keys.stream));
+        }
+        let mut empty = 0;
+        for (index, dimension) in dimensions.iter().enumerate() {
+            if dimension.value_count > 0 {
+                job(index as u32, Some(dimension), self.spill.len(dimension.stream));
+            } else {
+                empty += 1;
+            }
+        }
+        if self.threads > 1 {
+            // Those that take longest first.
+            jobs.sort_by_key(|job| std::cmp::Reverse(job.work));
+        }
+        (jobs, empty)
+    }
+
+    fn writer(
+        &self,
+        manifest: &Manifest,
+        name: String,
+        magic: [u8; 8],
+        (file_id, dimension_id): (u64, u32),
+    ) -> Result<BlockWriter<'_>> {
+        let identity = Identity { database_id: manifest.database_id, file_id };
+        let (storage, generation) = (&**self.spill.storage(), manifest.generation);
+        let unsynced = &self.unsynced;
+        BlockWriter::create(FileSpec { storage, unsynced, name, magic, identity, generation, dimension_id })
+    }
+
+    fn write_axis(&self, manifest: &Manifest, file_id: u64, keys: &Keys, meter: &mut Meter<'_>) -> Result<FileEntry> {
+        let mut dense;
+        let mut stored;
+        let keys: &mut dyn Values = match keys.dense {
+            Some(first) => {
+                dense = DenseKeys { first, next: 0, count: self.slot_count };
+                &mut dense
+            }
+            None => {
+                let numbering = self.numbering.as_ref().map(|(spill, numbered)| (spill, numbered));
+                let reader = StreamReader::new(keys.stream);
+                stored = SlotKeys { spill: self.spill, reader, next: 0, numbering, uses: None };
+                &mut stored
+            }
+        };
+        let mut build = self.build(manifest.hash_seed, meter);
+        let builder = AxisBuilder::new(&mut build, keys, self.slot_count)?;
+        let name = axis_name(manifest.generation);
+        builder.write(&mut build, self.writer(manifest, name, AXIS_MAGIC, (file_id, NO_DIMENSION))?)
+    }
+
+    fn write_column(
+        &self,
+        manifest: &Manifest,
+        job: &FileJob<'_>,
+        dimension: &Dimension,
+        meter: &mut Meter<'_>,
+    ) -> Result<Option<FileEntry>> {
+        let limit = self.share();
+        let mut ordered = Spill::new(Arc::clone(self.spill.storage()), limit);
+        let (spill, stream) = match &self.numbering {
+            None => (self.spill, dimension.stream),
+            Some((slots_spill, numbered)) => {
+                let values = (dimension.stream, self.spill);
+                let slots = (numbered.numbers, slots_spill);
+                let stream = in_slot_order(values, slots, (&mut ordered, limit), meter)?;
+                (&ordered, stream)
+            }
+        };
+        let mut values = SlotValues { spill, reader: ValueReader::new(stream) };
+        let mut build = self.build(manifest.hash_seed, meter);
+        let Some(builder) = ColumnBuilder::new(&mut build, &mut values, self.slot_count)? else { return Ok(None) };
+        let name = column_name(job.index, manifest.generation);
+        let writer = self.writer(manifest, name, COLUMN_MAGIC, (job.file_id, job.index))?;
+        builder.write(&mut build, writer).map(|(file, _)| Some(file))
+    }
+}
+
+/// A file to be written.
+struct FileJob<'d> {
+    file_id: u64,
+    /// The dimension whose column it is; none for the axis.
+    dimension: Option<&'d Dimension>,
+    index: u32,
+    /// Bytes to read.
+    work: u64,
+}
