@@ -7,6 +7,8 @@ use super::column_tiers::ColumnTiers;
 use super::meter::Meter;
 use super::numbering::Build;
 use super::patch::{DeltaColumn, Patch};
+use super::perfect_hash::PerfectHashSections;
+use super::perfect_hash_builder::BuiltPerfectHash;
 use super::view::{Changes, DimensionName, Moment, View};
 use crate::error::Result;
 use crate::format::block_file::{AXIS_MAGIC, COLUMN_MAGIC, Identity, NO_DIMENSION};
@@ -28,6 +30,8 @@ pub(super) struct Rebuild<'a> {
     pub(super) everything: bool,
     /// The old slot of each new one, where slots move; a free old slot makes a tombstone.
     pub(super) order: Option<&'a [u32]>,
+    /// Where that is the order of its ranks.
+    pub(super) perfect_hash: Option<&'a BuiltPerfectHash>,
     /// For the files that it writes.
     pub(super) unsynced: Unsynced,
 }
@@ -247,6 +251,7 @@ impl<'a> Rebuild<'a> {
         let mut keys = RebuiltKeys { rebuild: self, changed, next: 0, end: slot_count };
         let mut build = self.build(manifest.hash_seed, meter);
         let builder = AxisBuilder::new(&mut build, &mut keys, slot_count)?;
+        let builder = builder.with_perfect_hash(self.perfect_hash_sections(changed)?);
         manifest.slot_count = builder.slot_count();
         manifest.point_count = builder.point_count() as u32;
         manifest.axis = None;
@@ -255,6 +260,20 @@ impl<'a> Rebuild<'a> {
             manifest.axis = Some(builder.write(&mut build, writer)?);
         }
         Ok(())
+    }
+
+    /// The perfect hash that was built for the new slots, or that of the base, if all keys stay where they are.
+    fn perfect_hash_sections(&self, changed: &PresentSlots) -> Result<Option<PerfectHashSections<'a>>> {
+        if let Some(built) = self.perfect_hash {
+            return Ok(Some(built.sections()));
+        }
+        let stay = |order: &[u32]| {
+            order.len() == self.moment.slot_count as usize && order.iter().copied().eq(0..self.moment.slot_count)
+        };
+        match self.view.generation.axis().base() {
+            Some(base) if changed.count() == 0 && self.order.is_none_or(stay) => base.perfect_hash_sections(),
+            _ => Ok(None),
+        }
     }
 
     fn write_column(

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use vector_datalib::internals::{MemoryStorage, Storage};
-use vector_datalib::{CompactOptions, Durability, Error, Options, Value, VectorDb, VectorPoint, attrs};
+use vector_datalib::{CompactOptions, Durability, Error, Layout, Options, Value, VectorDb, VectorPoint, attrs};
 
 /// Everything that a database says.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,6 +44,7 @@ pub(crate) enum Step {
     Save,
     Compact,
     Pack,
+    Freeze,
     Reopen,
     /// Not part of a script: what is done to see that a database works.
     Probe,
@@ -74,6 +75,8 @@ pub(crate) const SCRIPT: &[Step] = {
         Delete(20),
         Pack,
         Batch(30),
+        Freeze,
+        Update(6),
         Reopen,
         Delete(30),
         Reopen,
@@ -108,7 +111,7 @@ pub(crate) const PROBE: usize = SCRIPT.len();
 impl Step {
     /// Whether everything before is durable when it returns, whatever the durability of commits.
     pub(crate) fn is_barrier(self) -> bool {
-        matches!(self, Self::Save | Self::Compact | Self::Pack | Self::InsertAt(_) | Self::Reopen)
+        matches!(self, Self::Save | Self::Compact | Self::Pack | Self::Freeze | Self::InsertAt(_) | Self::Reopen)
     }
 
     /// Does it. `Reopen` is the caller's.
@@ -129,6 +132,7 @@ impl Step {
             Self::Save => db.save(),
             Self::Compact => db.compact(&CompactOptions::new()),
             Self::Pack => db.compact(&CompactOptions::new().reassign_slots(true)),
+            Self::Freeze => db.compact(&CompactOptions::new().layout(Layout::Frozen)),
             Self::Reopen => Ok(()),
             Self::Probe => db.upsert("probe", attrs! { "probe" => true }).map(drop),
         }
