@@ -130,7 +130,9 @@ impl Axis {
         let parts_fit = match layout {
             Layout::Frozen { part_count, bucket_count, .. } => {
                 let records = u64::from(part_count).saturating_add(1);
+                let others = (axis.first_key.to_native(), axis.chain_len_max.to_native());
                 bucket_count.checked_rem(part_count.into()) == Some(0)
+                    && others == (0, 0)
                     && records.checked_mul(PART_LEN as u64) == Some(lens.hash_parts)
                     && lens.remap.is_multiple_of(REMAP_LEN as u64)
             }
