@@ -1,6 +1,6 @@
 //! The handle of an open database.
 
-use crate::engine::{self, Database, Handle, Names, Outcome, Scratch, SlotOrder, State, Step};
+use crate::engine::{self, Database, Handle, Layout, Names, Outcome, Scratch, State, Step};
 use crate::engine::{OpenReport, VerifyReport};
 use crate::error::{Error, Result};
 use crate::model::{Key, KeyRef, Slot, Value};
@@ -62,25 +62,27 @@ impl fmt::Debug for VectorDb {
 /// What a compaction does beyond rewriting every file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct CompactOptions {
-    reassign_slots: bool,
+    layout: Layout,
 }
 
 impl CompactOptions {
-    /// The defaults: slots stay as they are.
+    /// The defaults: coordinates stay as they are.
     #[must_use]
     pub const fn new() -> Self {
-        Self { reassign_slots: false }
+        Self { layout: Layout::Keep }
     }
 
-    /// Whether free slots are closed up: points keep their order and get the coordinates 0, 1, 2 and so on.
-    ///
-    /// This can make a database larger. Keys that are consecutive integers, each the first one plus its coordinate, take no room, also
-    /// where some of them were deleted ([`Stats::axis_encoding`] is `dense`). Where that leaves gaps between the keys, closing up the slots
-    /// ends it: then every key is stored and indexed, some 20 bytes each.
+    /// How points are laid out: which coordinates they get, and how keys are found.
     #[must_use]
-    pub const fn reassign_slots(mut self, reassign: bool) -> Self {
-        self.reassign_slots = reassign;
+    pub const fn layout(mut self, layout: Layout) -> Self {
+        self.layout = layout;
         self
+    }
+
+    /// Whether free slots are closed up: [`Layout::Packed`] if so, else [`Layout::Keep`].
+    #[must_use]
+    pub const fn reassign_slots(self, reassign: bool) -> Self {
+        self.layout(if reassign { Layout::Packed } else { Layout::Keep })
     }
 }
 
@@ -384,7 +386,7 @@ impl VectorDb {
         self.database.checkpoint(progress)
     }
 
-    /// Rewrites every file into its smallest form. Reads go on meanwhile; writes too, unless slots are reassigned.
+    /// Rewrites every file into its smallest form. Reads go on meanwhile; writes too, unless coordinates are reassigned ([`Layout`]).
     ///
     /// # Durability
     /// As [`save`](Self::save).
@@ -401,8 +403,7 @@ impl VectorDb {
     /// # Errors
     /// Those of [`compact`](Self::compact), and [`Error::Cancelled`] when `progress` asks to stop.
     pub fn compact_with(&self, options: &CompactOptions, progress: &mut ProgressFn<'_>) -> Result<()> {
-        let order = if options.reassign_slots { SlotOrder::Pack } else { SlotOrder::Keep };
-        self.database.compact(order, progress)
+        self.database.compact(options.layout, progress)
     }
 
     /// Whether a path, which need not exist, lies inside of the database's directory, at any depth or by way of a link: nothing else may

@@ -68,7 +68,7 @@ pub use bulk_loader::{BulkLoader, LoadReport};
 pub use db::{CompactOptions, VectorDb};
 pub use dimension::Dimension;
 pub use engine::{
-    CellValues, CrossCounts, Dictionary, Durability, Find, ImportReport, Losses, Metadata, Offsets, OpenReport,
+    CellValues, CrossCounts, Dictionary, Durability, Find, ImportReport, Layout, Losses, Metadata, Offsets, OpenReport,
     Repairs, Segment, SegmentPresence, SegmentValues, Segments, Sum, ValueCounts, VerifyReport,
 };
 pub use error::{Error, Result};

@@ -123,7 +123,7 @@ impl Options {
     /// system needs it) in the database's directory (an export: beside the file that it makes), of up to a few times the size of the largest file. The default is 256 MiB. Axis
     /// and column files do not depend on it; patches may hold a text more than once where it is small. Beside it there are some 8 MB
     /// of buffers, a bit for each slot up to
-    /// the last one that is free or changed, 4 bytes for each slot where slots move, and whatever the largest single value takes; mapped
+    /// the last one that is free or changed, 4 bytes for each slot where slots move (5 where keys are frozen), and whatever the largest single value takes; mapped
     /// files are the page cache's. Any number but 0 is valid; less than a few megabytes saves nothing and costs time.
     #[must_use]
     pub const fn memory_budget(mut self, bytes: usize) -> Self {

@@ -49,7 +49,7 @@ pub struct Stats {
     pub value_cache_bytes: u64,
     /// Bytes of the keys and their index.
     pub axis_bytes: u64,
-    /// How keys are stored: `dense`, or the encoding of the key column.
+    /// How keys are stored: `dense`, `frozen`, or, where they are indexed, the encoding of the key column.
     pub axis_encoding: &'static str,
 }
 

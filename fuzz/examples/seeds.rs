@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vector_datalib::internals::MemoryStorage;
-use vector_datalib::{Key, Options, Timestamp, Value, VectorDb};
+use vector_datalib::{CompactOptions, Key, Layout, Options, Timestamp, Value, VectorDb};
 use vector_datalib_fuzz::block_file::{self, HEADER_LEN, u32_at, u64_at};
 use vector_datalib_fuzz::{Files, bases, column_file, manifest, manifest_file, values, wal};
 
@@ -79,6 +79,10 @@ fn write_bases(directory: &Path) {
         };
         columns(keys.into_iter(), |n| Some(value(n)))
     });
+    made.insert("frozen", {
+        let keys = (0..300).map(|n| Key::from(format!("key {n}")));
+        closed_with(&points(keys, |n| Some(Value::from(n as u64))), &[], &CompactOptions::new().layout(Layout::Frozen))
+    });
     made.insert("logged", logged());
     made.insert("patched", patched(60, &mixed));
     made.insert("patched_bitmap", patched(1400, &mixed));
@@ -133,9 +137,13 @@ fn open(points: &[(Key, Option<Value>)]) -> (VectorDb, MemoryStorage) {
 }
 
 fn closed(points: &[(Key, Option<Value>)], gone: &[Key]) -> Files {
+    closed_with(points, gone, &CompactOptions::new())
+}
+
+fn closed_with(points: &[(Key, Option<Value>)], gone: &[Key], options: &CompactOptions) -> Files {
     let (db, storage) = open(points);
     assert_eq!(db.batch_delete(gone).expect("memory does not fail"), gone.len() as u64);
-    db.compact(&Default::default()).expect("memory does not fail");
+    db.compact(options).expect("memory does not fail");
     db.close().expect("memory does not fail");
     let mut files = storage.files();
     files.retain(|name, _| name != "LOCK" && !name.starts_with("wal-"));
@@ -251,7 +259,8 @@ fn check(name: &str, files: &Files) {
     for details in &stats.dimension_details {
         println!("{name}: {} {}, axis {}", details.encoding, details.presence, stats.axis_encoding);
     }
-    let known = ["empty", "sorted", "segments", "long_text", "long_value", "logged", "patched", "patched_bitmap"];
+    let known =
+        ["empty", "frozen", "sorted", "segments", "long_text", "long_value", "logged", "patched", "patched_bitmap"];
     assert!(known.contains(&name) || stats.dimension_details[0].encoding == name, "{name} has another encoding");
 }
 

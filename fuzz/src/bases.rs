@@ -20,7 +20,7 @@ macro_rules! bases {
 }
 
 /// All of them. The position of one is part of the meaning of inputs: append only.
-pub static BASES: [Base; 18] = bases![
+pub static BASES: [Base; 19] = bases![
     "empty",
     "constant",
     "dictionary8",
@@ -39,6 +39,7 @@ pub static BASES: [Base; 18] = bases![
     "logged",
     "patched",
     "patched_bitmap",
+    "frozen",
 ];
 
 /// The base that a byte of an input stands for.

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use vector_datalib::internals::MemoryStorage;
-use vector_datalib::{CompactOptions, Error, Key, Options, Result, Slot, Snapshot, Value, ValueRef, VectorDb};
+use vector_datalib::{CompactOptions, Error, Key, Layout, Options, Result, Slot, Snapshot, Value, ValueRef, VectorDb};
 
 /// A database with more slots than this is looked at in places only: a few bytes can state billions of slots.
 const SLOTS_MAX: u64 = 4096;
@@ -200,6 +200,8 @@ pub fn change_everything(db: &VectorDb) {
     tried(db.compact(&CompactOptions::new()));
     tried(db.delete("put between").map(drop));
     tried(db.compact(&CompactOptions::new().reassign_slots(true)));
+    tried(db.compact(&CompactOptions::new().layout(Layout::Frozen)));
+    tried(db.compact(&CompactOptions::new().layout(Layout::ByKey)));
     for failure in failures {
         assert!(!failure.is_locked() && !failure.is_closed() && !failure.is_read_only(), "{failure}");
     }

@@ -1,11 +1,12 @@
 //! Building an axis file from keys in slot order, in bounded memory: dense where the keys are consecutive integers, else stored and
-//! indexed.
+//! indexed, or frozen.
 
 use super::block_writer::BlockWriter;
 use super::column_builder::{HeapContents, Kinds, PresentSlots, Values, encode_position};
 use super::heap_builder::{self, section_kind, write_entry};
 use super::index_builder::{IndexSummary, write_index};
 use super::numbering::{Build, Contents};
+use super::perfect_hash::PerfectHashSections;
 use super::segment_writer::SegmentSurvey;
 use super::spill::{Spill, StreamId, StreamReader};
 use crate::error::Result;
@@ -13,6 +14,7 @@ use crate::format::axis::{Axis, Layout, SECTION_AXIS, SECTION_TOMBSTONES, tombst
 use crate::format::column::{Encoding, SEGMENT_LEN};
 use crate::format::heap;
 use crate::format::manifest::FileEntry;
+use crate::format::perfect_hash::{SECTION_HASH_PARTS, SECTION_PILOTS, SECTION_REMAP};
 use crate::format::value::{TAG_INT, TAG_UINT, tag_and_cell};
 
 /// An axis whose file is to be written. Slots that its keys pass over become tombstones.
@@ -24,6 +26,8 @@ pub(super) struct AxisBuilder<'v> {
     slot_count: u32,
     /// The key of slot 0, while the key of each slot s is that + s.
     first_key: Option<i64>,
+    /// Takes the place of an index where keys are stored.
+    perfect_hash: Option<PerfectHashSections<'v>>,
 }
 
 impl<'v> AxisBuilder<'v> {
@@ -59,7 +63,12 @@ impl<'v> AxisBuilder<'v> {
         })?;
         build.meter.add((slots - counted).into())?;
         segments.finish(slot_count, &mut build.spill)?;
-        Ok(Self { keys, segments, kinds, free, slot_count, first_key: dense.flatten() })
+        Ok(Self { keys, segments, kinds, free, slot_count, first_key: dense.flatten(), perfect_hash: None })
+    }
+
+    /// Takes a perfect hash in which the rank of each key is its slot, in place of an index.
+    pub(super) fn with_perfect_hash(self, perfect_hash: Option<PerfectHashSections<'v>>) -> Self {
+        Self { perfect_hash, ..self }
     }
 
     pub(super) const fn slot_count(&self) -> u32 {
@@ -73,7 +82,7 @@ impl<'v> AxisBuilder<'v> {
     /// Writes the file.
     pub(super) fn write(self, build: &mut Build<'_, '_>, mut writer: BlockWriter<'_>) -> Result<FileEntry> {
         let point_count = self.point_count();
-        let Self { keys, segments, kinds, free, slot_count, first_key } = self;
+        let Self { keys, segments, kinds, free, slot_count, first_key, perfect_hash } = self;
         let layout = if let Some(first_key) = first_key {
             Layout::Dense { first_key }
         } else {
@@ -81,15 +90,28 @@ impl<'v> AxisBuilder<'v> {
                 Some(encoding) => write_plain(build, keys, &segments, encoding, &mut writer)?,
                 None => write_with_heap(build, keys, &segments, &free, kinds.is_text(), &mut writer)?,
             }
-            let IndexSummary { bucket_count, hash_seed, chain_len_max } =
-                write_index(build, keys, point_count, &mut writer)?;
-            Layout::Indexed { bucket_count, hash_seed, chain_len_max }
+            match perfect_hash {
+                Some(perfect_hash) => write_perfect_hash(&perfect_hash, &mut writer)?,
+                None => {
+                    let IndexSummary { bucket_count, hash_seed, chain_len_max } =
+                        write_index(build, keys, point_count, &mut writer)?;
+                    Layout::Indexed { bucket_count, hash_seed, chain_len_max }
+                }
+            }
         };
         let free_count = free.count();
         let tombstone_levels = if free_count > 0 { write_tombstones(&free, slot_count, &mut writer)? } else { 0 };
         writer.section(SECTION_AXIS, &Axis { layout, tombstone_levels, free_count }.encode())?;
         writer.finish(slot_count.into(), point_count)
     }
+}
+
+fn write_perfect_hash(perfect_hash: &PerfectHashSections<'_>, writer: &mut BlockWriter<'_>) -> Result<Layout> {
+    let PerfectHashSections { hash_seed, part_count, parts, pilots, remap } = perfect_hash;
+    writer.section(SECTION_HASH_PARTS, parts)?;
+    writer.section(SECTION_PILOTS, pilots)?;
+    writer.section(SECTION_REMAP, remap)?;
+    Ok(Layout::Frozen { part_count: *part_count, bucket_count: pilots.len() as u64, hash_seed: *hash_seed })
 }
 
 fn write_plain(

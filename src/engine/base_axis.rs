@@ -4,13 +4,16 @@ use super::block_file::BlockFile;
 use super::cells::{Cells, SegmentSummary};
 use super::direct_axis::DirectAxis;
 use super::key_index::KeyIndex;
+use super::perfect_hash::{PerfectHash, PerfectHashSections};
 use super::scan::integer_segment;
 use super::segment::Segment;
 use crate::error::Result;
 use crate::format::Invalid;
 use crate::format::axis::{
-    Axis, Layout, SECTION_AXIS, SECTION_INDEX, SECTION_TOMBSTONES, bitmap_word, next_set_bit, tombstone_levels,
+    Axis, Layout, SECTION_AXIS, SECTION_INDEX, SECTION_TOMBSTONES, SectionLens, bitmap_word, next_set_bit,
+    tombstone_levels,
 };
+use crate::format::perfect_hash::{SECTION_HASH_PARTS, SECTION_PILOTS, SECTION_REMAP};
 use crate::model::{KeyRef, ValueRef, is_key_integer};
 use std::sync::OnceLock;
 
@@ -28,6 +31,8 @@ struct Resolved {
     /// Absent in a dense axis.
     cells: Option<Cells>,
     index: KeyIndex,
+    /// That of a frozen axis.
+    perfect_hash: Option<PerfectHash>,
     /// File offset of each level of the tombstones.
     levels: Vec<u64>,
     direct: DirectAxis,
@@ -56,25 +61,28 @@ impl BaseAxis {
         let corrupt = |invalid: Invalid| self.file.corrupt(invalid.at(section.offset));
         let slot_count = self.file.header().slot_count;
         let (tombstones, index) = (self.file.section(SECTION_TOMBSTONES), self.file.section(SECTION_INDEX));
-        let axis =
-            Axis::decode(self.file.section_bytes(section)?, slot_count, tombstones.len, index.len).map_err(corrupt)?;
+        let lens = section_lens(&self.file);
+        let axis = Axis::decode(self.file.section_bytes(section)?, slot_count, lens).map_err(corrupt)?;
         let keys_fit = match axis.layout {
             Layout::Dense { first_key } => is_key_integer(i128::from(first_key) + i128::from(slot_count) - 1),
-            Layout::Indexed { .. } => true,
+            Layout::Indexed { .. } | Layout::Frozen { .. } => true,
         };
         if self.file.header().value_count + axis.free_count != slot_count || !keys_fit {
             return Err(corrupt(Invalid::new(16, "axis descriptor", "keys and tombstones do not add up to the slots")));
         }
         let cells = match axis.layout {
             Layout::Dense { .. } => None,
-            Layout::Indexed { .. } => Some(Cells::resolve_base(&self.file, slot_count)?),
+            Layout::Indexed { .. } | Layout::Frozen { .. } => Some(Cells::resolve_base(&self.file, slot_count)?),
         };
         let index = match axis.layout {
-            Layout::Dense { .. } => KeyIndex { section: index, bucket_count: 0, hash_seed: 0, chain_len_max: 0 },
+            Layout::Dense { .. } | Layout::Frozen { .. } => {
+                KeyIndex { section: index, bucket_count: 0, hash_seed: 0, chain_len_max: 0 }
+            }
             Layout::Indexed { bucket_count, hash_seed, chain_len_max } => {
                 KeyIndex { section: index, bucket_count, hash_seed, chain_len_max }
             }
         };
+        let perfect_hash = PerfectHash::resolve(&self.file, axis.layout)?;
         let mut levels = Vec::new();
         let mut offset = tombstones.offset;
         for words in tombstone_levels(slot_count).into_iter().take(axis.tombstone_levels as usize) {
@@ -82,8 +90,8 @@ impl BaseAxis {
             offset += words * 8;
         }
         let slot_count = u32::try_from(slot_count).unwrap_or(u32::MAX);
-        let direct = DirectAxis::new(&self.file, &axis, slot_count, cells.as_ref());
-        Ok(self.resolved.get_or_init(|| Resolved { axis, slot_count, cells, index, levels, direct }))
+        let direct = DirectAxis::new(&self.file, &axis, slot_count, cells.as_ref(), perfect_hash.as_ref());
+        Ok(self.resolved.get_or_init(|| Resolved { axis, slot_count, cells, index, perfect_hash, levels, direct }))
     }
 
     /// What lookups that take the direct way need; `None` where the descriptors are damaged.
@@ -96,6 +104,7 @@ impl BaseAxis {
         let resolved = self.resolve()?;
         Ok(match (&resolved.axis.layout, &resolved.cells) {
             (Layout::Dense { .. }, _) => "dense",
+            (Layout::Frozen { .. }, _) => "frozen",
             (_, Some(cells)) => cells.describe().0,
             _ => "indexed",
         })
@@ -124,10 +133,20 @@ impl BaseAxis {
                     found => Ok(found),
                 }
             }
+            Layout::Frozen { .. } => {
+                let Some(perfect_hash) = &resolved.perfect_hash else { return Ok(None) };
+                let Some(slot) = perfect_hash.find(&self.file, key)? else { return Ok(None) };
+                Ok((self.stored_key(resolved, slot)? == Some(key.value())).then_some(slot))
+            }
         }
     }
 
-    /// The key that a slot of an indexed axis holds, tombstones not considered.
+    /// What the perfect hash of a frozen axis consists of.
+    pub(super) fn perfect_hash_sections(&self) -> Result<Option<PerfectHashSections<'_>>> {
+        self.resolve()?.perfect_hash.as_ref().map(|perfect_hash| perfect_hash.sections(&self.file)).transpose()
+    }
+
+    /// The key that a slot of an axis with stored keys holds, tombstones not considered.
     #[inline]
     fn stored_key<'a>(&'a self, resolved: &'a Resolved, slot: u32) -> Result<Option<ValueRef<'a>>> {
         let Some(cells) = &resolved.cells else { return Ok(None) };
@@ -194,5 +213,17 @@ impl BaseAxis {
             if index >= count { Ok(0) } else { self.file.bytes(offset + index * 8, 8).map(|word| bitmap_word(word, 0)) }
         })?;
         Ok(found.and_then(|slot| u32::try_from(slot).ok()).filter(|&slot| slot < resolved.slot_count))
+    }
+}
+
+/// How long the sections are that the descriptor of an axis is about.
+pub(super) fn section_lens(file: &BlockFile) -> SectionLens {
+    let len = |kind| file.section(kind).len;
+    SectionLens {
+        tombstones: len(SECTION_TOMBSTONES),
+        index: len(SECTION_INDEX),
+        hash_parts: len(SECTION_HASH_PARTS),
+        pilots: len(SECTION_PILOTS),
+        remap: len(SECTION_REMAP),
     }
 }

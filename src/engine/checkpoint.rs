@@ -9,6 +9,7 @@ use super::overlay::Overlay;
 use super::patching::{Patching, files_are_due};
 use super::plan::{Allocation, Planner};
 use super::rebuild::Rebuild;
+use super::slot_order::{Layout, SlotOrder, slots_vec};
 use super::view::View;
 use super::writer::{Writer, now};
 use crate::error::{Error, Result};
@@ -21,15 +22,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-/// Which slots a compaction leaves.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum SlotOrder {
-    /// All as they are.
-    Keep,
-    /// Those in use, without gaps.
-    Pack,
-}
 
 /// How much a checkpoint writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,11 +51,11 @@ impl Database {
     }
 
     /// Rewrites everything into its smallest form.
-    pub(crate) fn compact(&self, slots: SlotOrder, progress: &mut ProgressFn<'_>) -> Result<()> {
+    pub(crate) fn compact(&self, layout: Layout, progress: &mut ProgressFn<'_>) -> Result<()> {
         let entered = self.maintenance.enter()?;
-        match slots {
-            SlotOrder::Keep => self.fold(true, progress),
-            SlotOrder::Pack => self.pack(&entered, progress),
+        match layout {
+            Layout::Keep => self.fold(true, progress),
+            Layout::Packed | Layout::ByKey | Layout::Frozen => self.reorder(layout, &entered, progress),
         }
     }
 
@@ -117,6 +109,7 @@ impl Database {
                 moment,
                 everything,
                 order: None,
+                perfect_hash: None,
                 unsynced: Unsynced::default(),
             };
             return rebuild.write(manifest, progress);
@@ -211,20 +204,16 @@ impl Database {
         replaced
     }
 
-    /// Folds everything and closes the gaps between slots. Commits wait.
-    fn pack(&self, maintenance: &Entered<'_>, progress: &mut ProgressFn<'_>) -> Result<()> {
+    /// Folds everything and gives each point the slot that a layout has for it. Commits wait.
+    fn reorder(&self, layout: Layout, maintenance: &Entered<'_>, progress: &mut ProgressFn<'_>) -> Result<()> {
         self.fold(false, progress)?;
         let mut writer = self.writer()?;
         maintenance.stop_writes();
         self.fold_locked(&mut writer, progress)?;
         let view = self.view.load_full();
-        let mut order = slots_vec(view.generation.manifest.point_count)?;
-        for slot in 0..view.generation.manifest.slot_count {
-            if view.generation.is_used(slot)? {
-                order.push(slot);
-            }
-        }
-        self.rewrite(&mut writer, &view, &order, view.generation.manifest.last_sequence, progress)
+        let generation = &view.generation;
+        let order = SlotOrder::new(layout, generation, &self.storage, self.options.memory_budget, progress)?;
+        self.rewrite(&mut writer, &view, &order, generation.manifest.last_sequence, progress)
     }
 
     /// Folds what is left, holding the writer's mutex.
@@ -242,7 +231,7 @@ impl Database {
         &self,
         writer: &mut Writer,
         view: &View,
-        order: &[u32],
+        order: &SlotOrder,
         sequence: u64,
         progress: &mut ProgressFn<'_>,
     ) -> Result<()> {
@@ -259,7 +248,8 @@ impl Database {
             view,
             moment,
             everything: true,
-            order: Some(order),
+            order: Some(&order.order),
+            perfect_hash: order.perfect_hash.as_ref(),
             unsynced: Unsynced::default(),
         };
         let mut manifest = view.generation.manifest.clone();
@@ -313,6 +303,7 @@ impl Database {
                 *place = new as u32;
             }
         }
+        let order = SlotOrder { order, perfect_hash: None };
         self.rewrite(&mut writer, &scratch, &order, sequence, progress)?;
         let outcome = |old: Option<u32>| match old {
             Some(old) => Outcome::At(slots.get(old as usize).copied().unwrap_or(u32::MAX)),
@@ -433,15 +424,6 @@ impl<'a> Shift<'a> {
             self.order.pop();
         }
         Ok(())
-    }
-}
-
-/// Room for so many slots, or an error: a few bytes on disk can state billions.
-fn slots_vec(count: u32) -> Result<Vec<u32>> {
-    let mut slots = Vec::new();
-    match slots.try_reserve_exact(count as usize) {
-        Ok(()) => Ok(slots),
-        Err(_) => Err(Error::invalid_argument(format!("moving {count} slots takes more memory than there is"))),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::block_file::BlockFile;
 use super::cells::Cells;
+use super::perfect_hash::PerfectHash;
 use super::verified::{Settled, VerifiedBytes};
 use crate::format::axis::{Axis, BUCKET_LEN, Bucket, Layout, SECTION_INDEX, SECTION_TOMBSTONES, fingerprint, home};
 use crate::format::column::Encoding;
@@ -22,7 +23,10 @@ pub(super) struct DirectAxis {
     /// Where the keys' cells and the heap of text are.
     cells: usize,
     heap: usize,
+    hasher: KeyHasher,
     index: Index,
+    /// What a frozen axis has in place of an index.
+    perfect_hash: Option<PerfectHash>,
 }
 
 /// How keys are stored.
@@ -41,10 +45,9 @@ enum Keys {
     Other,
 }
 
-/// Where the buckets are, and how keys are hashed to them.
+/// Where the buckets are.
 #[derive(Clone, Copy, Debug)]
 struct Index {
-    hasher: KeyHasher,
     offset: usize,
     bucket_count: u64,
 }
@@ -114,11 +117,18 @@ impl IsKey for TaggedKey<'_, '_> {
 }
 
 impl DirectAxis {
-    pub(super) fn new(file: &BlockFile, axis: &Axis, slot_count: u32, cells: Option<&Cells>) -> Self {
+    pub(super) fn new(
+        file: &BlockFile,
+        axis: &Axis,
+        slot_count: u32,
+        cells: Option<&Cells>,
+        perfect_hash: Option<&PerfectHash>,
+    ) -> Self {
         let (mut keys, mut place, mut bucket_count, mut seed) = (Keys::Other, 0, 0, 0);
         match axis.layout {
             Layout::Dense { first_key } => keys = Keys::Dense { first_key },
-            Layout::Indexed { bucket_count: count, hash_seed, .. } => {
+            Layout::Indexed { bucket_count: count, hash_seed, .. }
+            | Layout::Frozen { bucket_count: count, hash_seed, .. } => {
                 (bucket_count, seed) = (count, hash_seed);
                 if let Some((encoding, first)) = cells.and_then(Cells::uniform_place) {
                     place = first;
@@ -140,11 +150,9 @@ impl DirectAxis {
             tombstones: (tombstones.len > 0).then_some(tombstones.offset as usize),
             cells: place,
             heap: if keys == Keys::Tagged { file.value_heap() } else { file.text_heap() }.offset as usize,
-            index: Index {
-                hasher: KeyHasher::new(seed),
-                offset: file.section(SECTION_INDEX).offset as usize,
-                bucket_count,
-            },
+            hasher: KeyHasher::new(seed),
+            index: Index { offset: file.section(SECTION_INDEX).offset as usize, bucket_count },
+            perfect_hash: perfect_hash.cloned(),
         }
     }
 
@@ -155,14 +163,14 @@ impl DirectAxis {
         let found = match (self.keys, key.value()) {
             (Keys::U64, ValueRef::Int(int)) => {
                 let bits = u64::try_from(int).ok()?;
-                self.find(bytes, self.index.hasher.hash_int(int)?, &FixedKey { bits, cells, bytes })?
+                self.find(bytes, self.hasher.hash_int(int)?, &FixedKey { bits, cells, bytes })?
             }
             (Keys::I64, ValueRef::Int(int)) => {
                 let bits = i64::try_from(int).ok()?.cast_unsigned();
-                self.find(bytes, self.index.hasher.hash_int(int)?, &FixedKey { bits, cells, bytes })?
+                self.find(bytes, self.hasher.hash_int(int)?, &FixedKey { bits, cells, bytes })?
             }
             (Keys::Text, ValueRef::Text(text)) => {
-                self.find(bytes, self.index.hasher.hash_text(text), &TextKey { text, cells, heap, bytes })?
+                self.find(bytes, self.hasher.hash_text(text), &TextKey { text, cells, heap, bytes })?
             }
             (Keys::F64 | Keys::Tagged, _) => self.find_other(bytes, key)?,
             (Keys::Dense { first_key }, ValueRef::Int(int)) => {
@@ -184,7 +192,7 @@ impl DirectAxis {
     #[inline(never)]
     fn find_other(&self, bytes: VerifiedBytes<'_>, key: KeyRef<'_>) -> Settled<u32> {
         let Self { cells, heap, .. } = *self;
-        let (hash, key) = (self.index.hasher.hash(key.value()), key.value());
+        let (hash, key) = (self.hasher.hash(key.value()), key.value());
         match (self.keys, key) {
             (Keys::F64, ValueRef::Float(float)) => {
                 self.find(bytes, hash, &FixedKey { bits: float.to_bits(), cells, bytes })
@@ -221,6 +229,16 @@ impl DirectAxis {
     /// The slot of a key with a hash.
     #[inline(always)]
     fn find(&self, bytes: VerifiedBytes<'_>, hash: u64, key: &impl IsKey) -> Settled<u32> {
+        let Some(perfect_hash) = &self.perfect_hash else { return self.find_in_index(bytes, hash, key) };
+        match perfect_hash.direct(bytes, hash)? {
+            Some(slot) if slot >= self.slot_count => None,
+            Some(slot) => Some(key.is_at(slot as usize)?.then_some(slot)),
+            None => Some(None),
+        }
+    }
+
+    #[inline(always)]
+    fn find_in_index(&self, bytes: VerifiedBytes<'_>, hash: u64, key: &impl IsKey) -> Settled<u32> {
         let Index { offset, bucket_count, .. } = self.index;
         let mut at = home(hash, bucket_count);
         for _ in 0..CHAIN_LEN {
@@ -252,11 +270,14 @@ impl DirectAxis {
             return 0;
         }
         let hash = match key.value() {
-            ValueRef::Int(int) => self.index.hasher.hash_int(int).unwrap_or_default(),
-            ValueRef::Text(text) => self.index.hasher.hash_text(text),
-            other => self.index.hasher.hash(other),
+            ValueRef::Int(int) => self.hasher.hash_int(int).unwrap_or_default(),
+            ValueRef::Text(text) => self.hasher.hash_text(text),
+            other => self.hasher.hash(other),
         };
-        bytes.prefetch(self.index.offset + home(hash, self.index.bucket_count) as usize * BUCKET_LEN);
+        bytes.prefetch(match &self.perfect_hash {
+            None => self.index.offset + home(hash, self.index.bucket_count) as usize * BUCKET_LEN,
+            Some(perfect_hash) => perfect_hash.start(hash) as usize,
+        });
         hash
     }
 
@@ -283,13 +304,13 @@ impl DirectAxis {
         }
     }
 
-    /// Last stage: whether a candidate has the key. `None` where the long way has to tell.
+    /// Last stage: the candidate, if it has the key.
     #[inline]
-    pub(super) fn confirm(&self, bytes: VerifiedBytes<'_>, key: KeyRef<'_>, slot: u32) -> Option<()> {
+    pub(super) fn confirm(&self, bytes: VerifiedBytes<'_>, key: KeyRef<'_>, slot: u32) -> Settled<u32> {
         let Self { cells, heap, .. } = *self;
         let at = slot as usize;
         let holds = match (self.keys, key.value()) {
-            (Keys::Dense { .. }, _) => return Some(()),
+            (Keys::Dense { .. }, _) => return Some(Some(slot)),
             (Keys::U64, ValueRef::Int(int)) => FixedKey { bits: u64::try_from(int).ok()?, cells, bytes }.is_at(at)?,
             (Keys::I64, ValueRef::Int(int)) => {
                 FixedKey { bits: i64::try_from(int).ok()?.cast_unsigned(), cells, bytes }.is_at(at)?
@@ -299,8 +320,11 @@ impl DirectAxis {
             (Keys::Tagged, key) => TaggedKey { key, cells, heap, bytes }.is_at(at)?,
             _ => false,
         };
-        let is_used = self.is_used(bytes, slot)?;
-        (holds && is_used).then_some(())
+        if holds {
+            return self.unless_free(bytes, slot);
+        }
+        // The index may have told of another key with the same fingerprint first; a perfect hash knows no other slot.
+        self.perfect_hash.is_some().then_some(None)
     }
 
     fn width_shift(&self) -> u32 {

@@ -43,11 +43,11 @@ impl<'a> Direct<'a> {
     /// The value of a key that is at a slot, if it is there at all.
     #[inline(always)]
     fn settle(self, key: KeyRef<'_>, candidate: Settled<u32>) -> Settled<ValueRef<'a>> {
-        let candidate = candidate?;
-        if let Some(slot) = candidate {
-            self.keys.axis.confirm(self.keys.bytes, key, slot)?;
-        }
-        match self.keys.unless_changed(key, candidate)? {
+        let slot = match candidate? {
+            Some(slot) => self.keys.axis.confirm(self.keys.bytes, key, slot)?,
+            None => None,
+        };
+        match self.keys.unless_changed(key, slot)? {
             Some(slot) => self.value(slot),
             None => Some(None),
         }

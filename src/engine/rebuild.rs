@@ -9,6 +9,8 @@ use super::late_values::{ValueReader, ValueWriter};
 use super::meter::Meter;
 use super::numbering::Build;
 use super::patch::{DeltaColumn, Patch};
+use super::perfect_hash::PerfectHashSections;
+use super::perfect_hash_builder::BuiltPerfectHash;
 use super::scan::base_segment;
 use super::segment::Segment;
 use super::spill::{Spill, StreamId};
@@ -39,6 +41,8 @@ pub(super) struct Rebuild<'a> {
     pub(super) everything: bool,
     /// The old slot of each new one, where slots move; a free old slot makes a tombstone.
     pub(super) order: Option<&'a [u32]>,
+    /// Where that is the order of its ranks.
+    pub(super) perfect_hash: Option<&'a BuiltPerfectHash>,
     /// For the files that it writes.
     pub(super) unsynced: Unsynced,
 }
@@ -383,6 +387,7 @@ impl<'a> Rebuild<'a> {
             changes.slots.iter().for_each(|&slot| changed.insert(slot));
             let mut keys = RebuiltKeys { rebuild: self, changed: &changed, next: 0, end: slot_count };
             let builder = AxisBuilder::new(&mut build, &mut keys, slot_count)?;
+            let builder = builder.with_perfect_hash(self.perfect_hash_sections(&changed)?);
             let (slot_count, point_count) = (builder.slot_count(), builder.point_count() as u32);
             let file =
                 if slot_count > 0 { Some(builder.write(&mut build, self.writer(manifest, job)?)?) } else { None };
@@ -418,6 +423,20 @@ impl<'a> Rebuild<'a> {
             generation: manifest.generation,
             dimension_id: job.dimension.map_or(NO_DIMENSION, |(_, dimension)| dimension.id.0),
         })
+    }
+
+    /// The perfect hash that was built for the new slots, or that of the base, if all keys stay where they are.
+    fn perfect_hash_sections(&self, changed: &PresentSlots) -> Result<Option<PerfectHashSections<'a>>> {
+        if let Some(built) = self.perfect_hash {
+            return Ok(Some(built.sections()));
+        }
+        let stay = |order: &[u32]| {
+            order.len() == self.moment.slot_count as usize && order.iter().copied().eq(0..self.moment.slot_count)
+        };
+        match self.view.generation.axis().base() {
+            Some(base) if changed.count() == 0 && self.order.is_none_or(stay) => base.perfect_hash_sections(),
+            _ => Ok(None),
+        }
     }
 }
 

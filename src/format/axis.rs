@@ -2,6 +2,7 @@
 
 use super::Invalid;
 use super::bytes::{is_zero, record, u64_at};
+use super::perfect_hash::{PART_LEN, REMAP_LEN};
 use bytemuck::{Pod, Zeroable, must_cast};
 use rend::{i64_le, u32_le, u64_le};
 use rkyv::bytecheck::CheckBytes;
@@ -39,7 +40,8 @@ struct AxisRecord {
     bucket_count: u64_le,
     hash_seed: u64_le,
     chain_len_max: u32_le,
-    reserved: [u8; 20],
+    part_count: u32_le,
+    reserved: [u8; 16],
 }
 
 const _: () = assert!(size_of::<AxisRecord>() == 64);
@@ -51,6 +53,18 @@ pub(crate) enum Layout {
     Dense { first_key: i64 },
     /// Keys are stored, and found through an index.
     Indexed { bucket_count: u64, hash_seed: u64, chain_len_max: u32 },
+    /// Keys are stored, and the slot of each is its rank in a perfect hash.
+    Frozen { part_count: u32, bucket_count: u64, hash_seed: u64 },
+}
+
+/// Bytes of the sections that the descriptor is about.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct SectionLens {
+    pub(crate) tombstones: u64,
+    pub(crate) index: u64,
+    pub(crate) hash_parts: u64,
+    pub(crate) pilots: u64,
+    pub(crate) remap: u64,
 }
 
 /// What the axis file says of itself.
@@ -74,12 +88,18 @@ impl Axis {
                 record.hash_seed = hash_seed.into();
                 record.chain_len_max = chain_len_max.into();
             }
+            Layout::Frozen { part_count, bucket_count, hash_seed } => {
+                record.layout = 2.into();
+                record.part_count = part_count.into();
+                record.bucket_count = bucket_count.into();
+                record.hash_seed = hash_seed.into();
+            }
         }
         bytemuck::bytes_of(&record).to_vec()
     }
 
-    /// Reads the descriptor of an axis of `slot_count` slots whose tombstone and index sections have the lengths given.
-    pub(crate) fn decode(bytes: &[u8], slot_count: u64, tombstones_len: u64, index_len: u64) -> Result<Self, Invalid> {
+    /// Reads the descriptor of an axis of `slot_count` slots.
+    pub(crate) fn decode(bytes: &[u8], slot_count: u64, lens: SectionLens) -> Result<Self, Invalid> {
         const SECTION: &str = "axis descriptor";
         let axis: &AxisRecord = record(bytes, 0, SECTION)?;
         let invalid = |offset, reason| Err(Invalid::new(offset, SECTION, reason));
@@ -90,36 +110,59 @@ impl Axis {
                 hash_seed: axis.hash_seed.to_native(),
                 chain_len_max: axis.chain_len_max.to_native(),
             },
+            2 => Layout::Frozen {
+                part_count: axis.part_count.to_native(),
+                bucket_count: axis.bucket_count.to_native(),
+                hash_seed: axis.hash_seed.to_native(),
+            },
             _ => return invalid(0, "a layout that this build does not know"),
         };
         let buckets_fit = match layout {
-            Layout::Dense { .. } => index_len == 0,
+            Layout::Dense { .. } => lens.index == 0,
             Layout::Indexed { bucket_count, chain_len_max, .. } => {
                 bucket_count > 0
                     && chain_len_max > 0
                     && u64::from(chain_len_max) <= bucket_count
                     && bucket_count <= u64::from(u32::MAX)
-                    && bucket_count.checked_mul(BUCKET_LEN as u64) == Some(index_len)
+                    && bucket_count.checked_mul(BUCKET_LEN as u64) == Some(lens.index)
             }
+            Layout::Frozen { bucket_count, .. } => bucket_count > 0 && lens.pilots == bucket_count && lens.index == 0,
         };
         if !buckets_fit {
             return invalid(24, "the number of buckets does not match the index");
+        }
+        let parts_fit = match layout {
+            Layout::Frozen { part_count, bucket_count, .. } => {
+                let records = u64::from(part_count).saturating_add(1);
+                let others = (axis.first_key.to_native(), axis.chain_len_max.to_native());
+                bucket_count.checked_rem(part_count.into()) == Some(0)
+                    && others == (0, 0)
+                    && records.checked_mul(PART_LEN as u64) == Some(lens.hash_parts)
+                    && lens.remap.is_multiple_of(REMAP_LEN as u64)
+            }
+            Layout::Dense { .. } | Layout::Indexed { .. } => {
+                axis.part_count.to_native() == 0 && lens.hash_parts == 0 && lens.pilots == 0 && lens.remap == 0
+            }
+        };
+        if !parts_fit {
+            return invalid(44, "the number of parts does not match the perfect hash");
         }
         let levels = axis.tombstone_levels.to_native();
         let free_count = axis.free_count.to_native();
         let words: u64 = tombstone_levels(slot_count).iter().sum();
         let fits = if free_count == 0 {
-            levels == 0 && tombstones_len == 0
+            levels == 0 && lens.tombstones == 0
         } else {
             levels as usize == tombstone_levels(slot_count).len()
-                && tombstones_len == words.saturating_mul(8)
+                && lens.tombstones == words.saturating_mul(8)
                 && free_count < slot_count
+                && !matches!(layout, Layout::Frozen { .. })
         };
         if !fits {
             return invalid(16, "the tombstones do not match the slots");
         }
         if !is_zero(&axis.reserved) {
-            return invalid(44, "reserved bytes are not zero");
+            return invalid(48, "reserved bytes are not zero");
         }
         Ok(Self { layout, tombstone_levels: levels, free_count })
     }

@@ -15,6 +15,7 @@ pub(crate) mod column;
 pub(crate) mod heap;
 pub(crate) mod manifest;
 pub(crate) mod patch;
+pub(crate) mod perfect_hash;
 pub(crate) mod value;
 pub(crate) mod wal;
 

@@ -1,6 +1,7 @@
 //! Files that lie under right checksums about slots: an error, never a point lost, a panic or a hang.
 
 mod delta;
+mod frozen;
 
 use super::corpus::harness::{block_file, manifest_file};
 use std::collections::BTreeMap;

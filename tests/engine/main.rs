@@ -17,6 +17,7 @@ mod forged;
 mod import;
 mod inspect;
 mod layers;
+mod layouts;
 mod misuse;
 mod model;
 mod newer;

@@ -150,11 +150,15 @@ fn many_points_with_consecutive_keys_stay_as_a_plain_map_has_them() {
 #[test]
 fn many_points_with_text_keys_stay_as_a_plain_map_has_them() {
     let test = "many_points_with_text_keys_stay_as_a_plain_map_has_them";
-    load_and_change(test, Keys::Texts, &[Kind::Reader, Kind::Position, Kind::Refresh, Kind::Export]);
+    load_and_change(
+        test,
+        Keys::Texts,
+        &[Kind::Freeze, Kind::Reader, Kind::Save, Kind::Position, Kind::Refresh, Kind::Export],
+    );
 }
 
 #[test]
 fn many_points_with_keys_of_all_types_stay_as_a_plain_map_has_them() {
     let test = "many_points_with_keys_of_all_types_stay_as_a_plain_map_has_them";
-    load_and_change(test, Keys::Mixed, &[Kind::Compact, Kind::Pack]);
+    load_and_change(test, Keys::Mixed, &[Kind::Compact, Kind::Freeze, Kind::Reopen, Kind::Pack, Kind::ByKey]);
 }

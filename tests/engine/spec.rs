@@ -66,7 +66,8 @@ fn structures_have_the_sizes_that_the_code_asserts() {
     expect("column: Segments", 96);
     expect("column: Dictionary", 16);
     expect("axis: Axis descriptor", 64);
-    expect("axis: A bucket has eight places:", 64);
+    expect("axis: A bucket has ten places:", 64);
+    expect("perfect_hash: Parts", 16);
     expect("patch: Patch descriptor", 64);
     expect("patch: Delta columns", 160);
     expect("manifest: Header", 256);

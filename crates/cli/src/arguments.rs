@@ -447,13 +447,44 @@ pub(crate) struct Compact {
     #[arg(long, value_name = "OUT")]
     pub(crate) export: Option<PathBuf>,
 
-    /// Close the gaps that deleted points left: coordinates change
+    /// Which coordinates points get, and how keys are found; all but keep change coordinates
+    ///
+    /// A layout is what the compaction leaves: what is put in later takes free coordinates, as ever.
+    #[arg(long, value_enum, default_value_t = Layout::Keep)]
+    pub(crate) layout: Layout,
+
+    /// Close the gaps that deleted points left, as --layout packed does
     ///
     /// This can make a database larger: consecutive integers as keys take no room as long as each is the first one plus its
     /// coordinate. Where some of them were deleted, that ends, and all keys are stored and indexed. The sizes before and
     /// after are reported.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "layout")]
     pub(crate) reassign_slots: bool,
+}
+
+/// How `compact` lays out points.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Layout {
+    /// Coordinates stay as they are
+    Keep,
+    /// Points keep their order, and the gaps that deleted points left are closed
+    Packed,
+    /// Points are in the order of their keys
+    ByKey,
+    /// Each key's coordinate is worked out from its hash: the fastest to look up, and smaller; for keys that rarely come and
+    /// go. Consecutive integers need no hash, and stay or are put in order
+    Frozen,
+}
+
+impl Layout {
+    pub(crate) const fn of_library(self) -> vector_datalib::Layout {
+        match self {
+            Self::Keep => vector_datalib::Layout::Keep,
+            Self::Packed => vector_datalib::Layout::Packed,
+            Self::ByKey => vector_datalib::Layout::ByKey,
+            Self::Frozen => vector_datalib::Layout::Frozen,
+        }
+    }
 }
 
 /// A number of things, as options take it.

@@ -1,6 +1,6 @@
 //! `vdb checkpoint` and `compact`: a database as a whole.
 
-use crate::arguments::{Compact, Database};
+use crate::arguments::{Compact, Database, Layout};
 use crate::csv_export::CsvOptions;
 use crate::database;
 use crate::exit::{Exit, Outcome};
@@ -56,6 +56,16 @@ fn is_no_longer_dense(before: &Stats, after: &Stats) -> bool {
     is_larger && before.axis_encoding == "dense" && after.axis_encoding != "dense"
 }
 
+/// What became of a database that was to be frozen.
+fn frozen_note(after: &Stats) -> &'static str {
+    match after.axis_encoding {
+        "frozen" => "frozen: coordinates are worked out from the hashes of keys",
+        "dense" => "not frozen: the keys are consecutive integers, which are found without a hash and take no room",
+        "none" => "not frozen: there are no points",
+        _ => "not frozen: no function was found that tells the keys apart by their hashes; they are packed and indexed",
+    }
+}
+
 /// Runs `compact`.
 pub(crate) fn compact(arguments: &Compact, output: &Output) -> Outcome {
     let started = Instant::now();
@@ -68,7 +78,8 @@ pub(crate) fn compact(arguments: &Compact, output: &Output) -> Outcome {
     note_unclean(&db, output);
     let before = db.stats()?;
     let mut observer = Observer::new(output);
-    let options = CompactOptions::new().reassign_slots(arguments.reassign_slots);
+    let layout = if arguments.reassign_slots { Layout::Packed } else { arguments.layout };
+    let options = CompactOptions::new().layout(layout.of_library());
     db.compact_with(&options, &mut |progress| observer.observe(progress))?;
     drop(observer);
     let after = db.stats()?;
@@ -85,6 +96,9 @@ pub(crate) fn compact(arguments: &Compact, output: &Output) -> Outcome {
             "the database is larger than before: each key was the first one plus its coordinate, and took no room; \
              now that coordinates have changed, keys are stored and indexed",
         );
+    }
+    if layout == Layout::Frozen {
+        output.note(frozen_note(&after));
     }
     let mut report = Report::new()
         .field("generation", after.generation)

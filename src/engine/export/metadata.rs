@@ -53,7 +53,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{AutoCheckpoint, Database, Durability, EngineOptions, Handle, SlotOrder, Step};
+    use crate::engine::{AutoCheckpoint, Database, Durability, EngineOptions, Handle, Layout, Step};
     use crate::model::Key;
     use crate::progress;
     use crate::storage::MemoryStorage;
@@ -101,8 +101,8 @@ mod tests {
             for step in 0..5 {
                 match step {
                     0 => handle.checkpoint(ignore).unwrap(),
-                    1 => handle.compact(SlotOrder::Keep, ignore).unwrap(),
-                    2 => handle.compact(SlotOrder::Pack, ignore).unwrap(),
+                    1 => handle.compact(Layout::Keep, ignore).unwrap(),
+                    2 => handle.compact(Layout::Packed, ignore).unwrap(),
                     3 => handle = reopened(&storage, handle),
                     // A deletion that finds nothing is no commit.
                     _ => drop(handle.commit(vec![Step::Delete { key: Key::from(77) }]).unwrap()),
@@ -116,7 +116,7 @@ mod tests {
                 assert_eq!((metadata.version, metadata.created_at), (kept.version.clone(), kept.created_at.clone()));
                 match step {
                     0 => handle.checkpoint(ignore).unwrap(),
-                    1 => handle.compact(SlotOrder::Keep, ignore).unwrap(),
+                    1 => handle.compact(Layout::Keep, ignore).unwrap(),
                     _ => handle = reopened(&storage, handle),
                 }
             }

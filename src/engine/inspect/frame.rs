@@ -13,6 +13,7 @@ use crate::format::column::{
 };
 use crate::format::manifest::FileEntry;
 use crate::format::patch::{SECTION_DELTA_COLUMNS, SECTION_PARTS, SECTION_PATCH};
+use crate::format::perfect_hash::{SECTION_HASH_PARTS, SECTION_PILOTS, SECTION_REMAP};
 use crate::format::{Invalid, bytes};
 use crate::storage::Region;
 
@@ -42,6 +43,9 @@ fn section_name(kind: u32) -> String {
         SECTION_AXIS => "axis",
         SECTION_TOMBSTONES => "tombstones",
         SECTION_INDEX => "index",
+        SECTION_HASH_PARTS => "hash_parts",
+        SECTION_PILOTS => "pilots",
+        SECTION_REMAP => "remap",
         SECTION_PATCH => "patch",
         SECTION_DELTA_COLUMNS => "delta_columns",
         SECTION_PARTS => "parts",

@@ -124,8 +124,13 @@ pub(super) const AXIS: &[Field] = &[
     field("bucket_count", 24, Kind::U64),
     field("hash_seed", 32, Kind::U64),
     field("chain_len_max", 40, Kind::U32),
-    field("reserved", 44, Kind::Reserved(20)),
+    field("part_count", 44, Kind::U32),
+    field("reserved", 48, Kind::Reserved(16)),
 ];
+
+/// A record of a part of a perfect hash.
+pub(super) const HASH_PART: &[Field] =
+    &[field("seed", 0, Kind::U64), field("first_slot", 8, Kind::U32), field("first_remap", 12, Kind::U32)];
 
 /// A patch descriptor.
 pub(super) const PATCH: &[Field] = &[
@@ -309,6 +314,7 @@ mod tests {
             (COLUMN, "column", "## Column descriptor"),
             (SEGMENT, "column", "## Segments"),
             (AXIS, "axis", "## Axis descriptor"),
+            (HASH_PART, "perfect_hash", "## Parts"),
             (PATCH, "patch", "## Patch descriptor"),
             (DELTA_COLUMN, "patch", "## Delta columns"),
             (MANIFEST, "manifest", "## Header"),

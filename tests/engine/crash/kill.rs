@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use vector_datalib::{CompactOptions, Options, Value, VectorDb};
+use vector_datalib::{CompactOptions, Layout, Options, Value, VectorDb};
 
 /// What the child is told: directory, seed.
 const DIRECTORY: &str = "KILL_CHILD_DIRECTORY";
@@ -148,10 +148,12 @@ fn child() {
         let mut random = Random::new(!seed);
         loop {
             std::thread::sleep(Duration::from_millis(random.below(20) as u64));
-            match random.below(6) {
+            match random.below(8) {
                 0..3 => db.save().unwrap(),
                 3 => db.compact(&CompactOptions::new()).unwrap(),
                 4 => db.compact(&CompactOptions::new().reassign_slots(true)).unwrap(),
+                5 => db.compact(&CompactOptions::new().layout(Layout::Frozen)).unwrap(),
+                6 => db.compact(&CompactOptions::new().layout(Layout::ByKey)).unwrap(),
                 _ => db.export(Path::new(&directory).join("killed.db")).unwrap(),
             }
         }

@@ -209,6 +209,19 @@ impl Plain {
         self.find_places();
     }
 
+    /// Puts points where their keys are said to be: all of them, each at a slot of its own, without gaps.
+    pub(crate) fn lay_out(&mut self, slot_of: impl Fn(&PlainKey) -> Option<u32>) {
+        self.moment = None;
+        let points: Vec<_> = self.contents.slots.drain(..).flatten().collect();
+        self.contents.slots.resize(points.len(), None);
+        for point in points {
+            let slot = slot_of(&point.key).expect("every key has a slot") as usize;
+            let place = self.contents.slots.get_mut(slot).unwrap_or_else(|| panic!("a gap before slot {slot}"));
+            assert!(place.replace(point).is_none(), "two keys at slot {slot}");
+        }
+        self.find_places();
+    }
+
     fn find_places(&mut self) {
         self.places = self.contents.points().map(|(slot, point)| (point.key.ordered(), slot)).collect();
         let slots = self.contents.slots.iter().enumerate();

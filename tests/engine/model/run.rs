@@ -134,6 +134,8 @@ impl Run {
             Kind::Save => self.save(),
             Kind::Compact => self.compact(),
             Kind::Pack => self.pack(),
+            Kind::ByKey => self.by_key(),
+            Kind::Freeze => self.freeze(),
             Kind::Position => self.position(),
             Kind::Reopen => self.reopen(),
             Kind::Crash => self.crash(),

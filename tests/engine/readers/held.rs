@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-use vector_datalib::{CompactOptions, Durability, Options, Slot, Snapshot, VectorDb, attrs};
+use vector_datalib::{CompactOptions, Durability, Layout, Options, Slot, Snapshot, VectorDb, attrs};
 
 const READERS: usize = 4;
 const ACCOUNTS: u64 = 64;
@@ -121,6 +121,7 @@ fn change(db: &VectorDb, random: &mut Random, round: usize) {
         92..96 => db.save().unwrap(),
         96 => db.compact(&CompactOptions::new()).unwrap(),
         97 => db.compact(&CompactOptions::new().reassign_slots(true)).unwrap(),
+        98 => db.compact(&CompactOptions::new().layout(Layout::Frozen)).unwrap(),
         _ => {
             let position = random.below(db.snapshot().slot_count() as usize + 1) as u32;
             let key = format!("filler {}", random.below(20));

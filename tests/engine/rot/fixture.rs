@@ -5,7 +5,7 @@ use super::log;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use vector_datalib::internals::MemoryStorage;
-use vector_datalib::{Durability, Key, Options, Timestamp, Value, VectorDb, attrs};
+use vector_datalib::{CompactOptions, Durability, Key, Layout, Options, Timestamp, Value, VectorDb, attrs};
 
 /// The files of a directory.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
@@ -49,6 +49,7 @@ pub(crate) fn all() -> Vec<Fixture> {
         many_slots(),
         patched(),
         patched_bitmaps(),
+        frozen(),
         unclean("unclean log", true, Durability::Immediate),
         unclean("unclean log without marks at its end", true, Durability::Eventual),
         unclean("unclean log without a base", false, Durability::Eventual),
@@ -143,6 +144,18 @@ fn dense() -> Fixture {
     db.batch_delete([1003, 1064, 1065, 1100]).unwrap();
     db.save().unwrap();
     Fixture::closed("dense", db, &storage, 1, 1)
+}
+
+/// Keys whose slots are worked out from their hashes, and a patch over them.
+fn frozen() -> Fixture {
+    let (storage, db) = create(Durability::Immediate);
+    db.batch_upsert((0..60_i64).map(|n| (format!("key {n}"), attrs! { "n" => n * n }))).unwrap();
+    db.compact(&CompactOptions::new().layout(Layout::Frozen)).unwrap();
+    db.batch_delete(["key 3", "key 40"]).unwrap();
+    db.upsert("new", attrs! { "n" => 1 }).unwrap();
+    db.save().unwrap();
+    assert_eq!(db.stats().unwrap().patches, 1);
+    Fixture::closed("frozen", db, &storage, 1, 1)
 }
 
 /// More values than one byte numbers.

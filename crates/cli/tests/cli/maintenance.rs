@@ -62,6 +62,39 @@ fn compact_can_close_the_gaps() {
 }
 
 #[test]
+fn compact_lays_out_points_as_it_is_told() {
+    let place = Place::new();
+    place.write("rows.csv", "id,n\nb,2\nd,4\na,1\nc,3\n");
+    place.line(&["import", "rows.csv", "rows.vdb", "--key", "id", "-q"]);
+    let keys = || place.line(&["export", "rows.vdb", "-", "--format", "csv", "-q"]);
+    assert_eq!(keys(), "key,n\nb,2\nd,4\na,1\nc,3");
+    let compact = |layout: &str| {
+        let run = place.run(&["compact", "rows.vdb", "--layout", layout]);
+        assert_eq!(run.code, 0, "{run:?}");
+        let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        (report["axis_encoding"].as_str().unwrap().to_owned(), run.stderr)
+    };
+    let (axis, said) = compact("frozen");
+    assert!(axis == "frozen" && said.contains("frozen: coordinates are worked out"), "{axis}: {said}");
+    assert_eq!(place.json(&["stats", "rows.vdb"])["axis_encoding"], "frozen");
+    assert_eq!(place.line(&["get", "rows.vdb", "c", "n"]), "3");
+    assert_eq!(compact("keep").0, "frozen");
+    assert_eq!(place.json(&["verify", "rows.vdb"])["sound"], true);
+    assert_eq!(compact("by-key").0, "text32");
+    assert_eq!(keys(), "key,n\na,1\nb,2\nc,3\nd,4");
+    place.line(&["delete", "rows.vdb", "b"]);
+    assert_eq!(place.json(&["compact", "rows.vdb", "--layout", "packed"])["slots"], 3);
+    assert_eq!(keys(), "key,n\na,1\nc,3\nd,4");
+    assert_eq!(place.run(&["compact", "rows.vdb", "--layout", "packed", "--reassign-slots"]).code, 2);
+    assert_eq!(place.run(&["compact", "rows.vdb", "--layout", "melted"]).code, 2);
+
+    place.write("dense.csv", "n\n1\n2\n3\n");
+    place.line(&["import", "dense.csv", "dense.vdb", "-q"]);
+    let run = place.run(&["compact", "dense.vdb", "--layout", "frozen"]);
+    assert!(run.stderr.contains("not frozen: the keys are consecutive integers"), "{run:?}");
+}
+
+#[test]
 fn compact_says_when_and_why_it_has_made_a_database_larger() {
     let place = Place::new();
     let rows: String = (0..5000).map(|row| format!("{row},{}\n", row % 7)).collect();

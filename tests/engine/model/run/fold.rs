@@ -2,8 +2,9 @@
 
 use super::Run;
 use crate::model::compare::check_stats;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
-use vector_datalib::{CompactOptions, Error, Progress, Result, VectorDb};
+use vector_datalib::{CompactOptions, Error, Key, Layout, Progress, Result, VectorDb};
 
 impl Run {
     /// Runs a checkpoint or a compaction, during which there may be commits, or which may be cancelled. Returns whether
@@ -66,13 +67,46 @@ impl Run {
     }
 
     pub(super) fn pack(&mut self) {
-        let options = CompactOptions::new().reassign_slots(true);
-        if self.fold(false, |db, progress| db.compact_with(&options, progress)) {
+        if self.lay_out(Layout::Packed) {
             self.plain.pack();
-        } else {
+        }
+        self.check_sound();
+    }
+
+    pub(super) fn by_key(&mut self) {
+        if self.lay_out(Layout::ByKey) {
+            let keys: Vec<_> = self.plain.contents.points().map(|(_, point)| point.key.key.clone()).collect();
+            let place = |key: &Key| keys.iter().filter(|other| *other < key).count() as u32;
+            let places: HashMap<&Key, u32> = match keys.len() {
+                // Counted, where that does not take long: sorting is what is tested.
+                0..300 => keys.iter().map(|key| (key, place(key))).collect(),
+                _ => keys.iter().collect::<BTreeSet<_>>().into_iter().zip(0..).collect(),
+            };
+            self.plain.lay_out(|key| places.get(&key.key).copied());
+        }
+        self.check_sound();
+    }
+
+    pub(super) fn freeze(&mut self) {
+        if self.lay_out(Layout::Frozen) {
+            let snapshot = self.db.snapshot();
+            match self.db.stats().unwrap().axis_encoding {
+                // As they are, or in the order of keys.
+                "dense" if snapshot.slot_count() > snapshot.len() => {}
+                _ => self.plain.lay_out(|key| snapshot.slot(&key.key).unwrap().map(|slot| slot.0)),
+            }
+        }
+        self.check_sound();
+    }
+
+    /// Compacts into a layout that moves points. Returns whether it did.
+    fn lay_out(&mut self, layout: Layout) -> bool {
+        let options = CompactOptions::new().layout(layout);
+        let done = self.fold(false, |db, progress| db.compact_with(&options, progress));
+        if !done {
             // It may have been cancelled after its checkpoint.
             self.checkpointed = None;
         }
-        self.check_sound();
+        done
     }
 }
