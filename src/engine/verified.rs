@@ -70,7 +70,7 @@ impl<'a> VerifiedBytes<'a> {
         }
         let len = heap::short_len(*self.bytes.get(at)?)?;
         let (start, stop) = (at + 1, at + 1 + len);
-        if stop > end || stop - 1 >> BLOCK_SHIFT != at >> BLOCK_SHIFT {
+        if stop > end || (stop - 1) >> BLOCK_SHIFT != at >> BLOCK_SHIFT {
             return None;
         }
         Some((start, self.bytes.get(start..stop)?))
@@ -89,7 +89,7 @@ impl<'a> VerifiedBytes<'a> {
         let stop = start.checked_add(len)?;
         if stop > self.text_end
             || !self.is_verified(start)
-            || stop.wrapping_sub(1) >> BLOCK_SHIFT != start >> BLOCK_SHIFT
+            || (stop.wrapping_sub(1) >> BLOCK_SHIFT) != start >> BLOCK_SHIFT
         {
             return None;
         }

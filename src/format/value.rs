@@ -305,6 +305,7 @@ impl KeyHasher {
 }
 
 /// XXH3-64 of eight bytes: the part that depends on the seed alone. Bytes 8 to 24 of its default secret go into it.
+#[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
 const fn eight_bytes_mask(seed: u64, tag: u8) -> u64 {
     const SECRET: u64 = 0x1CAD_21F7_2C81_017C ^ 0xDB97_9083_E96D_D4DE;
     let seed = seed ^ (tag as u64).wrapping_mul(TAG_SPREAD);
