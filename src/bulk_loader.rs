@@ -63,10 +63,10 @@ impl BulkLoader {
     /// its place, with its mode and, as far as the process may give them away, its owner and group, but not its access control lists.
     ///
     /// # Errors
-    /// - [`Error::AlreadyExists`]: a database is there.
-    /// - [`Error::InvalidArgument`]: a file is there, a directory that is not empty, is the current one, or has a file system mounted on it; or the path
+    /// - [`Error::AlreadyExists`](crate::Error::AlreadyExists): a database is there.
+    /// - [`Error::InvalidArgument`](crate::Error::InvalidArgument): a file is there, a directory that is not empty, is the current one, or has a file system mounted on it; or the path
     ///   lies inside of a database.
-    /// - [`Error::NoSpace`], [`Error::Io`]: the system refused.
+    /// - [`Error::NoSpace`](crate::Error::NoSpace), [`Error::Io`](crate::Error::Io): the system refused.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let (new, storage) = NewDatabase::create(path.as_ref())?;
         Ok(Self { loader: Loader::new(storage, MEMORY_BUDGET), new, pushed: 0 })
@@ -74,7 +74,7 @@ impl BulkLoader {
 
     /// The memory that loading may take, in bytes; the default is 256 MiB. Beside it there are some 8 MB of buffers, a few hundred bytes
     /// for each dimension, and whatever the largest single value takes. So less than a few megabytes saves nothing and costs time. It must
-    /// not be 0: [`push`](Self::push) and [`finish`](Self::finish) then fail with [`Error::InvalidArgument`].
+    /// not be 0: [`push`](Self::push) and [`finish`](Self::finish) then fail with [`Error::InvalidArgument`](crate::Error::InvalidArgument).
     ///
     /// ```
     /// # let dir = tempfile::tempdir()?;
@@ -112,7 +112,7 @@ impl BulkLoader {
     /// ones, and keeps those that no record uses.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`]: the name is longer than [`NAME_LEN_MAX`](crate::NAME_LEN_MAX).
+    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument): the name is longer than [`NAME_LEN_MAX`](crate::NAME_LEN_MAX).
     pub fn dimension(&mut self, name: &str) -> Result<()> {
         self.loader.dimension(name)
     }
@@ -121,11 +121,11 @@ impl BulkLoader {
     /// value counts. O(size of the record).
     ///
     /// # Errors
-    /// - [`Error::InvalidArgument`]: the key or a value is longer than [`VALUE_LEN_MAX`](crate::VALUE_LEN_MAX) or nests deeper than
+    /// - [`Error::InvalidArgument`](crate::Error::InvalidArgument): the key or a value is longer than [`VALUE_LEN_MAX`](crate::VALUE_LEN_MAX) or nests deeper than
     ///   [`NESTING_MAX`](crate::NESTING_MAX), or a name is longer than [`NAME_LEN_MAX`](crate::NAME_LEN_MAX). The reason says
     ///   which record it is, counted from 0 as [`len`](Self::len) does. The record was not added, and loading can go on.
-    /// - [`Error::TooManyPoints`]: there are as many records as there can be slots.
-    /// - [`Error::NoSpace`], [`Error::Io`]: the system refused. The load cannot go on.
+    /// - [`Error::TooManyPoints`](crate::Error::TooManyPoints): there are as many records as there can be slots.
+    /// - [`Error::NoSpace`](crate::Error::NoSpace), [`Error::Io`](crate::Error::Io): the system refused. The load cannot go on.
     pub fn push<'k, 'v, N: AsRef<str>, V: Into<AnyValue<'v>>>(
         &mut self,
         key: impl Into<KeyRef<'k>>,
@@ -162,9 +162,9 @@ impl BulkLoader {
     ///
     /// # Errors
     /// After any of them nothing is left.
-    /// - [`Error::AlreadyExists`], [`Error::InvalidArgument`]: something has come to be at the path since.
-    /// - [`Error::InvalidArgument`]: the [`memory_budget`](Self::memory_budget) is 0.
-    /// - [`Error::NoSpace`], [`Error::Io`]: the system refused.
+    /// - [`Error::AlreadyExists`](crate::Error::AlreadyExists), [`Error::InvalidArgument`](crate::Error::InvalidArgument): something has come to be at the path since.
+    /// - [`Error::InvalidArgument`](crate::Error::InvalidArgument): the [`memory_budget`](Self::memory_budget) is 0.
+    /// - [`Error::NoSpace`](crate::Error::NoSpace), [`Error::Io`](crate::Error::Io): the system refused.
     pub fn finish(self) -> Result<LoadReport> {
         self.finish_with(&mut progress::ignore)
     }
@@ -172,7 +172,7 @@ impl BulkLoader {
     /// [`finish`](Self::finish), telling how far it is.
     ///
     /// # Errors
-    /// Those of [`finish`](Self::finish), and [`Error::Cancelled`] when `progress` asks to stop.
+    /// Those of [`finish`](Self::finish), and [`Error::Cancelled`](crate::Error::Cancelled) when `progress` asks to stop.
     pub fn finish_with(self, progress: &mut ProgressFn<'_>) -> Result<LoadReport> {
         self.check_options()?;
         let (points, merged) = self.loader.finish(progress)?;
