@@ -371,6 +371,12 @@ impl Cells {
         self.uniform.map(|uniform| (uniform.encoding, uniform.cells))
     }
 
+    /// Where the cell of each slot is, if they lie one behind the other. Slots past the end have places past the cells.
+    pub(super) fn uniform_cells(&self) -> Option<impl Fn(u32) -> usize + use<>> {
+        let Uniform { cells, width_shift, .. } = self.uniform?;
+        Some(move |slot| cells + ((slot as usize) << width_shift))
+    }
+
     /// Where a slot's cell is, and its encoding; see [`Settled`].
     #[inline(always)]
     pub(super) fn direct_place(&self, bytes: VerifiedBytes<'_>, slot: u32) -> Settled<(Encoding, usize)> {

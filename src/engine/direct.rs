@@ -77,6 +77,11 @@ impl<'a> DirectKeys<'a> {
         self.unless_changed(key, slot)
     }
 
+    /// Whether anything was changed since the files were written.
+    pub(super) const fn is_changed(&self) -> bool {
+        self.changes.is_some()
+    }
+
     /// The slot where a key is in the files, or that it is not there, if that still holds.
     #[inline(always)]
     pub(super) fn unless_changed(&self, key: KeyRef<'_>, slot: Option<u32>) -> Settled<u32> {

@@ -2,6 +2,7 @@
 
 use super::block_file::BlockFile;
 use super::cells::Cells;
+use super::direct_batch::GROUP_LEN;
 use super::perfect_hash::PerfectHash;
 use super::verified::{Settled, VerifiedBytes};
 use crate::format::axis::{Axis, BUCKET_LEN, Bucket, Layout, SECTION_INDEX, SECTION_TOMBSTONES, fingerprint, home};
@@ -263,26 +264,43 @@ impl DirectAxis {
         None
     }
 
-    /// First stage of a batch: the hash of a key, whose bucket is fetched. 0 where the slot follows from the key itself.
-    #[inline]
-    pub(super) fn start(&self, bytes: VerifiedBytes<'_>, key: KeyRef<'_>) -> u64 {
-        if matches!(self.keys, Keys::Dense { .. }) {
-            return 0;
+    /// First stage of a batch: the hashes of keys, whose buckets or pilots are fetched.
+    pub(super) fn start(&self, bytes: VerifiedBytes<'_>, keys: &[KeyRef<'_>], hashes: &mut [u64; GROUP_LEN]) {
+        let hasher = &self.hasher;
+        // One loop for each kind, so that each is short.
+        match self.keys {
+            Keys::Dense { .. } => {}
+            Keys::U64 | Keys::I64 => self.fetch_starts(bytes, keys, hashes, |key| match key {
+                ValueRef::Int(int) => hasher.hash_int(int).unwrap_or_default(),
+                other => hasher.hash(other),
+            }),
+            Keys::Text => self.fetch_starts(bytes, keys, hashes, |key| match key {
+                ValueRef::Text(text) => hasher.hash_text(text),
+                other => hasher.hash(other),
+            }),
+            _ => self.fetch_starts(bytes, keys, hashes, |key| hasher.hash(key)),
         }
-        let hash = match key.value() {
-            ValueRef::Int(int) => self.hasher.hash_int(int).unwrap_or_default(),
-            ValueRef::Text(text) => self.hasher.hash_text(text),
-            other => self.hasher.hash(other),
-        };
-        bytes.prefetch(match &self.perfect_hash {
-            None => self.index.offset + home(hash, self.index.bucket_count) as usize * BUCKET_LEN,
-            Some(perfect_hash) => perfect_hash.start(hash) as usize,
-        });
-        hash
+    }
+
+    #[inline(always)]
+    fn fetch_starts(
+        &self,
+        bytes: VerifiedBytes<'_>,
+        keys: &[KeyRef<'_>],
+        hashes: &mut [u64; GROUP_LEN],
+        hash_of: impl Fn(ValueRef<'_>) -> u64,
+    ) {
+        for (hash, key) in hashes.iter_mut().zip(keys) {
+            *hash = hash_of(key.value());
+            bytes.prefetch(match &self.perfect_hash {
+                None => self.index.offset + home(*hash, self.index.bucket_count) as usize * BUCKET_LEN,
+                Some(perfect_hash) => perfect_hash.start(*hash) as usize,
+            });
+        }
     }
 
     /// Second stage: the slot that has the key if any slot has; its key's cell is fetched.
-    #[inline]
+    #[inline(always)]
     pub(super) fn candidate(&self, bytes: VerifiedBytes<'_>, key: KeyRef<'_>, hash: u64) -> Settled<u32> {
         if matches!(self.keys, Keys::Dense { .. }) {
             return self.slot_of(bytes, key);
@@ -294,37 +312,62 @@ impl DirectAxis {
         Some(slot)
     }
 
-    /// Third stage, where keys are in a heap: the key is fetched.
-    #[inline]
-    pub(super) fn fetch_key(&self, bytes: VerifiedBytes<'_>, slot: u32) {
-        if matches!(self.keys, Keys::Text | Keys::Tagged)
-            && let Some(position) = bytes.array(self.cells + slot as usize * 4)
-        {
-            bytes.prefetch(self.heap + u32::from_le_bytes(*position) as usize * ENTRY_ALIGNMENT as usize);
+    /// Third stage, where keys are in a heap: they are fetched.
+    pub(super) fn fetch_keys(&self, bytes: VerifiedBytes<'_>, slots: &[Settled<u32>]) {
+        if !matches!(self.keys, Keys::Text | Keys::Tagged) {
+            return;
+        }
+        for slot in slots.iter().copied().flatten().flatten() {
+            if let Some(position) = bytes.array(self.cells + slot as usize * 4) {
+                bytes.prefetch(self.heap + u32::from_le_bytes(*position) as usize * ENTRY_ALIGNMENT as usize);
+            }
         }
     }
 
-    /// Last stage: the candidate, if it has the key.
-    #[inline]
-    pub(super) fn confirm(&self, bytes: VerifiedBytes<'_>, key: KeyRef<'_>, slot: u32) -> Settled<u32> {
+    /// Last stage: leaves of the candidates those that have the key.
+    pub(super) fn confirm(&self, bytes: VerifiedBytes<'_>, keys: &[KeyRef<'_>], slots: &mut [Settled<u32>]) {
         let Self { cells, heap, .. } = *self;
-        let at = slot as usize;
-        let holds = match (self.keys, key.value()) {
-            (Keys::Dense { .. }, _) => return Some(Some(slot)),
-            (Keys::U64, ValueRef::Int(int)) => FixedKey { bits: u64::try_from(int).ok()?, cells, bytes }.is_at(at)?,
-            (Keys::I64, ValueRef::Int(int)) => {
-                FixedKey { bits: i64::try_from(int).ok()?.cast_unsigned(), cells, bytes }.is_at(at)?
-            }
-            (Keys::F64, ValueRef::Float(float)) => FixedKey { bits: float.to_bits(), cells, bytes }.is_at(at)?,
-            (Keys::Text, ValueRef::Text(text)) => TextKey { text, cells, heap, bytes }.is_at(at)?,
-            (Keys::Tagged, key) => TaggedKey { key, cells, heap, bytes }.is_at(at)?,
-            _ => false,
-        };
-        if holds {
-            return self.unless_free(bytes, slot);
+        match self.keys {
+            Keys::Dense { .. } => {}
+            Keys::U64 => self.confirm_each(bytes, keys, slots, |key, slot| {
+                let ValueRef::Int(int) = key else { return Some(false) };
+                FixedKey { bits: u64::try_from(int).ok()?, cells, bytes }.is_at(slot)
+            }),
+            Keys::I64 => self.confirm_each(bytes, keys, slots, |key, slot| {
+                let ValueRef::Int(int) = key else { return Some(false) };
+                FixedKey { bits: i64::try_from(int).ok()?.cast_unsigned(), cells, bytes }.is_at(slot)
+            }),
+            Keys::Text => self.confirm_each(bytes, keys, slots, |key, slot| match key {
+                ValueRef::Text(text) => TextKey { text, cells, heap, bytes }.is_at(slot),
+                _ => Some(false),
+            }),
+            _ => self.confirm_each(bytes, keys, slots, |key, slot| match (self.keys, key) {
+                (Keys::F64, ValueRef::Float(float)) => FixedKey { bits: float.to_bits(), cells, bytes }.is_at(slot),
+                (Keys::Tagged, key) => TaggedKey { key, cells, heap, bytes }.is_at(slot),
+                _ => Some(false),
+            }),
         }
-        // The index may have told of another key with the same fingerprint first; a perfect hash knows no other slot.
-        self.perfect_hash.is_some().then_some(None)
+    }
+
+    #[inline(always)]
+    fn confirm_each(
+        &self,
+        bytes: VerifiedBytes<'_>,
+        keys: &[KeyRef<'_>],
+        slots: &mut [Settled<u32>],
+        holds: impl Fn(ValueRef<'_>, usize) -> Option<bool>,
+    ) {
+        for (candidate, key) in slots.iter_mut().zip(keys) {
+            if let Some(Some(slot)) = *candidate {
+                *candidate = match holds(key.value(), slot as usize) {
+                    Some(true) if self.tombstones.is_none() => continue,
+                    Some(true) => self.unless_free(bytes, slot),
+                    // The index may have told of another key with the same fingerprint first; a perfect hash knows no other slot.
+                    Some(false) => self.perfect_hash.is_some().then_some(None),
+                    None => None,
+                };
+            }
+        }
     }
 
     fn width_shift(&self) -> u32 {

@@ -14,65 +14,92 @@ impl<'a> Direct<'a> {
     pub(super) fn lookup_group<E>(
         self,
         keys: &[KeyRef<'_>],
-        mut each: impl FnMut(KeyRef<'_>, Settled<ValueRef<'a>>) -> Result<(), E>,
+        each: impl FnMut(KeyRef<'_>, Settled<ValueRef<'a>>) -> Result<(), E>,
     ) -> Result<(), E> {
         let (axis, bytes) = (self.keys.axis, self.keys.bytes);
         let mut hashes = [0; GROUP_LEN];
-        for (hash, &key) in hashes.iter_mut().zip(keys) {
-            *hash = axis.start(bytes, key);
-        }
+        axis.start(bytes, keys, &mut hashes);
         let mut slots = [None; GROUP_LEN];
         for ((slot, &hash), &key) in slots.iter_mut().zip(&hashes).zip(keys) {
             *slot = axis.candidate(bytes, key, hash);
-            if let (Some(Some(slot)), Some((cells, column))) = (*slot, self.column) {
-                cells.fetch_cell(column, slot);
+        }
+        if let Some((cells, column)) = self.column {
+            cells.fetch_cells(column, &slots);
+        }
+        axis.fetch_keys(bytes, &slots);
+        if let Some((cells, column)) = self.column {
+            cells.fetch_contents(column, &slots);
+        }
+        axis.confirm(bytes, keys, &mut slots);
+        if self.keys.is_changed() {
+            for (slot, &key) in slots.iter_mut().zip(keys) {
+                *slot = slot.and_then(|slot| self.keys.unless_changed(key, slot));
             }
         }
-        for slot in slots.iter().take(keys.len()).copied().flatten().flatten() {
-            axis.fetch_key(bytes, slot);
-            if let Some((cells, column)) = self.column {
-                cells.fetch_content(column, slot);
-            }
-        }
-        for (slot, &key) in slots.into_iter().zip(keys) {
-            each(key, self.settle(key, slot))?;
-        }
-        Ok(())
-    }
-
-    /// The value of a key that is at a slot, if it is there at all.
-    #[inline(always)]
-    fn settle(self, key: KeyRef<'_>, candidate: Settled<u32>) -> Settled<ValueRef<'a>> {
-        let slot = match candidate? {
-            Some(slot) => self.keys.axis.confirm(self.keys.bytes, key, slot)?,
-            None => None,
-        };
-        match self.keys.unless_changed(key, slot)? {
-            Some(slot) => self.value(slot),
-            None => Some(None),
+        match self.column {
+            Some((cells, column)) => cells.values(column, keys, &slots, each),
+            None => each_value(keys, &slots, |_| Some(None), each),
         }
     }
 }
 
+/// Hands out the value of each slot.
+#[inline(always)]
+fn each_value<'a, E>(
+    keys: &[KeyRef<'_>],
+    slots: &[Settled<u32>],
+    value: impl Fn(u32) -> Settled<ValueRef<'a>>,
+    mut each: impl FnMut(KeyRef<'_>, Settled<ValueRef<'a>>) -> Result<(), E>,
+) -> Result<(), E> {
+    for (slot, &key) in slots.iter().zip(keys) {
+        let value = match *slot {
+            Some(Some(slot)) => value(slot),
+            Some(None) => Some(None),
+            None => None,
+        };
+        each(key, value)?;
+    }
+    Ok(())
+}
+
 impl Cells {
-    /// Fetches the cell of a slot.
-    #[inline]
-    fn fetch_cell(&self, bytes: VerifiedBytes<'_>, slot: u32) {
-        if let Some(Some((_, at))) = self.direct_place(bytes, slot) {
-            bytes.prefetch(at);
+    /// Fetches the cells of slots.
+    fn fetch_cells(&self, bytes: VerifiedBytes<'_>, slots: &[Settled<u32>]) {
+        let slots = slots.iter().copied().flatten().flatten();
+        match self.uniform_cells() {
+            Some(place) => slots.for_each(|slot| bytes.prefetch(place(slot))),
+            None => {
+                for slot in slots {
+                    if let Some(Some((_, at))) = self.direct_place(bytes, slot) {
+                        bytes.prefetch(at);
+                    }
+                }
+            }
         }
     }
 
-    /// Fetches what the cell of a slot points to.
-    #[inline]
-    fn fetch_content(&self, bytes: VerifiedBytes<'_>, slot: u32) {
+    /// Fetches what the cells of slots point to.
+    fn fetch_contents(&self, bytes: VerifiedBytes<'_>, slots: &[Settled<u32>]) {
         if !self.has_contents() {
             return;
         }
-        if let Some(Some((encoding, at))) = self.direct_place(bytes, slot)
-            && let Some(content) = self.direct_content(bytes, encoding, at)
-        {
-            bytes.prefetch(content);
+        for slot in slots.iter().copied().flatten().flatten() {
+            if let Some(Some((encoding, at))) = self.direct_place(bytes, slot)
+                && let Some(content) = self.direct_content(bytes, encoding, at)
+            {
+                bytes.prefetch(content);
+            }
         }
+    }
+
+    /// Hands out the values of slots.
+    fn values<'a, E>(
+        &self,
+        bytes: VerifiedBytes<'a>,
+        keys: &[KeyRef<'_>],
+        slots: &[Settled<u32>],
+        each: impl FnMut(KeyRef<'_>, Settled<ValueRef<'a>>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        each_value(keys, slots, |slot| self.direct(bytes, slot), each)
     }
 }
