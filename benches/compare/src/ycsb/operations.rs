@@ -204,20 +204,22 @@ mod tests {
 
     #[test]
     fn records_that_were_inserted_last_are_read_most() {
-        let (mut count, mut ages) = (1000, HashMap::new());
+        let weight = |rank: u64| (rank as f64).powf(-0.99);
+        let (mut count, mut total) = (1000, (1..=1000).map(weight).sum::<f64>());
+        let (mut expected, mut newest, mut oldest) = (0.0, 0.0, u64::MAX);
         for operation in Operations::new(Mix::D, 1000).take(DRAWS) {
             if operation.action == Action::Insert {
                 assert_eq!(operation.number, count);
                 count += 1;
+                total += weight(count);
             } else {
-                *ages.entry(count - 1 - operation.number).or_insert(0usize) += 1;
+                expected += 1.0 / total;
+                newest += f64::from(operation.number == count - 1);
+                oldest = oldest.min(operation.number);
             }
         }
-        let reads: usize = ages.values().sum();
-        // Of 1,000 to 3,500 ranks, the weights add up to 7.73 to 9.06.
-        let newest = reads as f64 / ages[&0] as f64;
-        assert!((7.6..9.2).contains(&newest), "one of {newest} reads is that of the newest record");
-        assert!(ages[&0] > ages[&1] && ages[&1] > ages[&5]);
+        assert!((newest - expected).abs() < expected * 0.04, "the newest is read {newest} times, not {expected}");
+        assert!(oldest < 100, "{oldest}");
     }
 
     #[test]
