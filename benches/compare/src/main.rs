@@ -12,6 +12,7 @@ mod report;
 mod row;
 mod wide;
 mod workloads;
+mod ycsb;
 mod zipf;
 
 use arguments::{Command, Setting};

@@ -18,6 +18,8 @@ pub(crate) enum Shape {
     Four,
     /// The four and [`More`].
     Nineteen,
+    /// The ten of YCSB, which are none of the four ([`crate::ycsb`]).
+    Ycsb,
 }
 
 impl Shape {
@@ -26,6 +28,7 @@ impl Shape {
         match self {
             Self::Four => "four",
             Self::Nineteen => "nineteen",
+            Self::Ycsb => "ycsb",
         }
     }
 }
@@ -61,7 +64,7 @@ impl Records {
     /// What a record has besides the four attributes; `None` if it has only those.
     #[inline]
     pub(crate) fn more(self, number: u64) -> Option<More> {
-        if self.shape == Shape::Four {
+        if self.shape != Shape::Nineteen {
             return None;
         }
         let random = |index: usize| mix(number ^ (index as u64 + 1) << 44);

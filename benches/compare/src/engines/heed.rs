@@ -5,7 +5,7 @@ use crate::engines::sorted_rows;
 use crate::records::{Key, Order, Record, Records, TextKey};
 use crate::row;
 use heed::types::Bytes;
-use heed::{CommitOrAbort, Comparator, Database, DefaultComparator, Env, EnvOpenOptions, IntegerComparator};
+use heed::{CommitOrAbort, Comparator, Database, DefaultComparator, Env, EnvFlags, EnvOpenOptions, IntegerComparator};
 use heed::{PutFlags, RoTxn, WithTls};
 use std::fs;
 use std::path::Path;
@@ -45,7 +45,8 @@ impl HeedKey for TextKey {
     }
 }
 
-type Table<K> = Database<'static, Bytes, Bytes, <K as HeedKey>::Comparator>;
+/// The one table of an environment, which stays open until the process ends.
+pub(crate) type Table<K> = Database<'static, Bytes, Bytes, <K as HeedKey>::Comparator>;
 
 /// An open environment and its one table.
 pub(crate) struct Heed<K: HeedKey> {
@@ -67,15 +68,18 @@ impl<K: HeedKey> Clone for HeedReader<K> {
 
 impl<K: HeedKey> Copy for HeedReader<K> {}
 
-fn open_environment(path: &Path) -> Outcome<&'static Env> {
+/// Opens an environment, and makes one where there is none.
+pub(crate) fn open_environment(path: &Path, flags: EnvFlags) -> Outcome<&'static Env> {
     let mut options = EnvOpenOptions::new();
     options.map_size(MAP_SIZE);
-    // SAFETY: the files are in a directory that this program made and that nothing else changes.
-    let env = unsafe { options.open(path)? };
+    // SAFETY: the files are in a directory that this program made and that nothing else changes. Flags are none, or have commits not
+    // wait for the disk; what a loss of power leaves then is not opened again.
+    let env = unsafe { options.flags(flags).open(path)? };
     Ok(Box::leak(Box::new(env)))
 }
 
-fn create_table<K: HeedKey>(env: &'static Env) -> Outcome<Table<K>> {
+/// Makes the table.
+pub(crate) fn create_table<K: HeedKey>(env: &'static Env) -> Outcome<Table<K>> {
     let table = env.create_databases_and_commit(env.write_txn()?, |opener, transaction| {
         let options = opener.database_options().types::<Bytes, Bytes>().key_comparator::<K::Comparator>();
         options.create(transaction).map(CommitOrAbort::<_, ()>::Commit)
@@ -86,6 +90,22 @@ fn create_table<K: HeedKey>(env: &'static Env) -> Outcome<Table<K>> {
     }
 }
 
+/// Opens the table.
+pub(crate) fn open_table<K: HeedKey>(env: &'static Env) -> Outcome<Table<K>> {
+    let table = env.open_databases_and_commit(env.read_txn()?, |opener, transaction| {
+        let options = opener.database_options().types::<Bytes, Bytes>().key_comparator::<K::Comparator>();
+        match options.open(transaction) {
+            Ok(Some(table)) => Ok(CommitOrAbort::Commit(table)),
+            Ok(None) => Ok(CommitOrAbort::Abort(())),
+            Err(error) => Err(error),
+        }
+    })?;
+    match table {
+        CommitOrAbort::Commit(table) => Ok(table),
+        CommitOrAbort::Abort(()) => Err("there is no table".into()),
+    }
+}
+
 impl<K: HeedKey> Engine<K> for Heed<K> {
     type Reader = Rows<HeedReader<K>>;
 
@@ -93,7 +113,7 @@ impl<K: HeedKey> Engine<K> for Heed<K> {
     /// another order are sorted in memory first (see the README).
     fn load(path: &Path, records: Records, order: Order) -> Outcome<()> {
         fs::create_dir_all(path)?;
-        let env = open_environment(path)?;
+        let env = open_environment(path, EnvFlags::empty())?;
         let table = create_table::<K>(env)?;
         let mut transaction = env.write_txn()?;
         sorted_rows(records, order, |key: K, row| {
@@ -103,19 +123,8 @@ impl<K: HeedKey> Engine<K> for Heed<K> {
     }
 
     fn open(path: &Path, _records: Records, _order: Order) -> Outcome<Self> {
-        let env = open_environment(path)?;
-        let table = env.open_databases_and_commit(env.read_txn()?, |opener, transaction| {
-            let options = opener.database_options().types::<Bytes, Bytes>().key_comparator::<K::Comparator>();
-            match options.open(transaction) {
-                Ok(Some(table)) => Ok(CommitOrAbort::Commit(table)),
-                Ok(None) => Ok(CommitOrAbort::Abort(())),
-                Err(error) => Err(error),
-            }
-        })?;
-        match table {
-            CommitOrAbort::Commit(table) => Ok(Self { env, table }),
-            CommitOrAbort::Abort(()) => Err("there is no table".into()),
-        }
+        let env = open_environment(path, EnvFlags::empty())?;
+        Ok(Self { env, table: open_table::<K>(env)? })
     }
 
     fn reader(&'static self) -> Outcome<Self::Reader> {

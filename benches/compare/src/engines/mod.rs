@@ -12,7 +12,9 @@ pub(crate) mod vector;
 use crate::engine::{Outcome, Unsupported};
 use crate::records::{Key, KeyKind, Order, Records, TextKey};
 use crate::row;
+use crate::wide::Shape;
 use crate::workloads::{Context, Figure, Workload};
+use crate::ycsb;
 
 /// The names of all engines, in the order of the table. The first is the one that others are compared with.
 pub(crate) const ENGINES: &[&str] =
@@ -30,6 +32,9 @@ pub(crate) fn check(engine: &str) -> Outcome<()> {
 
 /// Runs a workload for an engine in this process.
 pub(crate) fn run(engine: &str, workload: &Workload, context: &Context) -> Outcome<Vec<Figure>> {
+    if workload.shape == Shape::Ycsb {
+        return ycsb::run(engine, workload.task, context);
+    }
     match (engine, workload.keys) {
         ("vector", KeyKind::Integer) => workload.run::<u64, vector::Vector>(context),
         ("vector", KeyKind::Text) => workload.run::<TextKey, vector::Vector>(context),

@@ -8,14 +8,15 @@ mod lookups;
 mod memory;
 mod open;
 mod scans;
-mod size;
+pub(crate) mod size;
 mod threads;
 mod upserts;
 
 use crate::arguments::Setting;
-use crate::engine::{Engine, Outcome};
+use crate::engine::{Engine, Outcome, Unsupported};
 use crate::records::{Key, KeyKind, Order, Records};
 use crate::wide::Shape;
+use crate::ycsb::{Durability, Mix};
 use lookups::{Attribute, Pattern};
 use scans::Scan;
 use std::path::PathBuf;
@@ -69,6 +70,8 @@ pub(crate) enum Task {
         /// Records of a commit.
         batch: u64,
     },
+    /// Runs operations of YCSB.
+    Ycsb(Mix, Durability),
 }
 
 /// A figure of one process.
@@ -119,6 +122,10 @@ impl Workload {
         Self { shape: Shape::Nineteen, ..self }
     }
 
+    const fn ycsb(self) -> Self {
+        Self { shape: Shape::Ycsb, is_default: false, ..self.sorted().text() }
+    }
+
     /// The workload that a figure belongs to, by the name of the figure: the workload's, with a part behind it if it has several.
     pub(crate) fn of_figure(name: &str) -> Option<&'static Self> {
         let fits = |workload: &&Self| {
@@ -154,6 +161,7 @@ impl Workload {
             Task::Memory => memory::run::<K, E>(context),
             Task::Scan(scan) => scans::run::<K, E>(context, scan),
             Task::Upserts { writers, batch } => upserts::run::<K, E>(context, writers, batch),
+            Task::Ycsb(..) => Err(Unsupported("its records are not those of YCSB").into()),
         }
     }
 }
@@ -204,6 +212,17 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     workload("changed-10-percent", "changed", Task::Changed(1000)),
     workload("name-evicted", "evicted", Task::Evicted),
     workload("memory", "memory", Task::Memory),
+    workload("ycsb-load", "ycsb", Task::Load).ycsb(),
+    workload("ycsb-size", "ycsb", Task::Size).ycsb(),
+    workload("ycsb-a", "ycsb", Task::Ycsb(Mix::A, Durability::Durable)).ycsb(),
+    workload("ycsb-b", "ycsb", Task::Ycsb(Mix::B, Durability::Durable)).ycsb(),
+    workload("ycsb-c", "ycsb", Task::Ycsb(Mix::C, Durability::Durable)).ycsb(),
+    workload("ycsb-d", "ycsb", Task::Ycsb(Mix::D, Durability::Durable)).ycsb(),
+    workload("ycsb-f", "ycsb", Task::Ycsb(Mix::F, Durability::Durable)).ycsb(),
+    workload("ycsb-a-relaxed", "ycsb-relaxed", Task::Ycsb(Mix::A, Durability::Relaxed)).ycsb(),
+    workload("ycsb-b-relaxed", "ycsb-relaxed", Task::Ycsb(Mix::B, Durability::Relaxed)).ycsb(),
+    workload("ycsb-d-relaxed", "ycsb-relaxed", Task::Ycsb(Mix::D, Durability::Relaxed)).ycsb(),
+    workload("ycsb-f-relaxed", "ycsb-relaxed", Task::Ycsb(Mix::F, Durability::Relaxed)).ycsb(),
 ];
 
 #[cfg(test)]

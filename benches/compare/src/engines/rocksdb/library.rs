@@ -171,7 +171,7 @@ impl Database {
         })
     }
 
-    /// Writes pairs of key and value in one commit, and waits until it is durable.
+    /// Writes pairs of key and value in one commit, and waits until it is durable unless [`sync_writes`](Self::sync_writes) says otherwise.
     pub(crate) fn write<'p>(&self, pairs: impl Iterator<Item = (&'p [u8], &'p [u8])>) -> Outcome<()> {
         let functions = self.functions;
         // SAFETY: the batch is made, filled from slices with their lengths, written and destroyed here; the other objects live as long
@@ -189,7 +189,7 @@ impl Database {
     }
 
     /// Reads the database as it is. What is kept for it stays until the process ends.
-    pub(crate) fn snapshot(&self) -> Snapshot<'_> {
+    pub(crate) fn snapshot(&self) -> View<'_> {
         let functions = self.functions;
         // SAFETY: the objects are the library's, and the database is open.
         let read_options = unsafe {
@@ -197,18 +197,31 @@ impl Database {
             (functions.readoptions_snapshot)(options, (functions.create_snapshot)(self.database));
             options
         };
-        Snapshot { database: self, read_options }
+        View { database: self, read_options }
+    }
+
+    /// Reads the database as it is at each read. What is kept for it stays until the process ends.
+    pub(crate) fn latest(&self) -> View<'_> {
+        // SAFETY: the call has no conditions.
+        let read_options = unsafe { (self.functions.readoptions_create)() };
+        View { database: self, read_options }
+    }
+
+    /// Has later writes wait until they are durable, or not.
+    pub(crate) fn sync_writes(&mut self, sync: bool) {
+        // SAFETY: the options are the library's, and no write is under way.
+        unsafe { (self.functions.writeoptions_sync)(self.write_options, sync.into()) }
     }
 }
 
-/// A database at one point in time.
+/// A database at one point in time, or as it is at each read.
 #[derive(Clone, Copy)]
-pub(crate) struct Snapshot<'d> {
+pub(crate) struct View<'d> {
     database: &'d Database,
     read_options: Object,
 }
 
-impl Snapshot<'_> {
+impl View<'_> {
     /// Lends the value of a key.
     #[inline]
     pub(crate) fn get<T>(&self, key: &[u8], see: impl FnOnce(&[u8]) -> T) -> Outcome<Option<T>> {

@@ -7,7 +7,7 @@ use crate::engine::{Engine, Outcome, RowReader, Rows};
 use crate::engines::{BytesKey, sorted_rows};
 use crate::records::{Order, Record, Records};
 use crate::row;
-use library::{Database, Snapshot, TableWriter};
+use library::{Database, TableWriter, View};
 use std::fs;
 use std::path::Path;
 
@@ -17,7 +17,7 @@ const CACHE_SIZE: u64 = 8 << 30;
 pub(crate) struct Rocksdb(Database);
 
 impl<K: BytesKey> Engine<K> for Rocksdb {
-    type Reader = Rows<Snapshot<'static>>;
+    type Reader = Rows<View<'static>>;
 
     /// A table file is written in the order of keys and taken in as it is, without log and memtable.
     fn load(path: &Path, records: Records, order: Order) -> Outcome<()> {
@@ -50,7 +50,7 @@ impl<K: BytesKey> Engine<K> for Rocksdb {
     }
 }
 
-impl<K: BytesKey> RowReader<K> for Snapshot<'static> {
+impl<K: BytesKey> RowReader<K> for View<'static> {
     #[inline]
     fn row<T>(&self, key: &K, see: impl FnOnce(&[u8]) -> T) -> Outcome<Option<T>> {
         self.get(key.bytes().as_ref(), see)
