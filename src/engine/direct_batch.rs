@@ -24,7 +24,9 @@ impl<'a> Direct<'a> {
         let mut slots = [None; GROUP_LEN];
         for ((slot, &hash), &key) in slots.iter_mut().zip(&hashes).zip(keys) {
             *slot = axis.candidate(bytes, key, hash);
-            if let (Some(Some(slot)), Some((cells, column))) = (*slot, self.column) {
+            let Some(Some(slot)) = *slot else { continue };
+            self.keys.fetch_changes(slot);
+            if let Some((cells, column)) = self.column {
                 cells.fetch_cell(column, slot);
             }
         }

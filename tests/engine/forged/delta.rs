@@ -10,7 +10,7 @@ use vector_datalib::{Options, Result, VectorDb, attrs};
 
 const DIRECTORY: u32 = 33;
 const AXIS: u32 = u32::MAX;
-const ENTRY_LEN: usize = 160;
+const ENTRY_LEN: usize = 176;
 const SEGMENT_LEN: usize = 96;
 
 /// Where the parts of a delta column are, by their order in the directory.
