@@ -91,6 +91,24 @@ mod tests {
     }
 
     #[test]
+    fn fewer_than_one_in_a_hundred_others_may_be_in_a_full_filter() {
+        const COUNT: u64 = 1 << 18;
+        for (pattern, number) in [|n| n, |n| n << 12, |n| n * 97 + 13, |n| n * 7].into_iter().enumerate() {
+            let number: fn(u64) -> u64 = number;
+            let mut filter = FilterBuilder::with_room(COUNT);
+            (0..COUNT).for_each(|n| filter.insert(number(n)));
+            assert_eq!(filter.words.len() as u64 * WORD_BITS, COUNT * BITS_PER_NUMBER);
+            let may_have = |n: &u64| {
+                let (word, mask) = filter.shape.place(number(*n));
+                filter.words[word] & mask == mask
+            };
+            assert!((0..COUNT).all(|n| may_have(&n)), "pattern {pattern}");
+            let others = (COUNT..2 * COUNT).filter(may_have).count() as u64;
+            assert!(others < COUNT / 100, "pattern {pattern}: {others} of {COUNT}");
+        }
+    }
+
+    #[test]
     fn a_filter_has_sixteen_bits_for_each_number_rounded_up_to_a_power_of_two() {
         for (count, words) in [(0, 2), (1, 2), (8, 2), (9, 4), (16, 4), (17, 8), (1000, 256), (1 << 32, 1 << 30)] {
             let shape = FilterShape::with_room(count);
