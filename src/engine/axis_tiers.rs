@@ -3,6 +3,7 @@
 use super::base_axis::BaseAxis;
 use super::column_tiers::{BASE, Tier};
 use super::patch::{AxisDelta, Patch};
+use super::patch_filter::{PatchFilter, PatchFilters};
 use crate::error::{Error, Result};
 use crate::format::Invalid;
 use crate::model::KeyRef;
@@ -16,6 +17,7 @@ pub(super) struct AxisTiers {
     patches: Vec<Arc<Patch>>,
     /// The base's tombstones below are not free any more, or were freed again by a patch.
     base_next: u32,
+    filters: PatchFilters,
 }
 
 impl AxisTiers {
@@ -23,7 +25,7 @@ impl AxisTiers {
     pub(super) fn new(base: Option<Arc<BaseAxis>>, patches: &[Arc<Patch>]) -> Self {
         let base_next = patches.first().map_or(0, |patch| patch.base_next());
         let patches = patches.iter().filter(|patch| patch.axis().is_some()).map(Arc::clone).collect();
-        Self { base, patches, base_next }
+        Self { base, patches, base_next, filters: PatchFilters::new() }
     }
 
     pub(super) fn base(&self) -> Option<&BaseAxis> {
@@ -44,9 +46,14 @@ impl AxisTiers {
         self.patches.iter().filter_map(|patch| Some((patch.generation(), patch.axis()?)))
     }
 
-    /// Whether patches changed any slot's occupant.
-    pub(super) fn is_patched(&self) -> bool {
-        !self.patches.is_empty()
+    /// What tells of slots whose occupant no patch changed; `None` where a descriptor is damaged.
+    pub(super) fn filters(&self) -> Option<&[PatchFilter]> {
+        self.filters.get(|| self.deltas().map(|(_, delta)| &delta.column))
+    }
+
+    /// Whether a patch may have inserted a key.
+    pub(super) fn may_have_inserted(&self, key: KeyRef<'_>) -> bool {
+        self.deltas().any(|(_, delta)| delta.may_have_key(key))
     }
 
     /// The slot of a key, and the tier that put it there.

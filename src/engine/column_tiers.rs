@@ -3,6 +3,7 @@
 use super::base_column::BaseColumn;
 use super::cells::Filled;
 use super::patch::DeltaColumn;
+use super::patch_filter::{PatchFilter, PatchFilters};
 use crate::error::Result;
 use crate::model::ValueRef;
 use std::sync::Arc;
@@ -20,12 +21,13 @@ pub(super) struct ColumnTiers {
     base: Option<Arc<BaseColumn>>,
     /// The newest first.
     patches: Vec<Arc<DeltaColumn>>,
+    filters: PatchFilters,
 }
 
 impl ColumnTiers {
     /// Of a column file, and of delta columns, the newest first.
     pub(super) const fn new(base: Option<Arc<BaseColumn>>, patches: Vec<Arc<DeltaColumn>>) -> Self {
-        Self { base, patches }
+        Self { base, patches, filters: PatchFilters::new() }
     }
 
     pub(super) fn base(&self) -> Option<&BaseColumn> {
@@ -39,6 +41,11 @@ impl ColumnTiers {
     /// The newest first.
     pub(super) fn patches(&self) -> &[Arc<DeltaColumn>] {
         &self.patches
+    }
+
+    /// What tells of slots whose cell no patch changed; `None` where a descriptor is damaged.
+    pub(super) fn filters(&self) -> Option<&[PatchFilter]> {
+        self.filters.get(|| self.patches.iter().map(|patch| &**patch))
     }
 
     /// Whether no file says anything of the dimension.

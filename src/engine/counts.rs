@@ -148,8 +148,8 @@ impl State {
 
     /// Counts a dimension. Costs what was changed since the column file was written, not its size.
     pub(crate) fn counts(&self, id: DimensionId, since: &Changes) -> Result<DimensionCounts> {
-        const NO_FILES: &ColumnTiers = &ColumnTiers::new(None, Vec::new());
-        let column = self.view.generation.column(id).unwrap_or(NO_FILES);
+        static NO_FILES: ColumnTiers = ColumnTiers::new(None, Vec::new());
+        let column = self.view.generation.column(id).unwrap_or(&NO_FILES);
         let (points, nulls) = column.point_counts()?;
         let mut counts = DimensionCounts {
             points,

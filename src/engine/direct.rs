@@ -1,5 +1,5 @@
 //! The direct way of a lookup: for keys and cells that are in the base files, in blocks that have been verified, of which neither patches
-//! nor overlays have anything to say. It settles nearly all lookups in few instructions; what it does not settle, such as a block that is
+//! nor overlays have anything to say, as their filters tell. It settles nearly all lookups in few instructions; what it does not settle, such as a block that is
 //! used for the first time, or a slot that an overlay may have changed, takes the long way through [`View`](super::view::View), which
 //! checks, and explains what is wrong.
 
@@ -8,6 +8,7 @@ use super::column_tiers::ColumnTiers;
 use super::direct_axis::DirectAxis;
 use super::filter::Filter;
 use super::overlay::Overlay;
+use super::patch_filter::PatchFilter;
 use super::verified::{Settled, VerifiedBytes};
 use super::view::View;
 use crate::model::{DimensionId, KeyRef, ValueRef};
@@ -35,14 +36,18 @@ struct Changed<'a> {
     view: &'a View,
     active: Option<&'a Filter>,
     frozen: Option<&'a Filter>,
+    /// Of the patches that touch the axis, and of those that touch the dimension.
+    axis: &'a [PatchFilter],
+    column: &'a [PatchFilter],
 }
 
 impl<'a> Changed<'a> {
     /// Of all that a reader at a stamp sees; `None` while that is nothing.
-    fn new(view: &'a View, stamp: u64) -> Option<Self> {
+    fn new(view: &'a View, stamp: u64, axis: &'a [PatchFilter], column: &'a [PatchFilter]) -> Option<Self> {
         let visible = |overlay: &'a Overlay| overlay.is_visible(stamp).then(|| overlay.touched_slots()).flatten();
         let (active, frozen) = (visible(&view.active), view.frozen.as_deref().and_then(visible));
-        (active.is_some() || frozen.is_some()).then_some(Self { view, active, frozen })
+        let is_any = active.is_some() || frozen.is_some() || !axis.is_empty() || !column.is_empty();
+        is_any.then_some(Self { view, active, frozen, axis, column })
     }
 
     /// Whether a slot's occupant or value may be another one than in the files.
@@ -50,24 +55,37 @@ impl<'a> Changed<'a> {
     fn may_touch(&self, slot: u32) -> bool {
         self.active.is_some_and(|slots| slots.may_have(slot.into()))
             || self.frozen.is_some_and(|slots| slots.may_have(slot.into()))
+            || self.axis.iter().chain(self.column).any(|patch| patch.may_touch(slot))
     }
 
-    /// Whether a key that is not in the files may be there.
+    /// Fetches what patches tell of a slot.
+    #[inline]
+    fn fetch(&self, slot: u32) {
+        self.axis.iter().chain(self.column).for_each(|patch| patch.prefetch(slot));
+    }
+
+    /// Whether a key that is not in the base files may be there.
     #[inline(never)]
     fn may_have_key(&self, key: KeyRef<'_>) -> bool {
         self.view.overlays().any(|overlay| overlay.may_have_key(key))
+            || self.view.generation.axis().may_have_inserted(key)
     }
 }
 
 impl<'a> DirectKeys<'a> {
-    /// The direct way to the keys as of a stamp, if there is one: none where patches have a say.
+    /// The direct way to the keys as of a stamp, if there is one.
     #[inline]
     pub(super) fn new(view: &'a View, stamp: u64) -> Option<Self> {
-        if view.generation.axis().is_patched() {
-            return None;
-        }
-        let axis = view.generation.axis().base()?;
-        Some(Self { axis: axis.direct()?, bytes: axis.file().verified_bytes(), changes: Changed::new(view, stamp) })
+        Self::with_column(view, stamp, &[])
+    }
+
+    /// The same, to keys whose cells patches with such filters may have changed as well.
+    #[inline]
+    fn with_column(view: &'a View, stamp: u64, column: &'a [PatchFilter]) -> Option<Self> {
+        let tiers = view.generation.axis();
+        let axis = tiers.base()?;
+        let changes = Changed::new(view, stamp, tiers.filters()?, column);
+        Some(Self { axis: axis.direct()?, bytes: axis.file().verified_bytes(), changes })
     }
 
     /// The slot of a key.
@@ -97,6 +115,14 @@ impl<'a> DirectKeys<'a> {
         Some(slot)
     }
 
+    /// Fetches what tells whether a slot was changed.
+    #[inline(always)]
+    pub(super) fn fetch_changes(&self, slot: u32) {
+        if let Some(changes) = &self.changes {
+            changes.fetch(slot);
+        }
+    }
+
     /// Whether a slot is in use.
     #[inline(always)]
     fn is_used(&self, slot: u32) -> Option<bool> {
@@ -108,17 +134,18 @@ impl<'a> DirectKeys<'a> {
 }
 
 impl<'a> Direct<'a> {
-    /// The direct way to a dimension as of a stamp, if there is one: none where patches have a say.
+    /// The direct way to a dimension as of a stamp, if there is one.
     pub(super) fn new(view: &'a View, id: DimensionId, stamp: u64) -> Option<Self> {
         let tiers = view.generation.column(id);
-        if tiers.is_some_and(|tiers| !tiers.patches().is_empty()) {
-            return None;
-        }
         let column = match tiers.and_then(ColumnTiers::base) {
             Some(base) => Some((base.direct()?, base.file().verified_bytes())),
             None => None,
         };
-        Some(Self { keys: DirectKeys::new(view, stamp)?, column })
+        let filters = match tiers {
+            Some(tiers) => tiers.filters()?,
+            None => &[],
+        };
+        Some(Self { keys: DirectKeys::with_column(view, stamp, filters)?, column })
     }
 
     /// The value of a key.

@@ -26,6 +26,9 @@ impl<'a> Direct<'a> {
         if let Some((cells, column)) = self.column {
             cells.fetch_cells(column, &slots);
         }
+        if self.keys.is_changed() {
+            slots.iter().copied().flatten().flatten().for_each(|slot| self.keys.fetch_changes(slot));
+        }
         axis.fetch_keys(bytes, &slots);
         if let Some((cells, column)) = self.column {
             cells.fetch_contents(column, &slots);

@@ -1,6 +1,7 @@
 //! Searching the key index of an axis or patch file.
 
 use super::block_file::BlockFile;
+use super::verified::VerifiedBytes;
 use crate::error::{Error, Result};
 use crate::format::Invalid;
 use crate::format::axis::{BUCKET_LEN, Bucket, NO_SLOT, fingerprint, home};
@@ -49,6 +50,30 @@ impl KeyIndex {
             }
         }
         Err(self.corrupt(file, "a chain longer than the longest"))
+    }
+
+    /// Whether a key may be in the index. Where blocks have not been verified, it may.
+    pub(super) fn may_have(&self, bytes: VerifiedBytes<'_>, key: KeyRef<'_>) -> bool {
+        if self.bucket_count == 0 {
+            return false;
+        }
+        let hash = value::hash(key.value(), self.hash_seed);
+        let mut at = home(hash, self.bucket_count);
+        for _ in 0..self.chain_len_max {
+            let offset = self.section.offset + at * BUCKET_LEN as u64;
+            let Some(bucket) = bytes.array(offset as usize).map(Bucket::new) else { return true };
+            if bucket.matches(fingerprint(hash)).any(|place| bucket.slot(place) != NO_SLOT) {
+                return true;
+            }
+            if !bucket.overflows() {
+                return false;
+            }
+            at += 1;
+            if at == self.bucket_count {
+                at = 0;
+            }
+        }
+        true
     }
 
     #[cold]

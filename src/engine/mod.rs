@@ -56,6 +56,7 @@ mod numbers;
 mod numeric_order;
 mod overlay;
 mod patch;
+mod patch_filter;
 mod patch_writer;
 mod patching;
 mod perfect_hash;

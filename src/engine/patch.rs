@@ -4,10 +4,12 @@ use super::block_file::{BlockFile, OpenError};
 use super::cells::{Cells, Filled, entry_value};
 use super::column_extents::ColumnExtents;
 use super::key_index::KeyIndex;
+use super::patch_filter::PatchFilter;
 use crate::error::Result;
 use crate::format::axis::SECTION_INDEX;
 use crate::format::block_file::{NO_DIMENSION, PATCH_MAGIC, Section};
 use crate::format::column::{Column, ENTRY_LEN, SEGMENT_SHIFT, SegmentKind};
+use crate::format::filter::{BAD_FILTER_LEN, FilterShape};
 use crate::format::manifest::{FileEntry, patch_name};
 use crate::format::patch::{
     AXIS_DELTA, DeltaEntry, Part, PatchDescriptor, SECTION_DELTA_COLUMNS, SECTION_PARTS, SECTION_PATCH,
@@ -161,7 +163,18 @@ impl DeltaColumn {
         {
             return Err(corrupt(Invalid::new(0, "changes", "not as many as changed values")));
         }
+        let filter = self.part(Part::Filter);
+        let has_filter = FilterShape::of_len(filter.len).is_some();
+        if has_filter != (cells.present_count() > 0) || !(has_filter || filter.len == 0) {
+            return Err(file.corrupt(Invalid::new(filter.offset, "filter", BAD_FILTER_LEN)));
+        }
         Ok(self.resolved.get_or_init(|| (column, cells)))
+    }
+
+    /// What tells of slots that are not touched; `None` where none is.
+    pub(super) fn filter(&self) -> Result<Option<PatchFilter>> {
+        self.resolve()?;
+        Ok(PatchFilter::new(&self.file, self.part(Part::Filter)))
     }
 
     /// What the patch says of a slot: nothing, that it is removed, or its value.
@@ -253,6 +266,11 @@ impl AxisDelta {
     pub(super) fn slot_of(&self, key: KeyRef<'_>) -> Result<Option<u32>> {
         let column = &self.column;
         self.index.find(&column.file, key, |slot| Ok(column.get(slot)? == Some(Some(key.value()))))
+    }
+
+    /// Whether this patch may have inserted a key.
+    pub(super) fn may_have_key(&self, key: KeyRef<'_>) -> bool {
+        self.index.may_have(self.column.file.verified_bytes(), key)
     }
 
     /// What the patch says of a slot: nothing, that it is free, or its key.
