@@ -327,7 +327,7 @@ impl VectorDb {
     /// # Errors
     /// [`Error::Corrupt`]: the bytes that hold the answer are damaged.
     pub fn contains<'k>(&self, key: impl Into<KeyRef<'k>>) -> Result<bool> {
-        Ok(self.state().slot_of(key.into())?.is_some())
+        Ok(self.state().axis().slot_of(key.into())?.is_some())
     }
 
     /// The number of points.

@@ -1,6 +1,6 @@
 //! One dimension of a snapshot.
 
-use crate::engine::{DimensionView, GROUP_LEN};
+use crate::engine::{AxisReader, DimensionReader, DimensionView, GROUP_LEN};
 use crate::error::Result;
 use crate::model::{KeyRef, Slot, ValueRef};
 use std::fmt;
@@ -23,7 +23,8 @@ use std::fmt;
 /// ```
 #[derive(Clone, Copy)]
 pub struct Dimension<'s> {
-    view: DimensionView<'s>,
+    axis: AxisReader<'s>,
+    reader: DimensionReader<'s>,
 }
 
 impl fmt::Debug for Dimension<'_> {
@@ -33,18 +34,18 @@ impl fmt::Debug for Dimension<'_> {
 }
 
 impl<'s> Dimension<'s> {
-    pub(crate) const fn new(view: DimensionView<'s>) -> Self {
-        Self { view }
+    pub(crate) const fn new(axis: AxisReader<'s>, reader: DimensionReader<'s>) -> Self {
+        Self { axis, reader }
     }
 
     pub(crate) const fn view(self) -> DimensionView<'s> {
-        self.view
+        self.reader.view
     }
 
     /// The name.
     #[must_use]
     pub fn name(self) -> &'s str {
-        self.view.name()
+        self.view().name()
     }
 
     /// The value of a key; `None` when there is no such key, or it has no such attribute.
@@ -52,8 +53,8 @@ impl<'s> Dimension<'s> {
     /// # Errors
     /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.
     #[inline]
-    pub fn lookup<'k>(self, key: impl Into<KeyRef<'k>>) -> Result<Option<ValueRef<'s>>> {
-        self.view.lookup(key.into())
+    pub fn lookup<'k>(&self, key: impl Into<KeyRef<'k>>) -> Result<Option<ValueRef<'s>>> {
+        self.reader.lookup(&self.axis, key.into())
     }
 
     /// The values of many keys, in their order, appended to `values`; `None` as of [`lookup`](Self::lookup).
@@ -78,11 +79,11 @@ impl<'s> Dimension<'s> {
     /// # Errors
     /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold an answer are damaged; `values` then has those before it.
     pub fn batch_lookup<'k, K: Into<KeyRef<'k>>>(
-        self,
+        &self,
         keys: impl IntoIterator<Item = K>,
         values: &mut Vec<Option<ValueRef<'s>>>,
     ) -> Result<()> {
-        for_each_group(keys.into_iter().map(Into::into), |group| self.view.lookup_group(group, values))
+        for_each_group(keys.into_iter().map(Into::into), |group| self.reader.lookup_group(&self.axis, group, values))
     }
 
     /// The value of a slot; `None` when the slot is free, or its point has no such attribute.
@@ -90,8 +91,8 @@ impl<'s> Dimension<'s> {
     /// # Errors
     /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.
     #[inline]
-    pub fn get(self, slot: Slot) -> Result<Option<ValueRef<'s>>> {
-        self.view.get(slot)
+    pub fn get(&self, slot: Slot) -> Result<Option<ValueRef<'s>>> {
+        self.reader.get(&self.axis, slot)
     }
 
     /// The number of points that have a value. Costs what was changed since the last checkpoint.
@@ -99,7 +100,7 @@ impl<'s> Dimension<'s> {
     /// # Errors
     /// [`Error::Corrupt`](crate::Error::Corrupt): the base file is damaged.
     pub fn point_count(self) -> Result<u64> {
-        Ok(self.view.counts()?.points)
+        Ok(self.view().counts()?.points)
     }
 }
 

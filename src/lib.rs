@@ -41,6 +41,7 @@ struct Readme;
 
 #[cfg(feature = "tokio")]
 mod async_db;
+mod axis;
 mod bulk_loader;
 mod db;
 mod dimension;
@@ -64,6 +65,7 @@ mod value_cache;
 
 #[cfg(feature = "tokio")]
 pub use async_db::{AsyncVectorDb, PendingWork, PendingWrite};
+pub use axis::Axis;
 pub use bulk_loader::{BulkLoader, LoadReport};
 pub use db::{CompactOptions, VectorDb};
 pub use dimension::Dimension;

@@ -1,5 +1,6 @@
 //! A consistent point in time.
 
+use crate::axis::Axis;
 use crate::dimension::{Dimension, for_each_group};
 use crate::engine::{DimensionView, Occupied, State};
 use crate::error::Result;
@@ -69,18 +70,24 @@ impl Snapshot {
         self.state.dimensions().into_iter().map(DimensionView::name)
     }
 
+    /// The central axis: the function from key to coordinate, ready for many lookups.
+    #[must_use]
+    pub fn axis(&self) -> Axis<'_> {
+        Axis::new(self.state.axis())
+    }
+
     /// The dimension of a name; `None` when no point ever had such an attribute.
     #[must_use]
     pub fn dimension(&self, name: &str) -> Option<Dimension<'_>> {
-        self.state.dimension(name).map(Dimension::new)
+        self.state.dimension(name).map(|view| Dimension::new(self.state.axis(), view.reader()))
     }
 
-    /// The coordinate of a key: its slot; `None` when there is no such key.
+    /// The coordinate of a key: its slot; `None` when there is no such key. For many keys take [`axis`](Self::axis) first.
     ///
     /// # Errors
     /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.
     pub fn slot<'k>(&self, key: impl Into<KeyRef<'k>>) -> Result<Option<Slot>> {
-        self.state.slot_of(key.into())
+        self.state.axis().slot_of(key.into())
     }
 
     /// The key of a slot; `None` when it is free.
@@ -118,13 +125,14 @@ impl Snapshot {
     ) -> Result<Vec<Option<ValueRef<'_>>>> {
         let mut values = Vec::new();
         let mut queries = queries.into_iter().peekable();
+        let axis = self.state.axis();
         while let Some((key, name)) = queries.next() {
             let name = name.as_ref();
-            let view = self.state.dimension(name);
+            let reader = self.state.dimension(name).map(DimensionView::reader);
             let rest = std::iter::from_fn(|| queries.next_if(|(_, next)| next.as_ref() == name));
             let keys = std::iter::once(key).chain(rest.map(|(key, _)| key)).map(Into::into);
-            for_each_group(keys, |group| match view {
-                Some(view) => view.lookup_group(group, &mut values),
+            for_each_group(keys, |group| match &reader {
+                Some(reader) => reader.lookup_group(&axis, group, &mut values),
                 None => {
                     values.extend(group.iter().map(|_| None));
                     Ok(())

@@ -149,14 +149,8 @@ impl BlockFile {
 
     /// The bytes, for reads that look themselves whether a block has been verified.
     pub(super) fn verified_bytes(&self) -> VerifiedBytes<'_> {
-        let end = |section: Section| usize::try_from(section.offset + section.len).unwrap_or_default();
         let table = usize::try_from(self.header.table_offset).unwrap_or_default();
-        VerifiedBytes {
-            bytes: self.region.get(..table).unwrap_or_default(),
-            blocks: &self.verified,
-            text_end: end(self.text_heap),
-            value_end: end(self.value_heap),
-        }
+        VerifiedBytes { bytes: self.region.get(..table).unwrap_or_default(), blocks: &self.verified }
     }
 
     /// The verified bytes of a whole section.

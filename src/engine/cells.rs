@@ -3,7 +3,6 @@
 use super::block_file::BlockFile;
 use super::column_extents::{ColumnExtents, SegmentExtents};
 use super::touched_segments::TouchedSegments;
-use super::verified::{Settled, VerifiedBytes};
 use crate::error::Result;
 use crate::format::block_file::Section;
 use crate::format::column::{
@@ -11,7 +10,7 @@ use crate::format::column::{
     bitmap_index, next_present, present_offsets, sorted_index,
 };
 use crate::format::value::{self, TAG_TEXT};
-use crate::format::{Invalid, bytes, heap};
+use crate::format::{Invalid, bytes};
 use crate::model::ValueRef;
 
 /// What a slot with a value holds.
@@ -72,11 +71,11 @@ struct RemovedView {
 
 /// Cells of one encoding, one for each slot, one behind the other through all segments.
 #[derive(Clone, Copy, Debug)]
-struct Uniform {
-    encoding: Encoding,
-    width_shift: u32,
-    slot_count: u32,
-    cells: usize,
+pub(super) struct Uniform {
+    pub(super) encoding: Encoding,
+    pub(super) slot_count: u32,
+    /// Where the first is in the file.
+    pub(super) cells: usize,
 }
 
 impl Uniform {
@@ -94,7 +93,6 @@ impl Uniform {
         }
         Some(Self {
             encoding: first.encoding,
-            width_shift: width.checked_ilog2()?,
             slot_count: u32::try_from(slot_count).ok()?,
             cells: usize::try_from(first.cells).ok()?,
         })
@@ -105,9 +103,9 @@ impl Uniform {
 #[derive(Debug)]
 pub(super) struct Cells {
     /// Where every slot's cell is without a look at its segment.
-    uniform: Option<Uniform>,
+    pub(super) uniform: Option<Uniform>,
     /// By place: in a base column that is their number.
-    segments: Box<[SegmentView]>,
+    pub(super) segments: Box<[SegmentView]>,
     /// The places of a delta column's segments.
     touched: Option<TouchedSegments>,
     /// Those of a base column; none in a delta column.
@@ -116,10 +114,9 @@ pub(super) struct Cells {
     removed: Box<[RemovedView]>,
     /// Slots with a cell.
     present_count: u64,
-    dictionary: Section,
-    /// Where the heaps start.
-    text_heap: usize,
-    value_heap: usize,
+    pub(super) dictionary: Section,
+    pub(super) text_heap: Section,
+    pub(super) value_heap: Section,
 }
 
 impl Cells {
@@ -188,8 +185,8 @@ impl Cells {
             removed: removed.into_boxed_slice(),
             present_count,
             dictionary,
-            text_heap: file.text_heap().offset as usize,
-            value_heap: file.value_heap().offset as usize,
+            text_heap: file.text_heap(),
+            value_heap: file.value_heap(),
         })
     }
 
@@ -371,129 +368,6 @@ impl Cells {
         self.uniform.map(|uniform| (uniform.encoding, uniform.cells))
     }
 
-    /// Where the cell of each slot is, if they lie one behind the other. Slots past the end have places past the cells.
-    pub(super) fn uniform_cells(&self) -> Option<impl Fn(u32) -> usize + use<>> {
-        let Uniform { cells, width_shift, .. } = self.uniform?;
-        Some(move |slot| cells + ((slot as usize) << width_shift))
-    }
-
-    /// Where a slot's cell is, and its encoding; see [`Settled`].
-    #[inline(always)]
-    pub(super) fn direct_place(&self, bytes: VerifiedBytes<'_>, slot: u32) -> Settled<(Encoding, usize)> {
-        match self.uniform {
-            Some(uniform) if slot < uniform.slot_count => {
-                Some(Some((uniform.encoding, uniform.cells + ((slot as usize) << uniform.width_shift))))
-            }
-            Some(_) => Some(None),
-            None => self.direct_place_in_segment(bytes, slot),
-        }
-    }
-
-    #[inline]
-    fn direct_place_in_segment(&self, bytes: VerifiedBytes<'_>, slot: u32) -> Settled<(Encoding, usize)> {
-        let Some(segment) = self.segments.get((slot >> SEGMENT_SHIFT) as usize) else { return Some(None) };
-        let offset = slot & ((1 << SEGMENT_SHIFT) - 1);
-        let index = match segment.presence {
-            _ if offset >= segment.slot_count => return Some(None),
-            Presence::None => return Some(None),
-            Presence::All => offset,
-            Presence::Bitmap => {
-                let [bits, rank] = bytes.word_pair(segment.presence_offset as usize + (offset >> 6) as usize * 16)?;
-                let bit = 1u64 << (offset & 63);
-                if bits & bit == 0 {
-                    return Some(None);
-                }
-                u32::try_from(rank).ok()?.checked_add((bits & (bit - 1)).count_ones())?
-            }
-            Presence::Sorted => return None,
-        };
-        if index >= segment.present_count {
-            return None;
-        }
-        let at = segment.cells + u64::from(index) * segment.encoding.width();
-        Some(Some((segment.encoding, at as usize)))
-    }
-
-    /// Whether cells point to something.
-    #[inline]
-    pub(super) fn has_contents(&self) -> bool {
-        self.uniform.is_none_or(|uniform| {
-            !matches!(uniform.encoding, Encoding::PlainI64 | Encoding::PlainU64 | Encoding::PlainF64)
-        })
-    }
-
-    /// Where what a cell points to is.
-    #[inline]
-    pub(super) fn direct_content(&self, bytes: VerifiedBytes<'_>, encoding: Encoding, at: usize) -> Option<usize> {
-        let entry = |number: usize| Some(self.dictionary.offset as usize + number * ENTRY_LEN);
-        match encoding {
-            Encoding::Text32 => {
-                Some(self.text_heap + u32::from_le_bytes(*bytes.array(at)?) as usize * heap::ENTRY_ALIGNMENT as usize)
-            }
-            Encoding::Value32 => {
-                Some(self.value_heap + u32::from_le_bytes(*bytes.array(at)?) as usize * heap::ENTRY_ALIGNMENT as usize)
-            }
-            Encoding::Dictionary8 => entry(bytes.array::<1>(at)?.map(usize::from)[0]),
-            Encoding::Dictionary16 => entry(u16::from_le_bytes(*bytes.array(at)?).into()),
-            _ => None,
-        }
-    }
-
-    /// The value of a cell of a base column, of which [`direct_place`](Self::direct_place) has told the place; `None` sends the reader
-    /// the long way.
-    #[inline(always)]
-    pub(super) fn direct_value<'a>(
-        &self,
-        bytes: VerifiedBytes<'a>,
-        encoding: Encoding,
-        at: usize,
-    ) -> Option<ValueRef<'a>> {
-        let number = match encoding {
-            Encoding::PlainF64 => return Some(ValueRef::Float(f64::from_le_bytes(*bytes.array(at)?))),
-            Encoding::PlainI64 => return Some(ValueRef::Int(i64::from_le_bytes(*bytes.array(at)?).into())),
-            Encoding::PlainU64 => return Some(ValueRef::Int(u64::from_le_bytes(*bytes.array(at)?).into())),
-            Encoding::Text32 => {
-                let position = u32::from_le_bytes(*bytes.array(at)?) as usize;
-                return bytes
-                    .text_entry(self.text_heap + position * heap::ENTRY_ALIGNMENT as usize)
-                    .map(ValueRef::Text);
-            }
-            Encoding::Value32 => {
-                let position = u32::from_le_bytes(*bytes.array(at)?) as usize;
-                let place = self.value_heap + position * heap::ENTRY_ALIGNMENT as usize;
-                let (_, content) = bytes.heap_entry(place, bytes.value_end)?;
-                return value::decode(content).ok();
-            }
-            Encoding::Constant => 0,
-            Encoding::Dictionary8 => {
-                let [number] = *bytes.array(at)?;
-                usize::from(number)
-            }
-            Encoding::Dictionary16 => u16::from_le_bytes(*bytes.array(at)?).into(),
-            Encoding::Text64 | Encoding::Value64 => return None,
-        };
-        let place = number * ENTRY_LEN;
-        if place as u64 >= self.dictionary.len {
-            return None;
-        }
-        match bytes.entry(self.dictionary.offset as usize + place)? {
-            (TAG_TEXT, len, offset) => {
-                bytes.text(self.text_heap.checked_add(usize::try_from(offset).ok()?)?, len as usize).map(ValueRef::Text)
-            }
-            (tag, 0, payload) if Entry::is_inline(tag) => inline_value(tag, payload).ok(),
-            _ => None,
-        }
-    }
-
-    /// The value of a slot of a base column, the direct way.
-    #[inline(always)]
-    pub(super) fn direct<'a>(&self, bytes: VerifiedBytes<'a>, slot: u32) -> Settled<ValueRef<'a>> {
-        match self.direct_place(bytes, slot)? {
-            Some((encoding, at)) => self.direct_value(bytes, encoding, at).map(Some),
-            None => Some(None),
-        }
-    }
-
     /// What a cell holds, as a number.
     #[inline]
     fn number(&self, file: &BlockFile, segment: &SegmentView, index: u32) -> Result<u64> {
@@ -582,7 +456,7 @@ pub(super) fn entry_value(file: &BlockFile, dictionary: Section, number: usize) 
 }
 
 /// The value of a payload that is kept in a dictionary entry.
-fn inline_value(tag: u8, payload: u64) -> Result<ValueRef<'static>, Invalid> {
+pub(super) fn inline_value(tag: u8, payload: u64) -> Result<ValueRef<'static>, Invalid> {
     let invalid = || Invalid::new(0, "dictionary", "an entry that is not valid");
     match tag {
         value::TAG_NULL if payload == 0 => Ok(ValueRef::Null),

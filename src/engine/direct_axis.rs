@@ -2,12 +2,12 @@
 
 use super::block_file::BlockFile;
 use super::cells::Cells;
-use super::direct_batch::GROUP_LEN;
-use super::perfect_hash::PerfectHash;
-use super::verified::{Settled, VerifiedBytes};
+use super::direct_batch::{GROUP_LEN, Slots};
+use super::perfect_hash::{PerfectHash, VerifiedPerfectHash};
+use super::verified::{Settled, VerifiedBytes, VerifiedHeap, VerifiedSlice};
 use crate::format::axis::{Axis, BUCKET_LEN, Bucket, Layout, SECTION_INDEX, SECTION_TOMBSTONES, fingerprint, home};
+use crate::format::block_file::Section;
 use crate::format::column::Encoding;
-use crate::format::heap::ENTRY_ALIGNMENT;
 use crate::format::value::{self, KeyHasher};
 use crate::model::{KeyRef, ValueRef};
 
@@ -17,104 +17,19 @@ const CHAIN_LEN: usize = 8;
 /// Where things are in an axis file.
 #[derive(Debug)]
 pub(super) struct DirectAxis {
-    keys: Keys,
+    layout: Layout,
     slot_count: u32,
+    /// The encoding of the keys, and where the first is.
+    keys: Option<(Encoding, usize)>,
+    text_heap: Section,
+    value_heap: Section,
+    /// Where the buckets are.
+    index: usize,
     /// Where level 0 of the tombstones is, if there are any.
     tombstones: Option<usize>,
-    /// Where the keys' cells and the heap of text are.
-    cells: usize,
-    heap: usize,
     hasher: KeyHasher,
-    index: Index,
     /// What a frozen axis has in place of an index.
     perfect_hash: Option<PerfectHash>,
-}
-
-/// How keys are stored.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Keys {
-    Dense {
-        first_key: i64,
-    },
-    I64,
-    U64,
-    F64,
-    Text,
-    /// Of any types, in the heap of values.
-    Tagged,
-    /// In a way that the direct way does not know.
-    Other,
-}
-
-/// Where the buckets are.
-#[derive(Clone, Copy, Debug)]
-struct Index {
-    offset: usize,
-    bucket_count: u64,
-}
-
-/// What the index tells of a slot and a key.
-trait IsKey {
-    /// Whether a slot, which is below the slot count, holds the key.
-    fn is_at(&self, slot: usize) -> Option<bool>;
-}
-
-/// Taken to be at the first slot that the index tells.
-struct AnyKey;
-
-impl IsKey for AnyKey {
-    #[inline(always)]
-    fn is_at(&self, _slot: usize) -> Option<bool> {
-        Some(true)
-    }
-}
-
-/// A key that is its eight bytes.
-struct FixedKey<'a> {
-    bits: u64,
-    cells: usize,
-    bytes: VerifiedBytes<'a>,
-}
-
-impl IsKey for FixedKey<'_> {
-    #[inline(always)]
-    fn is_at(&self, slot: usize) -> Option<bool> {
-        Some(u64::from_le_bytes(*self.bytes.array(self.cells + slot * 8)?) == self.bits)
-    }
-}
-
-struct TextKey<'a, 'k> {
-    text: &'k str,
-    cells: usize,
-    heap: usize,
-    bytes: VerifiedBytes<'a>,
-}
-
-impl IsKey for TextKey<'_, '_> {
-    #[inline(always)]
-    fn is_at(&self, slot: usize) -> Option<bool> {
-        let position = u32::from_le_bytes(*self.bytes.array(self.cells + slot * 4)?) as usize;
-        let at = self.heap + position * ENTRY_ALIGNMENT as usize;
-        let (_, content) = self.bytes.heap_entry(at, self.bytes.text_end)?;
-        Some(content == self.text.as_bytes())
-    }
-}
-
-struct TaggedKey<'a, 'k> {
-    key: ValueRef<'k>,
-    cells: usize,
-    heap: usize,
-    bytes: VerifiedBytes<'a>,
-}
-
-impl IsKey for TaggedKey<'_, '_> {
-    #[inline]
-    fn is_at(&self, slot: usize) -> Option<bool> {
-        let position = u32::from_le_bytes(*self.bytes.array(self.cells + slot * 4)?) as usize;
-        let at = self.heap + position * ENTRY_ALIGNMENT as usize;
-        let (_, content) = self.bytes.heap_entry(at, self.bytes.value_end)?;
-        Some(value::decode(content).ok()? == self.key)
-    }
 }
 
 impl DirectAxis {
@@ -125,252 +40,459 @@ impl DirectAxis {
         cells: Option<&Cells>,
         perfect_hash: Option<&PerfectHash>,
     ) -> Self {
-        let (mut keys, mut place, mut bucket_count, mut seed) = (Keys::Other, 0, 0, 0);
-        match axis.layout {
-            Layout::Dense { first_key } => keys = Keys::Dense { first_key },
-            Layout::Indexed { bucket_count: count, hash_seed, .. }
-            | Layout::Frozen { bucket_count: count, hash_seed, .. } => {
-                (bucket_count, seed) = (count, hash_seed);
-                if let Some((encoding, first)) = cells.and_then(Cells::uniform_place) {
-                    place = first;
-                    keys = match encoding {
-                        Encoding::PlainI64 => Keys::I64,
-                        Encoding::PlainU64 => Keys::U64,
-                        Encoding::PlainF64 => Keys::F64,
-                        Encoding::Text32 => Keys::Text,
-                        Encoding::Value32 => Keys::Tagged,
-                        _ => Keys::Other,
-                    };
-                }
-            }
-        }
         let tombstones = file.section(SECTION_TOMBSTONES);
+        let hash_seed = match axis.layout {
+            Layout::Dense { .. } => 0,
+            Layout::Indexed { hash_seed, .. } | Layout::Frozen { hash_seed, .. } => hash_seed,
+        };
         Self {
-            keys,
+            layout: axis.layout,
             slot_count,
+            keys: cells.and_then(Cells::uniform_place),
+            text_heap: file.text_heap(),
+            value_heap: file.value_heap(),
+            index: file.section(SECTION_INDEX).offset as usize,
             tombstones: (tombstones.len > 0).then_some(tombstones.offset as usize),
-            cells: place,
-            heap: if keys == Keys::Tagged { file.value_heap() } else { file.text_heap() }.offset as usize,
-            hasher: KeyHasher::new(seed),
-            index: Index { offset: file.section(SECTION_INDEX).offset as usize, bucket_count },
+            hasher: KeyHasher::new(hash_seed),
             perfect_hash: perfect_hash.cloned(),
         }
     }
 
-    /// The slot of a key.
-    #[inline(always)]
-    pub(super) fn slot_of(&self, bytes: VerifiedBytes<'_>, key: KeyRef<'_>) -> Settled<u32> {
-        let Self { cells, heap, .. } = *self;
-        let found = match (self.keys, key.value()) {
-            (Keys::U64, ValueRef::Int(int)) => {
-                let bits = u64::try_from(int).ok()?;
-                self.find(bytes, self.hasher.hash_int(int)?, &FixedKey { bits, cells, bytes })?
+    /// The keys, ready for lookups; `None` where they are stored in a way that the direct way does not know.
+    #[inline]
+    pub(super) fn table<'a>(&'a self, bytes: VerifiedBytes<'a>) -> Option<KeyTable<'a>> {
+        let count = self.slot_count as usize;
+        let keys = match (self.layout, self.keys) {
+            (Layout::Dense { first_key }, _) => Keys::Dense { first_key },
+            (_, Some((Encoding::PlainU64, at))) => {
+                Keys::Integers(IntegerKeys { cells: bytes.slice(at, count)?, is_signed: false })
             }
-            (Keys::I64, ValueRef::Int(int)) => {
-                let bits = i64::try_from(int).ok()?.cast_unsigned();
-                self.find(bytes, self.hasher.hash_int(int)?, &FixedKey { bits, cells, bytes })?
+            (_, Some((Encoding::PlainI64, at))) => {
+                Keys::Integers(IntegerKeys { cells: bytes.slice(at, count)?, is_signed: true })
             }
-            (Keys::Text, ValueRef::Text(text)) => {
-                self.find(bytes, self.hasher.hash_text(text), &TextKey { text, cells, heap, bytes })?
+            (_, Some((Encoding::PlainF64, at))) => Keys::Floats(FloatKeys(bytes.slice(at, count)?)),
+            (_, Some((Encoding::Text32, at))) => {
+                Keys::Text(TextKeys(HeapKeys { cells: bytes.slice(at, count)?, heap: bytes.heap(self.text_heap)? }))
             }
-            (Keys::F64 | Keys::Tagged, _) => self.find_other(bytes, key)?,
-            (Keys::Dense { first_key }, ValueRef::Int(int)) => {
-                let slot = int.wrapping_sub(i128::from(first_key));
-                if slot < 0 || slot >= i128::from(self.slot_count) {
-                    return Some(None);
-                }
-                Some(slot as u32)
-            }
+            (_, Some((Encoding::Value32, at))) => Keys::Tagged(TaggedKeys(HeapKeys {
+                cells: bytes.slice(at, count)?,
+                heap: bytes.heap(self.value_heap)?,
+            })),
             _ => return None,
         };
-        match (found, self.tombstones) {
-            (Some(slot), Some(_)) => self.unless_free(bytes, slot),
-            _ => Some(found),
+        let index = match (self.layout, &self.perfect_hash) {
+            (Layout::Frozen { .. }, perfect_hash) => Index::Perfect(perfect_hash.as_ref()?.verified(bytes)?),
+            (Layout::Indexed { bucket_count, .. }, _) => {
+                Index::Buckets(bytes.slice(self.index, usize::try_from(bucket_count).ok()?)?)
+            }
+            (Layout::Dense { .. }, _) => Index::Buckets(bytes.slice(0, 0)?),
+        };
+        let tombstones = match self.tombstones {
+            Some(at) => Some(bytes.slice(at, count.div_ceil(64))?),
+            None => None,
+        };
+        Some(KeyTable { keys, index, hasher: &self.hasher, slot_count: self.slot_count, tombstones })
+    }
+}
+
+/// The keys of an axis file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeyTable<'a> {
+    keys: Keys<'a>,
+    index: Index<'a>,
+    hasher: &'a KeyHasher,
+    slot_count: u32,
+    /// A bit for each slot, set where it is free.
+    tombstones: Option<VerifiedSlice<'a, 8>>,
+}
+
+/// The keys by slot.
+#[derive(Clone, Copy, Debug)]
+enum Keys<'a> {
+    /// Consecutive integers, which are not stored.
+    Dense {
+        first_key: i64,
+    },
+    Integers(IntegerKeys<'a>),
+    Floats(FloatKeys<'a>),
+    Text(TextKeys<'a>),
+    Tagged(TaggedKeys<'a>),
+}
+
+/// From hashes to slots.
+#[derive(Clone, Copy, Debug)]
+enum Index<'a> {
+    Buckets(VerifiedSlice<'a, BUCKET_LEN>),
+    Perfect(VerifiedPerfectHash<'a>),
+}
+
+/// One way to store keys.
+trait StoredKeys {
+    /// A key of that way.
+    type Key<'k>: Copy;
+
+    /// A key that may be stored so; `None` for one that cannot be.
+    fn of<'k>(&self, key: ValueRef<'k>) -> Option<Self::Key<'k>>;
+
+    /// The hash of a key.
+    fn hash(&self, hasher: &KeyHasher, key: Self::Key<'_>) -> u64;
+
+    /// Whether a slot has a key; `None` where it cannot be read.
+    fn is_at(&self, slot: u32, key: Self::Key<'_>) -> Option<bool>;
+
+    /// Asks for what tells of a slot's key.
+    fn prefetch(&self, slot: u32);
+
+    /// Asks for the key, where that is somewhere else.
+    fn prefetch_content(&self, _slot: u32) {}
+}
+
+/// All `u64`, or all `i64`.
+#[derive(Clone, Copy, Debug)]
+struct IntegerKeys<'a> {
+    cells: VerifiedSlice<'a, 8>,
+    is_signed: bool,
+}
+
+impl IntegerKeys<'_> {
+    /// The eight bytes of an integer; `None` where it is not of the type.
+    #[inline(always)]
+    fn bits(&self, int: i128) -> Option<u64> {
+        if self.is_signed { i64::try_from(int).ok().map(i64::cast_unsigned) } else { u64::try_from(int).ok() }
+    }
+}
+
+impl StoredKeys for IntegerKeys<'_> {
+    type Key<'k> = u64;
+
+    #[inline(always)]
+    fn of(&self, key: ValueRef<'_>) -> Option<u64> {
+        if let ValueRef::Int(int) = key { self.bits(int) } else { None }
+    }
+
+    #[inline(always)]
+    fn hash(&self, hasher: &KeyHasher, bits: u64) -> u64 {
+        if self.is_signed { hasher.hash_i64(bits.cast_signed()) } else { hasher.hash_u64(bits) }
+    }
+
+    #[inline(always)]
+    fn is_at(&self, slot: u32, bits: u64) -> Option<bool> {
+        Some(u64::from_le_bytes(*self.cells.at(slot as usize)?) == bits)
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, slot: u32) {
+        self.cells.prefetch(slot as usize);
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct FloatKeys<'a>(VerifiedSlice<'a, 8>);
+
+impl StoredKeys for FloatKeys<'_> {
+    type Key<'k> = f64;
+
+    #[inline]
+    fn of(&self, key: ValueRef<'_>) -> Option<f64> {
+        if let ValueRef::Float(float) = key { Some(float) } else { None }
+    }
+
+    #[inline]
+    fn hash(&self, hasher: &KeyHasher, key: f64) -> u64 {
+        hasher.hash(ValueRef::Float(key))
+    }
+
+    #[inline]
+    fn is_at(&self, slot: u32, key: f64) -> Option<bool> {
+        Some(u64::from_le_bytes(*self.0.at(slot as usize)?) == key.to_bits())
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, slot: u32) {
+        self.0.prefetch(slot as usize);
+    }
+}
+
+/// Positions in a heap.
+#[derive(Clone, Copy, Debug)]
+struct HeapKeys<'a> {
+    cells: VerifiedSlice<'a, 4>,
+    heap: VerifiedHeap<'a>,
+}
+
+impl<'a> HeapKeys<'a> {
+    #[inline(always)]
+    fn content(&self, slot: u32) -> Option<&'a [u8]> {
+        self.heap.content(u32::from_le_bytes(*self.cells.at(slot as usize)?))
+    }
+
+    #[inline(always)]
+    fn prefetch_content(&self, slot: u32) {
+        if let Some(position) = self.cells.at(slot as usize) {
+            self.heap.prefetch(u32::from_le_bytes(*position));
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct TextKeys<'a>(HeapKeys<'a>);
+
+impl StoredKeys for TextKeys<'_> {
+    type Key<'k> = &'k str;
+
+    #[inline(always)]
+    fn of<'k>(&self, key: ValueRef<'k>) -> Option<&'k str> {
+        if let ValueRef::Text(text) = key { Some(text) } else { None }
+    }
+
+    #[inline(always)]
+    fn hash(&self, hasher: &KeyHasher, key: &str) -> u64 {
+        hasher.hash_text(key)
+    }
+
+    #[inline(always)]
+    fn is_at(&self, slot: u32, key: &str) -> Option<bool> {
+        Some(self.0.content(slot)? == key.as_bytes())
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, slot: u32) {
+        self.0.cells.prefetch(slot as usize);
+    }
+
+    #[inline(always)]
+    fn prefetch_content(&self, slot: u32) {
+        self.0.prefetch_content(slot);
+    }
+}
+
+/// Of any types.
+#[derive(Clone, Copy, Debug)]
+struct TaggedKeys<'a>(HeapKeys<'a>);
+
+impl StoredKeys for TaggedKeys<'_> {
+    type Key<'k> = ValueRef<'k>;
+
+    #[inline]
+    fn of<'k>(&self, key: ValueRef<'k>) -> Option<ValueRef<'k>> {
+        Some(key)
+    }
+
+    #[inline]
+    fn hash(&self, hasher: &KeyHasher, key: ValueRef<'_>) -> u64 {
+        hasher.hash(key)
+    }
+
+    #[inline]
+    fn is_at(&self, slot: u32, key: ValueRef<'_>) -> Option<bool> {
+        Some(value::decode(self.0.content(slot)?).ok()? == key)
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, slot: u32) {
+        self.0.cells.prefetch(slot as usize);
+    }
+
+    #[inline(always)]
+    fn prefetch_content(&self, slot: u32) {
+        self.0.prefetch_content(slot);
+    }
+}
+
+impl Index<'_> {
+    /// The slot with a hash of which something holds. `None` as of [`Settled`], and where `holds` has none.
+    #[inline(always)]
+    fn find(&self, hash: u64, holds: impl Fn(u32) -> Option<bool>) -> Settled<u32> {
+        match self {
+            Self::Buckets(buckets) => find_in_buckets(buckets, hash, holds),
+            Self::Perfect(perfect_hash) => match perfect_hash.slot(hash)? {
+                Some(slot) => Some(holds(slot)?.then_some(slot)),
+                None => Some(None),
+            },
         }
     }
 
-    /// The slot of a key that is a float, or one of several types.
-    #[inline(never)]
-    fn find_other(&self, bytes: VerifiedBytes<'_>, key: KeyRef<'_>) -> Settled<u32> {
-        let Self { cells, heap, .. } = *self;
-        let (hash, key) = (self.hasher.hash(key.value()), key.value());
-        match (self.keys, key) {
-            (Keys::F64, ValueRef::Float(float)) => {
-                self.find(bytes, hash, &FixedKey { bits: float.to_bits(), cells, bytes })
+    /// Asks for the first that a search needs.
+    #[inline(always)]
+    fn prefetch(&self, hash: u64) {
+        match self {
+            Self::Buckets(buckets) => buckets.prefetch(home(hash, buckets.len() as u64) as usize),
+            Self::Perfect(perfect_hash) => perfect_hash.prefetch(hash),
+        }
+    }
+}
+
+#[inline(always)]
+fn find_in_buckets(
+    buckets: &VerifiedSlice<'_, BUCKET_LEN>,
+    hash: u64,
+    holds: impl Fn(u32) -> Option<bool>,
+) -> Settled<u32> {
+    let at = home(hash, buckets.len() as u64) as usize;
+    let bucket = Bucket::new(buckets.at(at)?);
+    for place in bucket.matches(fingerprint(hash)) {
+        let slot = bucket.slot(place);
+        if holds(slot)? {
+            return Some(Some(slot));
+        }
+    }
+    if bucket.overflows() { find_further(buckets, at, hash, holds) } else { Some(None) }
+}
+
+/// Goes on behind a full bucket.
+#[inline(never)]
+fn find_further(
+    buckets: &VerifiedSlice<'_, BUCKET_LEN>,
+    mut at: usize,
+    hash: u64,
+    holds: impl Fn(u32) -> Option<bool>,
+) -> Settled<u32> {
+    for _ in 1..CHAIN_LEN {
+        at = if at + 1 == buckets.len() { 0 } else { at + 1 };
+        let bucket = Bucket::new(buckets.at(at)?);
+        for place in bucket.matches(fingerprint(hash)) {
+            let slot = bucket.slot(place);
+            if holds(slot)? {
+                return Some(Some(slot));
             }
-            (Keys::Tagged, _) => self.find(bytes, hash, &TaggedKey { key, cells, heap, bytes }),
+        }
+        if !bucket.overflows() {
+            return Some(None);
+        }
+    }
+    None
+}
+
+impl KeyTable<'_> {
+    /// The slot of an integer.
+    #[inline(always)]
+    pub(super) fn slot_of_integer(&self, int: i128) -> Settled<u32> {
+        match &self.keys {
+            Keys::Integers(keys) => self.find(keys, keys.bits(int)?),
+            _ => self.slot_of_other(ValueRef::Int(int)),
+        }
+    }
+
+    /// The slot of text.
+    #[inline(always)]
+    pub(super) fn slot_of_text(&self, text: &str) -> Settled<u32> {
+        if let Keys::Text(keys) = &self.keys { self.find(keys, text) } else { self.slot_of_other(ValueRef::Text(text)) }
+    }
+
+    /// The slot of any key.
+    #[inline(never)]
+    pub(super) fn slot_of_other(&self, key: ValueRef<'_>) -> Settled<u32> {
+        match (&self.keys, key) {
+            (Keys::Dense { first_key }, ValueRef::Int(int)) => self.dense_slot(*first_key, int),
+            (Keys::Floats(keys), _) => self.find(keys, keys.of(key)?),
+            (Keys::Tagged(keys), _) => self.find(keys, key),
             _ => None,
         }
     }
 
+    #[inline(always)]
+    fn find<K: StoredKeys>(&self, keys: &K, key: K::Key<'_>) -> Settled<u32> {
+        let hash = keys.hash(self.hasher, key);
+        let found = self.index.find(hash, |slot| keys.is_at(slot, key))?;
+        match (found, &self.tombstones) {
+            // An index that leads to a free slot is damaged, which the long way tells.
+            (Some(slot), Some(_)) => self.is_used(slot)?.then_some(found),
+            _ => Some(found),
+        }
+    }
+
+    #[inline]
+    fn dense_slot(&self, first_key: i64, int: i128) -> Settled<u32> {
+        let slot = int.wrapping_sub(i128::from(first_key));
+        if slot < 0 || slot >= i128::from(self.slot_count) {
+            return Some(None);
+        }
+        Some(self.is_used(slot as u32)?.then_some(slot as u32))
+    }
+
     /// Whether a slot is in use.
     #[inline(always)]
-    pub(super) fn is_used(&self, bytes: VerifiedBytes<'_>, slot: u32) -> Option<bool> {
-        if slot >= self.slot_count {
-            return Some(false);
-        }
-        match self.tombstones {
+    pub(super) fn is_used(&self, slot: u32) -> Option<bool> {
+        match &self.tombstones {
+            _ if slot >= self.slot_count => Some(false),
             None => Some(true),
-            Some(tombstones) => {
-                let word = u64::from_le_bytes(*bytes.array(tombstones + (slot >> 6) as usize * 8)?);
+            Some(words) => {
+                let word = u64::from_le_bytes(*words.at((slot >> 6) as usize)?);
                 Some(word & (1 << (slot & 63)) == 0)
             }
         }
     }
 
-    #[inline]
-    fn unless_free(&self, bytes: VerifiedBytes<'_>, slot: u32) -> Settled<u32> {
-        if self.is_used(bytes, slot)? {
-            return Some(Some(slot));
-        }
-        // An index that leads to a free slot is damaged, which the long way tells.
-        if matches!(self.keys, Keys::Dense { .. }) { Some(None) } else { None }
-    }
-
-    /// The slot of a key with a hash.
+    /// The slots of a group of keys; what they need is fetched for all of them before any waits for it. `cells` is called when it is known
+    /// where each key is if it is anywhere, and `contents` a while later, so that they ask for more that is needed there.
     #[inline(always)]
-    fn find(&self, bytes: VerifiedBytes<'_>, hash: u64, key: &impl IsKey) -> Settled<u32> {
-        let Some(perfect_hash) = &self.perfect_hash else { return self.find_in_index(bytes, hash, key) };
-        match perfect_hash.direct(bytes, hash)? {
-            Some(slot) if slot >= self.slot_count => None,
-            Some(slot) => Some(key.is_at(slot as usize)?.then_some(slot)),
-            None => Some(None),
-        }
-    }
-
-    #[inline(always)]
-    fn find_in_index(&self, bytes: VerifiedBytes<'_>, hash: u64, key: &impl IsKey) -> Settled<u32> {
-        let Index { offset, bucket_count, .. } = self.index;
-        let mut at = home(hash, bucket_count);
-        for _ in 0..CHAIN_LEN {
-            let bucket = Bucket::new(bytes.array(offset + at as usize * BUCKET_LEN)?);
-            for place in bucket.matches(fingerprint(hash)) {
-                let slot = bucket.slot(place);
-                if slot >= self.slot_count {
-                    return None;
-                }
-                if key.is_at(slot as usize)? {
-                    return Some(Some(slot));
-                }
-            }
-            if !bucket.overflows() {
-                return Some(None);
-            }
-            at += 1;
-            if at == bucket_count {
-                at = 0;
-            }
-        }
-        None
-    }
-
-    /// First stage of a batch: the hashes of keys, whose buckets or pilots are fetched.
-    pub(super) fn start(&self, bytes: VerifiedBytes<'_>, keys: &[KeyRef<'_>], hashes: &mut [u64; GROUP_LEN]) {
-        let hasher = &self.hasher;
+    pub(super) fn slots_of(
+        &self,
+        group: &[KeyRef<'_>],
+        slots: &mut Slots,
+        (cells, contents): (impl FnOnce(&Slots), impl FnOnce(&Slots)),
+    ) {
         // One loop for each kind, so that each is short.
-        match self.keys {
-            Keys::Dense { .. } => {}
-            Keys::U64 | Keys::I64 => self.fetch_starts(bytes, keys, hashes, |key| match key {
-                ValueRef::Int(int) => hasher.hash_int(int).unwrap_or_default(),
-                other => hasher.hash(other),
-            }),
-            Keys::Text => self.fetch_starts(bytes, keys, hashes, |key| match key {
-                ValueRef::Text(text) => hasher.hash_text(text),
-                other => hasher.hash(other),
-            }),
-            _ => self.fetch_starts(bytes, keys, hashes, |key| hasher.hash(key)),
+        match &self.keys {
+            Keys::Dense { first_key } => {
+                for (slot, key) in slots.iter_mut().zip(group) {
+                    *slot = match key.value() {
+                        ValueRef::Int(int) => self.dense_slot(*first_key, int),
+                        _ => None,
+                    };
+                }
+                cells(slots);
+                contents(slots);
+            }
+            Keys::Integers(keys) => self.find_group(keys, group, slots, (cells, contents)),
+            Keys::Text(keys) => self.find_group(keys, group, slots, (cells, contents)),
+            Keys::Floats(keys) => self.find_group(keys, group, slots, (cells, contents)),
+            Keys::Tagged(keys) => self.find_group(keys, group, slots, (cells, contents)),
         }
     }
 
-    #[inline(always)]
-    fn fetch_starts(
+    #[inline]
+    fn find_group<K: StoredKeys>(
         &self,
-        bytes: VerifiedBytes<'_>,
-        keys: &[KeyRef<'_>],
-        hashes: &mut [u64; GROUP_LEN],
-        hash_of: impl Fn(ValueRef<'_>) -> u64,
+        keys: &K,
+        group: &[KeyRef<'_>],
+        slots: &mut Slots,
+        (cells, contents): (impl FnOnce(&Slots), impl FnOnce(&Slots)),
     ) {
-        for (hash, key) in hashes.iter_mut().zip(keys) {
-            *hash = hash_of(key.value());
-            bytes.prefetch(match &self.perfect_hash {
-                None => self.index.offset + home(*hash, self.index.bucket_count) as usize * BUCKET_LEN,
-                Some(perfect_hash) => perfect_hash.start(*hash) as usize,
-            });
+        let mut hashes = [0; GROUP_LEN];
+        for (hash, key) in hashes.iter_mut().zip(group) {
+            // What cannot be stored is found not to be there further down.
+            *hash = keys.of(key.value()).map_or(0, |key| keys.hash(self.hasher, key));
+            self.index.prefetch(*hash);
         }
-    }
-
-    /// Second stage: the slot that has the key if any slot has; its key's cell is fetched.
-    #[inline(always)]
-    pub(super) fn candidate(&self, bytes: VerifiedBytes<'_>, key: KeyRef<'_>, hash: u64) -> Settled<u32> {
-        if matches!(self.keys, Keys::Dense { .. }) {
-            return self.slot_of(bytes, key);
+        for (slot, &hash) in slots.iter_mut().zip(&hashes).take(group.len()) {
+            *slot = self.index.find(hash, |_| Some(true));
+            if let Some(Some(slot)) = *slot {
+                keys.prefetch(slot);
+            }
         }
-        let slot = self.find(bytes, hash, &AnyKey)?;
-        if let Some(slot) = slot {
-            bytes.prefetch(self.cells + ((slot as usize) << self.width_shift()));
-        }
-        Some(slot)
-    }
-
-    /// Third stage, where keys are in a heap: they are fetched.
-    pub(super) fn fetch_keys(&self, bytes: VerifiedBytes<'_>, slots: &[Settled<u32>]) {
-        if !matches!(self.keys, Keys::Text | Keys::Tagged) {
-            return;
-        }
+        cells(slots);
         for slot in slots.iter().copied().flatten().flatten() {
-            if let Some(position) = bytes.array(self.cells + slot as usize * 4) {
-                bytes.prefetch(self.heap + u32::from_le_bytes(*position) as usize * ENTRY_ALIGNMENT as usize);
+            keys.prefetch_content(slot);
+        }
+        contents(slots);
+        for (slot, key) in slots.iter_mut().zip(group) {
+            if let Some(Some(candidate)) = *slot {
+                *slot = self.confirmed(keys, candidate, keys.of(key.value()));
+            } else if keys.of(key.value()).is_none() {
+                *slot = None;
             }
         }
     }
 
-    /// Last stage: leaves of the candidates those that have the key.
-    pub(super) fn confirm(&self, bytes: VerifiedBytes<'_>, keys: &[KeyRef<'_>], slots: &mut [Settled<u32>]) {
-        let Self { cells, heap, .. } = *self;
-        match self.keys {
-            Keys::Dense { .. } => {}
-            Keys::U64 => self.confirm_each(bytes, keys, slots, |key, slot| {
-                let ValueRef::Int(int) = key else { return Some(false) };
-                FixedKey { bits: u64::try_from(int).ok()?, cells, bytes }.is_at(slot)
-            }),
-            Keys::I64 => self.confirm_each(bytes, keys, slots, |key, slot| {
-                let ValueRef::Int(int) = key else { return Some(false) };
-                FixedKey { bits: i64::try_from(int).ok()?.cast_unsigned(), cells, bytes }.is_at(slot)
-            }),
-            Keys::Text => self.confirm_each(bytes, keys, slots, |key, slot| match key {
-                ValueRef::Text(text) => TextKey { text, cells, heap, bytes }.is_at(slot),
-                _ => Some(false),
-            }),
-            _ => self.confirm_each(bytes, keys, slots, |key, slot| match (self.keys, key) {
-                (Keys::F64, ValueRef::Float(float)) => FixedKey { bits: float.to_bits(), cells, bytes }.is_at(slot),
-                (Keys::Tagged, key) => TaggedKey { key, cells, heap, bytes }.is_at(slot),
-                _ => Some(false),
-            }),
-        }
-    }
-
+    /// The slot that alone has a key's fingerprint, or its pilot, if it has the key.
     #[inline(always)]
-    fn confirm_each(
-        &self,
-        bytes: VerifiedBytes<'_>,
-        keys: &[KeyRef<'_>],
-        slots: &mut [Settled<u32>],
-        holds: impl Fn(ValueRef<'_>, usize) -> Option<bool>,
-    ) {
-        for (candidate, key) in slots.iter_mut().zip(keys) {
-            if let Some(Some(slot)) = *candidate {
-                *candidate = match holds(key.value(), slot as usize) {
-                    Some(true) if self.tombstones.is_none() => continue,
-                    Some(true) => self.unless_free(bytes, slot),
-                    // The index may have told of another key with the same fingerprint first; a perfect hash knows no other slot.
-                    Some(false) => self.perfect_hash.is_some().then_some(None),
-                    None => None,
-                };
-            }
+    fn confirmed<K: StoredKeys>(&self, keys: &K, slot: u32, key: Option<K::Key<'_>>) -> Settled<u32> {
+        match (keys.is_at(slot, key?)?, &self.tombstones) {
+            (true, None) => Some(Some(slot)),
+            (true, Some(_)) => self.is_used(slot)?.then_some(Some(slot)),
+            // The index may have told of another key with the same fingerprint first; a perfect hash knows no other slot.
+            (false, _) => matches!(self.index, Index::Perfect(_)).then_some(None),
         }
-    }
-
-    fn width_shift(&self) -> u32 {
-        if matches!(self.keys, Keys::Text | Keys::Tagged) { 2 } else { 3 }
     }
 }

@@ -2,6 +2,7 @@
 //! or a key, so that it need not be asked.
 
 use crate::format::filter::FilterShape;
+use crate::storage::prefetch;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -27,6 +28,12 @@ impl Filter {
         // Relaxed: whoever has to see the number learns of it in some other way, after it was put in.
         word.store(before | mask, Ordering::Relaxed);
         before & mask != mask
+    }
+
+    /// Asks for the cache line that tells of a number.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, number: u64) {
+        prefetch(&self.words, self.shape.place(number).0);
     }
 
     /// Whether a number may be in the set.

@@ -5,7 +5,7 @@ use super::segment::{Bits, CellSource, CellValues, Dictionary, Segment, SegmentP
 use super::state::DimensionView;
 use crate::error::Result;
 use crate::format::column::DICTIONARY_COUNT_MAX;
-use crate::model::{Slot, ValueRef};
+use crate::model::ValueRef;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -42,7 +42,7 @@ pub(super) fn merge<'s>(
     let mut bits: Bits = before.map_or([0; _], Segment::bits);
     let (mut splices, mut new) = (Vec::with_capacity(touched.len()), Vec::with_capacity(touched.len()));
     for &offset in touched.iter().filter(|&&offset| u32::from(offset) < slot_count) {
-        let value = view.get(Slot(first + u32::from(offset)))?;
+        let value = view.get_through_tiers(first + u32::from(offset))?;
         let (word, bit) = (&mut bits[usize::from(offset >> 6)], 1 << (offset & 63));
         splices.push(Splice {
             at: before.map_or(0, |segment| segment.rank(offset.into())),

@@ -1,10 +1,10 @@
 //! The perfect hash of a frozen axis: from a key's hash to the only slot that can hold the key.
 //!
-//! A lookup has two steps, so that those of many keys can be interleaved: [`start`](PerfectHash::start) says where the pilot is, which may be a
-//! cache miss, and [`slot`](PerfectHash::slot) works out the slot.
+//! A lookup has two steps: [`start`](PerfectHash::start) says where the pilot is, which may be a cache miss, and [`slot`](PerfectHash::slot)
+//! works out the slot.
 
 use super::block_file::BlockFile;
-use super::verified::{Settled, VerifiedBytes};
+use super::verified::{Settled, VerifiedBytes, VerifiedSlice};
 use crate::error::{Error, Result};
 use crate::format::axis::Layout;
 use crate::format::block_file::Section;
@@ -87,23 +87,17 @@ impl PerfectHash {
         }
     }
 
-    /// The slot that a key of a hash has, if it has any, the direct way.
-    #[inline(always)]
-    pub(super) fn direct(&self, bytes: VerifiedBytes<'_>, hash: u64) -> Settled<u32> {
-        let [pilot] = *bytes.array(self.start(hash) as usize)?;
-        let part = self.parts.get(number_of(hash, self.parts.len() as u64) as usize)?;
-        let place = place(hash ^ part.seed ^ spread_pilot(pilot), part.place_count);
-        if place < part.key_count {
-            return Some(Some(part.first_slot + place));
-        }
-        self.direct_remapped(bytes, part, place)
-    }
-
-    #[inline(never)]
-    fn direct_remapped(&self, bytes: VerifiedBytes<'_>, part: &Part, place: u32) -> Settled<u32> {
-        let number = part.first_remap as usize + (place - part.key_count) as usize;
-        let free = u32::from_le_bytes(*bytes.array(self.remap.offset as usize + number * REMAP_LEN)?);
-        (place < part.place_count && free < part.key_count).then_some(Some(part.first_slot + free))
+    /// The same for reads that take the direct way; `None` where the file has not what it should.
+    #[inline]
+    pub(super) fn verified<'a>(&'a self, bytes: VerifiedBytes<'a>) -> Option<VerifiedPerfectHash<'a>> {
+        Some(VerifiedPerfectHash {
+            parts: &self.parts,
+            pilots: bytes.slice(usize::try_from(self.pilots).ok()?, usize::try_from(self.bucket_count).ok()?)?,
+            remap: bytes.slice(
+                usize::try_from(self.remap.offset).ok()?,
+                usize::try_from(self.remap.len / REMAP_LEN as u64).ok()?,
+            )?,
+        })
     }
 
     /// What it consists of in its file.
@@ -121,6 +115,41 @@ impl PerfectHash {
     #[cold]
     fn corrupt(&self, file: &BlockFile, reason: &'static str) -> Error {
         file.corrupt(Invalid::new(self.remap.offset, "remap", reason))
+    }
+}
+
+/// A perfect hash of which only what has been verified is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct VerifiedPerfectHash<'a> {
+    parts: &'a [Part],
+    pilots: VerifiedSlice<'a, 1>,
+    remap: VerifiedSlice<'a, REMAP_LEN>,
+}
+
+impl VerifiedPerfectHash<'_> {
+    /// The slot that a key of a hash has, if it has any.
+    #[inline(always)]
+    pub(super) fn slot(&self, hash: u64) -> Settled<u32> {
+        let [pilot] = *self.pilots.at(number_of(hash, self.pilots.len() as u64) as usize)?;
+        let part = self.parts.get(number_of(hash, self.parts.len() as u64) as usize)?;
+        let place = place(hash ^ part.seed ^ spread_pilot(pilot), part.place_count);
+        if place < part.key_count {
+            return Some(Some(part.first_slot + place));
+        }
+        self.remapped(part, place)
+    }
+
+    #[inline(never)]
+    fn remapped(&self, part: &Part, place: u32) -> Settled<u32> {
+        let number = part.first_remap as usize + (place - part.key_count) as usize;
+        let free = u32::from_le_bytes(*self.remap.at(number)?);
+        (place < part.place_count && free < part.key_count).then_some(Some(part.first_slot + free))
+    }
+
+    /// Asks for the pilot of a hash.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, hash: u64) {
+        self.pilots.prefetch(number_of(hash, self.pilots.len() as u64) as usize);
     }
 }
 

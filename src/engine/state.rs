@@ -3,7 +3,6 @@
 use super::column_tiers::ColumnTiers;
 use super::counts::DimensionCounts;
 use super::database::State;
-use super::direct::{Direct, DirectKeys};
 use super::view::{Changes, DimensionName, Origin};
 use crate::error::{Error, Result};
 use crate::model::{DimensionId, KeyRef, Slot, Value, ValueRef};
@@ -51,45 +50,6 @@ impl State {
         value.to_value().map_err(|error| Error::nested(&self.view.generation.path, error))
     }
 
-    /// The slot of a key.
-    #[inline]
-    pub(crate) fn slot_of(&self, key: KeyRef<'_>) -> Result<Option<Slot>> {
-        if let Some(keys) = DirectKeys::new(&self.view, self.moment.stamp)
-            && let Some(settled) = keys.slot_of(key)
-        {
-            return Ok(settled.map(Slot));
-        }
-        Ok(self.view.resolve(key, self.moment.stamp)?.map(|(slot, _)| Slot(slot)))
-    }
-
-    /// The value of a key in a dimension, asking all tiers, with all checks.
-    #[inline(never)]
-    fn lookup_through_tiers<'a>(
-        &'a self,
-        id: DimensionId,
-        column: Option<&'a ColumnTiers>,
-        key: KeyRef<'_>,
-    ) -> Result<Option<ValueRef<'a>>> {
-        match self.view.resolve(key, self.moment.stamp)? {
-            Some((slot, origin)) => self.view.cell_of(id, column, slot, origin, self.moment.stamp),
-            None => Ok(None),
-        }
-    }
-
-    /// The value of a slot in a dimension, asking all tiers, with all checks.
-    #[inline(never)]
-    fn get_through_tiers<'a>(
-        &'a self,
-        id: DimensionId,
-        column: Option<&'a ColumnTiers>,
-        slot: u32,
-    ) -> Result<Option<ValueRef<'a>>> {
-        match self.view.origin(slot, self.moment.stamp)? {
-            Some(origin) => self.view.cell_of(id, column, slot, origin, self.moment.stamp),
-            None => Ok(None),
-        }
-    }
-
     /// The key of a slot.
     pub(crate) fn key_at(&self, slot: Slot) -> Result<Option<KeyRef<'_>>> {
         Ok(self.view.key_at(slot.0, self.moment.stamp)?.map(|(key, _)| key))
@@ -97,9 +57,7 @@ impl State {
 
     /// The dimension of a name, ready for reading.
     pub(crate) fn dimension(&self, name: &str) -> Option<DimensionView<'_>> {
-        let mut view = self.view.dimension(name, self.moment.stamp).map(|found| self.open(found))?;
-        view.direct = Direct::new(&self.view, view.id, self.moment.stamp);
-        Some(view)
+        self.view.dimension(name, self.moment.stamp).map(|found| self.open(found))
     }
 
     /// All dimensions, in the order of their first use.
@@ -109,7 +67,7 @@ impl State {
 
     fn open<'a>(&'a self, found: DimensionName<'a>) -> DimensionView<'a> {
         let column = self.view.generation.column(found.id);
-        DimensionView { state: self, id: found.id, name: found.name, column, direct: None }
+        DimensionView { state: self, id: found.id, name: found.name, column }
     }
 
     /// The occupant of a slot, through which its cells are read without asking again who it is.
@@ -132,53 +90,11 @@ pub(crate) struct DimensionView<'a> {
     pub(super) id: DimensionId,
     name: &'a str,
     pub(super) column: Option<&'a ColumnTiers>,
-    /// Found where the dimension is asked for by its name.
-    direct: Option<Direct<'a>>,
 }
 
 impl<'a> DimensionView<'a> {
     pub(crate) fn name(self) -> &'a str {
         self.name
-    }
-
-    /// The value of a key.
-    #[inline(always)]
-    pub(crate) fn lookup(self, key: KeyRef<'_>) -> Result<Option<ValueRef<'a>>> {
-        if let Some(direct) = self.direct
-            && let Some(settled) = direct.lookup(key)
-        {
-            return Ok(settled);
-        }
-        self.state.lookup_through_tiers(self.id, self.column, key)
-    }
-
-    /// The values of up to [`GROUP_LEN`](super::GROUP_LEN) keys, appended in their order.
-    pub(crate) fn lookup_group(self, keys: &[KeyRef<'_>], values: &mut Vec<Option<ValueRef<'a>>>) -> Result<()> {
-        values.reserve(keys.len());
-        let Some(direct) = self.direct else {
-            for &key in keys {
-                values.push(self.state.lookup_through_tiers(self.id, self.column, key)?);
-            }
-            return Ok(());
-        };
-        direct.lookup_group(keys, |key, settled| {
-            values.push(match settled {
-                Some(value) => value,
-                None => self.state.lookup_through_tiers(self.id, self.column, key)?,
-            });
-            Ok(())
-        })
-    }
-
-    /// The value of a slot.
-    #[inline]
-    pub(crate) fn get(self, slot: Slot) -> Result<Option<ValueRef<'a>>> {
-        if let Some(direct) = self.direct
-            && let Some(settled) = direct.get(slot.0)
-        {
-            return Ok(settled);
-        }
-        self.state.get_through_tiers(self.id, self.column, slot.0)
     }
 
     /// The value of a slot whose occupant is known.

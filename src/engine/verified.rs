@@ -1,8 +1,7 @@
 //! Bytes of a block file as reads that take the direct way see them: only where a block has been verified.
 
-use crate::format::block_file::BLOCK_SHIFT;
-use crate::format::column::ENTRY_LEN;
-use crate::format::heap;
+use crate::format::block_file::{BLOCK_LEN, BLOCK_SHIFT, Section};
+use crate::format::heap::{self, ENTRY_ALIGNMENT};
 use crate::storage::prefetch;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,21 +10,148 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// wrong.
 pub(super) type Settled<T> = Option<Option<T>>;
 
+/// The offset of a place in its block.
+const fn offset_in_block(at: usize) -> usize {
+    at & (BLOCK_LEN as usize - 1)
+}
+
+/// Whether a block has been verified, by its place.
+#[inline(always)]
+fn is_verified(blocks: &[AtomicBool], block: usize) -> bool {
+    blocks.get(block).is_some_and(|verified| verified.load(Ordering::Relaxed))
+}
+
+/// Items of `N` bytes, a power of two, one behind the other in a file. Those in blocks that have been verified can be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct VerifiedSlice<'a, const N: usize> {
+    items: &'a [[u8; N]],
+    /// Of the block in which the first item is, and of those behind it.
+    blocks: &'a [AtomicBool],
+    /// So many items would fit between the start of the first block and the first item.
+    before: usize,
+}
+
+impl<'a, const N: usize> VerifiedSlice<'a, N> {
+    const ITEMS_SHIFT: u32 = {
+        assert!(N.is_power_of_two() && N as u64 <= BLOCK_LEN);
+        BLOCK_SHIFT - N.ilog2()
+    };
+
+    pub(super) const fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// An item; nothing where there are not so many.
+    #[inline(always)]
+    pub(super) fn get(&self, index: usize) -> Settled<&'a [u8; N]> {
+        match self.items.get(index) {
+            Some(item) if is_verified(self.blocks, (index + self.before) >> Self::ITEMS_SHIFT) => Some(Some(item)),
+            Some(_) => None,
+            None => Some(None),
+        }
+    }
+
+    /// An item that has to be there.
+    #[inline(always)]
+    pub(super) fn at(&self, index: usize) -> Option<&'a [u8; N]> {
+        self.get(index).flatten()
+    }
+
+    /// Asks for the cache line where an item starts, which will be read soon.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, index: usize) {
+        prefetch(self.items, index);
+    }
+}
+
+/// A heap in a file. Entries in blocks that have been verified can be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct VerifiedHeap<'a> {
+    bytes: &'a [u8],
+    /// Of the block in which the heap starts, and of those behind it.
+    blocks: &'a [AtomicBool],
+    /// So many bytes of the first block are before the heap.
+    before: usize,
+}
+
+impl<'a> VerifiedHeap<'a> {
+    /// The content of the entry at a position, where its length is one byte and it lies in one block, and the offset of the content in the heap.
+    #[inline(always)]
+    fn entry(&self, position: u32) -> Option<(usize, &'a [u8])> {
+        let at = position as usize * ENTRY_ALIGNMENT as usize;
+        let len = heap::short_len(*self.bytes.get(at)?)?;
+        let content = self.bytes.get(at + 1..at + 1 + len)?;
+        let in_block = offset_in_block(at + self.before);
+        let is_whole = in_block + len < BLOCK_LEN as usize;
+        (is_whole && is_verified(self.blocks, (at + self.before) >> BLOCK_SHIFT)).then_some((at + 1, content))
+    }
+
+    /// The content of the entry at a position. In a heap of text it may cut characters.
+    #[inline(always)]
+    pub(super) fn content(&self, position: u32) -> Option<&'a [u8]> {
+        Some(self.entry(position)?.1)
+    }
+
+    /// The text of the entry at a position of a heap of text.
+    #[inline(always)]
+    pub(super) fn text(&self, position: u32) -> Option<&'a str> {
+        let (start, content) = self.entry(position)?;
+        self.checked(start, content)
+    }
+
+    /// The text of `len` bytes at an offset of a heap of text, where it lies in one block.
+    #[inline(always)]
+    pub(super) fn text_at(&self, start: usize, len: usize) -> Option<&'a str> {
+        let content = self.bytes.get(start..start.checked_add(len)?)?;
+        let is_whole = offset_in_block(start + self.before) + len <= BLOCK_LEN as usize;
+        if !is_whole || !is_verified(self.blocks, (start + self.before) >> BLOCK_SHIFT) {
+            return None;
+        }
+        self.checked(start, content)
+    }
+
+    #[inline(always)]
+    fn checked(&self, start: usize, content: &'a [u8]) -> Option<&'a str> {
+        let follows = self.bytes.get(start + content.len()).copied();
+        heap::text(content, follows, (start + self.before) as u64).ok()
+    }
+
+    /// Asks for the cache line where the entry at a position starts, which will be read soon.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, position: u32) {
+        prefetch(self.bytes, position as usize * ENTRY_ALIGNMENT as usize);
+    }
+}
+
 /// The bytes of a file up to its checksum table, and which of its blocks have been verified.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct VerifiedBytes<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) blocks: &'a [AtomicBool],
-    /// The end of the heap of text, and of that of tagged values.
-    pub(super) text_end: usize,
-    pub(super) value_end: usize,
 }
 
 impl<'a> VerifiedBytes<'a> {
+    /// `count` items of `N` bytes from an offset that is a multiple of it; `None` where the file has no such.
+    #[inline]
+    pub(super) fn slice<const N: usize>(self, start: usize, count: usize) -> Option<VerifiedSlice<'a, N>> {
+        let bytes = self.bytes.get(start..start.checked_add(count.checked_mul(N)?)?)?;
+        let (items, _) = bytes.as_chunks();
+        let blocks = self.blocks.get(start >> BLOCK_SHIFT..).unwrap_or_default();
+        start.is_multiple_of(N).then_some(VerifiedSlice { items, blocks, before: offset_in_block(start) / N })
+    }
+
+    /// The heap that is a section; `None` where the file has no such.
+    #[inline]
+    pub(super) fn heap(self, heap: Section) -> Option<VerifiedHeap<'a>> {
+        let (start, end) = (usize::try_from(heap.offset).ok()?, usize::try_from(heap.offset + heap.len).ok()?);
+        let blocks = self.blocks.get(start >> BLOCK_SHIFT..).unwrap_or_default();
+        Some(VerifiedHeap { bytes: self.bytes.get(start..end)?, blocks, before: offset_in_block(start) })
+    }
+
     /// Whether the block of an offset has been verified.
     #[inline(always)]
     fn is_verified(self, at: usize) -> bool {
-        self.blocks.get(at >> BLOCK_SHIFT).is_some_and(|verified| verified.load(Ordering::Relaxed))
+        is_verified(self.blocks, at >> BLOCK_SHIFT)
     }
 
     /// `N` bytes that are aligned to `N`, a power of two, so that they are in one block.
@@ -50,56 +176,5 @@ impl<'a> VerifiedBytes<'a> {
         let pair: &[u8; 16] = if self.is_verified(at + 15) { self.array(at)? } else { return None };
         let (bits, rank) = pair.split_at(8);
         Some([u64::from_le_bytes(*bits.first_chunk()?), u64::from_le_bytes(*rank.first_chunk()?)])
-    }
-
-    /// A dictionary entry: tag, length, payload.
-    #[inline(always)]
-    pub(super) fn entry(self, at: usize) -> Option<(u8, u32, u64)> {
-        let entry: &[u8; ENTRY_LEN] = self.array(at)?;
-        let (head, payload) = entry.split_at(8);
-        let head = u64::from_le_bytes(*head.first_chunk()?);
-        Some((head as u8, (head >> 32) as u32, u64::from_le_bytes(*payload.first_chunk()?)))
-    }
-
-    /// The content of the entry that starts at `at` in a heap that ends at `end`, where its length is one byte and it lies in one block,
-    /// and where that is.
-    #[inline(always)]
-    pub(super) fn heap_entry(self, at: usize, end: usize) -> Option<(usize, &'a [u8])> {
-        if !self.is_verified(at) {
-            return None;
-        }
-        let len = heap::short_len(*self.bytes.get(at)?)?;
-        let (start, stop) = (at + 1, at + 1 + len);
-        if stop > end || (stop - 1) >> BLOCK_SHIFT != at >> BLOCK_SHIFT {
-            return None;
-        }
-        Some((start, self.bytes.get(start..stop)?))
-    }
-
-    /// The text of an entry of the heap of text.
-    #[inline(always)]
-    pub(super) fn text_entry(self, at: usize) -> Option<&'a str> {
-        let (start, content) = self.heap_entry(at, self.text_end)?;
-        self.checked_text(start, content)
-    }
-
-    /// The text at a place of the heap of text, where it lies in one block.
-    #[inline(always)]
-    pub(super) fn text(self, start: usize, len: usize) -> Option<&'a str> {
-        let stop = start.checked_add(len)?;
-        if stop > self.text_end
-            || !self.is_verified(start)
-            || (stop.wrapping_sub(1) >> BLOCK_SHIFT) != start >> BLOCK_SHIFT
-        {
-            return None;
-        }
-        self.checked_text(start, self.bytes.get(start..stop)?)
-    }
-
-    #[inline(always)]
-    fn checked_text(self, start: usize, content: &'a [u8]) -> Option<&'a str> {
-        let stop = start + content.len();
-        let follows = if stop < self.text_end { self.bytes.get(stop).copied() } else { None };
-        heap::text(content, follows, start as u64).ok()
     }
 }

@@ -7,7 +7,7 @@ use bytemuck::{Pod, Zeroable, must_cast};
 use rend::{i64_le, u32_le, u64_le};
 use rkyv::bytecheck::CheckBytes;
 use rkyv::{Archive, Portable};
-use wide::u16x8;
+use wide::{i8x16, i16x16};
 
 /// Section kinds, beside those shared with columns.
 pub(crate) const SECTION_AXIS: u32 = 16;
@@ -210,11 +210,10 @@ impl<'a> Bucket<'a> {
     pub(crate) fn matches(self, fingerprint: u16) -> Places {
         // All places are compared at once. Which of them matches cannot be predicted: a branch for each would cost more than the rest of
         // a lookup that is in cache.
-        let wanted = u16x8::splat(fingerprint.to_le());
-        let (lanes, _) = self.0.as_chunks::<16>();
-        let bits =
-            |at: usize| lanes.get(at).map_or(0, |lanes| u16x8::new(must_cast(*lanes)).simd_eq(wanted).to_bitmask());
-        Places((bits(0) | bits(1).wrapping_shl(8)) & ((1 << BUCKET_PLACES) - 1))
+        let wanted = i16x16::splat(fingerprint.to_le().cast_signed());
+        let (lanes, _) = self.0.as_chunks::<32>();
+        let equal = lanes.first().map_or(i16x16::ZERO, |lanes| i16x16::new(must_cast(*lanes)).simd_eq(wanted));
+        Places(i8x16::from_i16x16_saturate(equal).to_bitmask() & ((1 << BUCKET_PLACES) - 1))
     }
 
     /// The slot of a place; [`NO_SLOT`] where it is empty.

@@ -122,13 +122,13 @@ impl fmt::Debug for Region {
 /// Asks the processor to fetch the cache line of a byte, which will be read soon. Nothing happens where there is no such byte, or where
 /// it is not known how to ask.
 #[inline(always)]
-pub(crate) fn prefetch(bytes: &[u8], at: usize) {
+pub(crate) fn prefetch<T>(items: &[T], at: usize) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(byte) = bytes.get(at) {
+    if let Some(item) = items.get(at) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: the instruction belongs to SSE, which every x86-64 processor has; it reads nothing that the program could see, and
-        // faults at no address. The address is that of a byte that may be read, besides.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(byte).cast()) };
+        // faults at no address. The address is that of something that may be read, besides.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(item).cast()) };
     }
 }
 

@@ -1,0 +1,324 @@
+//! Reading the values of a column file the direct way, where its blocks have been verified.
+
+use super::cells::{Cells, SegmentView, Uniform, inline_value};
+use super::direct_batch::Slots;
+use super::verified::{Settled, VerifiedBytes, VerifiedHeap, VerifiedSlice};
+use crate::format::column::{ENTRY_LEN, Encoding, Entry, Presence, SEGMENT_SHIFT};
+use crate::format::value::{self, TAG_INT, TAG_TEXT};
+use crate::model::ValueRef;
+
+/// The values of a column by slot.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Values<'a> {
+    /// There is no file.
+    None,
+    I64(VerifiedSlice<'a, 8>),
+    U64(VerifiedSlice<'a, 8>),
+    F64(VerifiedSlice<'a, 8>),
+    Text(VerifiedSlice<'a, 4>, VerifiedHeap<'a>),
+    Tagged(VerifiedSlice<'a, 4>, VerifiedHeap<'a>),
+    Dictionary8(VerifiedSlice<'a, 1>, Dictionary<'a>),
+    Dictionary16(VerifiedSlice<'a, 2>, Dictionary<'a>),
+    /// Segments differ, or some slots have no value.
+    Segments(Segments<'a>),
+}
+
+/// The distinct values of a column.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dictionary<'a> {
+    entries: VerifiedSlice<'a, ENTRY_LEN>,
+    heap: VerifiedHeap<'a>,
+}
+
+impl<'a> Dictionary<'a> {
+    /// Hands over the value of a number.
+    #[inline(always)]
+    fn get<R: Receiver<'a>>(&self, number: usize, receiver: R) -> R::Outcome {
+        let Some(entry) = self.entries.at(number) else { return receiver.unknown() };
+        let (head, payload) = entry.split_at(8);
+        let word = |bytes: &[u8]| bytes.first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+        let (head, payload) = (word(head), word(payload));
+        match (head as u8, (head >> 32) as u32) {
+            (TAG_TEXT, len) => receive(receiver, self.heap.text_at(payload as usize, len as usize).map(ValueRef::Text)),
+            (TAG_INT, 0) => receiver.value(ValueRef::Int(payload.cast_signed().into())),
+            (tag, 0) if Entry::is_inline(tag) => receive(receiver, inline_value(tag, payload).ok()),
+            _ => receiver.unknown(),
+        }
+    }
+}
+
+/// What a read makes of a value, and of not knowing it. Each encoding calls it where it has the value, so that this is written where it is
+/// wanted, and not put together from all encodings first.
+pub(super) trait Receiver<'a> {
+    type Outcome;
+
+    fn value(self, value: ValueRef<'a>) -> Self::Outcome;
+
+    /// The slot has none.
+    fn absent(self) -> Self::Outcome;
+
+    /// It takes the long way to know.
+    fn unknown(self) -> Self::Outcome;
+}
+
+/// Takes a value as it is.
+#[derive(Clone, Copy)]
+struct Plain;
+
+impl<'a> Receiver<'a> for Plain {
+    type Outcome = Settled<ValueRef<'a>>;
+
+    #[inline(always)]
+    fn value(self, value: ValueRef<'a>) -> Self::Outcome {
+        Some(Some(value))
+    }
+
+    #[inline(always)]
+    fn absent(self) -> Self::Outcome {
+        Some(None)
+    }
+
+    #[inline(always)]
+    fn unknown(self) -> Self::Outcome {
+        None
+    }
+}
+
+#[inline(always)]
+fn receive<'a, R: Receiver<'a>>(receiver: R, value: Option<ValueRef<'a>>) -> R::Outcome {
+    match value {
+        Some(value) => receiver.value(value),
+        None => receiver.unknown(),
+    }
+}
+
+/// Hands over the value of a slot's cell, if it has one.
+#[inline(always)]
+fn receive_cell<'a, const N: usize, R: Receiver<'a>>(
+    cells: &VerifiedSlice<'a, N>,
+    slot: u32,
+    receiver: R,
+    value: impl FnOnce(&'a [u8; N]) -> Option<ValueRef<'a>>,
+) -> R::Outcome {
+    match cells.get(slot as usize) {
+        Some(Some(cell)) => receive(receiver, value(cell)),
+        Some(None) => receiver.absent(),
+        None => receiver.unknown(),
+    }
+}
+
+impl<'a> Values<'a> {
+    /// Hands over the value of a slot.
+    #[inline(always)]
+    pub(super) fn get<R: Receiver<'a>>(&self, slot: u32, receiver: R) -> R::Outcome {
+        match self {
+            Self::F64(cells) => {
+                receive_cell(cells, slot, receiver, |cell| Some(ValueRef::Float(f64::from_le_bytes(*cell))))
+            }
+            Self::Text(cells, heap) => {
+                receive_cell(cells, slot, receiver, |cell| heap.text(u32::from_le_bytes(*cell)).map(ValueRef::Text))
+            }
+            Self::I64(cells) => {
+                receive_cell(cells, slot, receiver, |cell| Some(ValueRef::Int(i64::from_le_bytes(*cell).into())))
+            }
+            Self::U64(cells) => {
+                receive_cell(cells, slot, receiver, |cell| Some(ValueRef::Int(u64::from_le_bytes(*cell).into())))
+            }
+            Self::Dictionary8(cells, dictionary) => match cells.get(slot as usize) {
+                Some(Some(&[number])) => dictionary.get(number.into(), receiver),
+                Some(None) => receiver.absent(),
+                None => receiver.unknown(),
+            },
+            Self::Dictionary16(cells, dictionary) => match cells.get(slot as usize) {
+                Some(Some(&cell)) => dictionary.get(u16::from_le_bytes(cell).into(), receiver),
+                Some(None) => receiver.absent(),
+                None => receiver.unknown(),
+            },
+            Self::Tagged(cells, heap) => {
+                receive_cell(cells, slot, receiver, |cell| tagged(heap, u32::from_le_bytes(*cell)))
+            }
+            Self::Segments(segments) => match segments.get(slot) {
+                Some(Some(value)) => receiver.value(value),
+                Some(None) => receiver.absent(),
+                None => receiver.unknown(),
+            },
+            Self::None => receiver.absent(),
+        }
+    }
+
+    /// Asks for the cells of slots.
+    pub(super) fn prefetch_cells(&self, slots: &Slots) {
+        match self {
+            Self::None => {}
+            Self::I64(cells) | Self::U64(cells) | Self::F64(cells) => each_found(slots, |slot| cells.prefetch(slot)),
+            Self::Text(cells, _) | Self::Tagged(cells, _) => each_found(slots, |slot| cells.prefetch(slot)),
+            Self::Dictionary8(cells, _) => each_found(slots, |slot| cells.prefetch(slot)),
+            Self::Dictionary16(cells, _) => each_found(slots, |slot| cells.prefetch(slot)),
+            Self::Segments(segments) => each_found(slots, |slot| segments.prefetch_cell(slot as u32)),
+        }
+    }
+
+    /// Asks for what the cells of slots point to.
+    pub(super) fn prefetch_contents(&self, slots: &Slots) {
+        match self {
+            Self::None | Self::I64(_) | Self::U64(_) | Self::F64(_) => {}
+            Self::Text(cells, heap) | Self::Tagged(cells, heap) => each_found(slots, |slot| {
+                if let Some(cell) = cells.at(slot) {
+                    heap.prefetch(u32::from_le_bytes(*cell));
+                }
+            }),
+            Self::Dictionary8(cells, dictionary) => each_found(slots, |slot| {
+                if let Some(&[number]) = cells.at(slot) {
+                    dictionary.entries.prefetch(number.into());
+                }
+            }),
+            Self::Dictionary16(cells, dictionary) => each_found(slots, |slot| {
+                if let Some(cell) = cells.at(slot) {
+                    dictionary.entries.prefetch(u16::from_le_bytes(*cell).into());
+                }
+            }),
+            Self::Segments(segments) => each_found(slots, |slot| segments.prefetch_content(slot as u32)),
+        }
+    }
+}
+
+#[inline(always)]
+fn each_found(slots: &Slots, each: impl Fn(usize)) {
+    slots.iter().copied().flatten().flatten().for_each(|slot| each(slot as usize));
+}
+
+#[inline(always)]
+fn tagged<'a>(heap: &VerifiedHeap<'a>, position: u32) -> Option<ValueRef<'a>> {
+    value::decode(heap.content(position)?).ok()
+}
+
+/// A column of which each segment says where its cells are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Segments<'a> {
+    segments: &'a [SegmentView],
+    bytes: VerifiedBytes<'a>,
+    dictionary: Dictionary<'a>,
+    /// The heap of tagged values.
+    heap: VerifiedHeap<'a>,
+}
+
+impl<'a> Segments<'a> {
+    /// The value of a slot.
+    #[inline]
+    fn get(&self, slot: u32) -> Settled<ValueRef<'a>> {
+        match self.cell(slot)? {
+            Some((encoding, at)) => self.value(encoding, at).map(Some),
+            None => Some(None),
+        }
+    }
+
+    /// Where a slot's cell is, and its encoding.
+    #[inline]
+    fn cell(&self, slot: u32) -> Settled<(Encoding, usize)> {
+        let Some(segment) = self.segments.get((slot >> SEGMENT_SHIFT) as usize) else { return Some(None) };
+        let offset = slot & ((1 << SEGMENT_SHIFT) - 1);
+        let index = match segment.presence {
+            _ if offset >= segment.slot_count => return Some(None),
+            Presence::None => return Some(None),
+            Presence::All => offset,
+            Presence::Bitmap => {
+                let at = segment.presence_offset as usize + (offset >> 6) as usize * 16;
+                let [bits, rank] = self.bytes.word_pair(at)?;
+                let bit = 1u64 << (offset & 63);
+                if bits & bit == 0 {
+                    return Some(None);
+                }
+                u32::try_from(rank).ok()?.checked_add((bits & (bit - 1)).count_ones())?
+            }
+            Presence::Sorted => return None,
+        };
+        if index >= segment.present_count {
+            return None;
+        }
+        let at = segment.cells + u64::from(index) * segment.encoding.width();
+        Some(Some((segment.encoding, at as usize)))
+    }
+
+    /// The value of a cell.
+    #[inline]
+    fn value(&self, encoding: Encoding, at: usize) -> Option<ValueRef<'a>> {
+        let (bytes, dictionary) = (self.bytes, &self.dictionary);
+        match encoding {
+            Encoding::PlainF64 => Some(ValueRef::Float(f64::from_le_bytes(*bytes.array(at)?))),
+            Encoding::PlainI64 => Some(ValueRef::Int(i64::from_le_bytes(*bytes.array(at)?).into())),
+            Encoding::PlainU64 => Some(ValueRef::Int(u64::from_le_bytes(*bytes.array(at)?).into())),
+            Encoding::Text32 => dictionary.heap.text(u32::from_le_bytes(*bytes.array(at)?)).map(ValueRef::Text),
+            Encoding::Value32 => tagged(&self.heap, u32::from_le_bytes(*bytes.array(at)?)),
+            Encoding::Constant => dictionary.get(0, Plain)?,
+            Encoding::Dictionary8 => {
+                let [number] = *bytes.array(at)?;
+                dictionary.get(number.into(), Plain)?
+            }
+            Encoding::Dictionary16 => dictionary.get(u16::from_le_bytes(*bytes.array(at)?).into(), Plain)?,
+            Encoding::Text64 | Encoding::Value64 => None,
+        }
+    }
+
+    fn prefetch_cell(&self, slot: u32) {
+        if let Some(Some((_, at))) = self.cell(slot) {
+            self.bytes.prefetch(at);
+        }
+    }
+
+    fn prefetch_content(&self, slot: u32) {
+        if let Some(Some((encoding, at))) = self.cell(slot) {
+            self.prefetch_of(encoding, at);
+        }
+    }
+
+    /// Asks for what a cell points to.
+    fn prefetch_of(&self, encoding: Encoding, at: usize) -> Option<()> {
+        match encoding {
+            Encoding::Text32 => self.dictionary.heap.prefetch(u32::from_le_bytes(*self.bytes.array(at)?)),
+            Encoding::Value32 => self.heap.prefetch(u32::from_le_bytes(*self.bytes.array(at)?)),
+            Encoding::Dictionary8 => {
+                let [number] = *self.bytes.array(at)?;
+                self.dictionary.entries.prefetch(number.into());
+            }
+            Encoding::Dictionary16 => {
+                self.dictionary.entries.prefetch(u16::from_le_bytes(*self.bytes.array(at)?).into());
+            }
+            _ => {}
+        }
+        Some(())
+    }
+}
+
+impl Cells {
+    /// The values, ready for reads; `None` where a section is not in the file as it should be.
+    #[inline]
+    pub(super) fn values<'a>(&'a self, bytes: VerifiedBytes<'a>) -> Option<Values<'a>> {
+        let text = bytes.heap(self.text_heap)?;
+        let dictionary = || {
+            let start = usize::try_from(self.dictionary.offset).ok()?;
+            let count = usize::try_from(self.dictionary.len).ok()? / ENTRY_LEN;
+            Some(Dictionary { entries: bytes.slice(start, count)?, heap: text })
+        };
+        let segments = || {
+            let segments = Segments {
+                segments: &self.segments,
+                bytes,
+                dictionary: dictionary()?,
+                heap: bytes.heap(self.value_heap)?,
+            };
+            Some(Values::Segments(segments))
+        };
+        let Some(Uniform { encoding, slot_count, cells }) = self.uniform else { return segments() };
+        let count = slot_count as usize;
+        Some(match encoding {
+            Encoding::PlainI64 => Values::I64(bytes.slice(cells, count)?),
+            Encoding::PlainU64 => Values::U64(bytes.slice(cells, count)?),
+            Encoding::PlainF64 => Values::F64(bytes.slice(cells, count)?),
+            Encoding::Text32 => Values::Text(bytes.slice(cells, count)?, text),
+            Encoding::Value32 => Values::Tagged(bytes.slice(cells, count)?, bytes.heap(self.value_heap)?),
+            Encoding::Dictionary8 => Values::Dictionary8(bytes.slice(cells, count)?, dictionary()?),
+            Encoding::Dictionary16 => Values::Dictionary16(bytes.slice(cells, count)?, dictionary()?),
+            Encoding::Constant | Encoding::Text64 | Encoding::Value64 => return segments(),
+        })
+    }
+}

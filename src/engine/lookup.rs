@@ -1,0 +1,271 @@
+//! Lookups of keys and of slots, by the direct way where that settles them.
+//!
+//! Each kind of key has a function of its own that is not inlined: what the key is was decided by then, and the function is small enough for the
+//! compiler to keep what matters in registers.
+
+use super::column_tiers::BASE;
+use super::database::State;
+use super::direct::{DirectColumn, DirectKeys, Found};
+use super::direct_axis::KeyTable;
+use super::direct_batch::GROUP_LEN;
+use super::direct_column::Receiver;
+use super::state::DimensionView;
+use super::verified::Settled;
+use super::view::Origin;
+use crate::error::Result;
+use crate::model::{KeyRef, Slot, ValueRef};
+
+/// The central axis at a point in time, ready for lookups.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AxisReader<'a> {
+    state: &'a State,
+    direct: Option<DirectKeys<'a>>,
+}
+
+/// A dimension at a point in time, ready for lookups.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DimensionReader<'a> {
+    pub(crate) view: DimensionView<'a>,
+    direct: Option<DirectColumn<'a>>,
+}
+
+impl State {
+    /// The axis.
+    #[inline]
+    pub(crate) fn axis(&self) -> AxisReader<'_> {
+        AxisReader { state: self, direct: DirectKeys::new(&self.view, self.moment.stamp) }
+    }
+
+    /// The slot of a key, asking all tiers, with all checks.
+    #[inline(never)]
+    fn slot_through_tiers(&self, key: KeyRef<'_>) -> Result<Option<Slot>> {
+        Ok(self.view.resolve(key, self.moment.stamp)?.map(|(slot, _)| Slot(slot)))
+    }
+}
+
+impl<'a> AxisReader<'a> {
+    pub(crate) const fn state(&self) -> &'a State {
+        self.state
+    }
+
+    /// The slot of a key.
+    #[inline]
+    pub(crate) fn slot_of(&self, key: KeyRef<'_>) -> Result<Option<Slot>> {
+        match key.value() {
+            ValueRef::Int(int) => self.slot_of_integer(int),
+            ValueRef::Text(text) => self.slot_of_text(text),
+            _ => self.slot_of_other(key),
+        }
+    }
+
+    #[inline(never)]
+    fn slot_of_integer(&self, int: i128) -> Result<Option<Slot>> {
+        self.find(|| KeyRef::trusted(ValueRef::Int(int)), |table| table.slot_of_integer(int))
+    }
+
+    #[inline(never)]
+    fn slot_of_text(&self, text: &str) -> Result<Option<Slot>> {
+        self.find(|| KeyRef::trusted(ValueRef::Text(text)), |table| table.slot_of_text(text))
+    }
+
+    #[inline(never)]
+    fn slot_of_other(&self, key: KeyRef<'_>) -> Result<Option<Slot>> {
+        self.find(|| key, |table| table.slot_of_other(key.value()))
+    }
+
+    #[inline(always)]
+    fn find<'k>(
+        &self,
+        key: impl Fn() -> KeyRef<'k>,
+        slot_of: impl FnOnce(&KeyTable<'a>) -> Settled<u32>,
+    ) -> Result<Option<Slot>> {
+        let Some(direct) = &self.direct else { return self.state.slot_through_tiers(key()) };
+        self.settle(&key, direct.unless_changed(&key, slot_of(&direct.table)))
+    }
+
+    #[inline(always)]
+    fn settle<'k>(&self, key: impl Fn() -> KeyRef<'k>, found: Found<u32>) -> Result<Option<Slot>> {
+        match found {
+            Found::Settled(slot) => Ok(slot.map(Slot)),
+            // Nobody else has come to the slot: the key is still there.
+            Found::Touched(slot) if self.is_base(slot)? => Ok(Some(Slot(slot))),
+            Found::Touched(_) | Found::Unknown => self.state.slot_through_tiers(key()),
+        }
+    }
+
+    /// Whether a slot's occupant is the one that the base file says.
+    #[inline(never)]
+    fn is_base(&self, slot: u32) -> Result<bool> {
+        Ok(self.state.view.origin(slot, self.state.moment.stamp)? == Some(Origin::File(BASE)))
+    }
+
+    /// The slots of up to [`GROUP_LEN`] keys, appended in their order.
+    pub(crate) fn find_group(&self, keys: &[KeyRef<'_>], slots: &mut Vec<Option<Slot>>) -> Result<()> {
+        slots.reserve(keys.len());
+        if let Some(direct) = &self.direct {
+            return direct.find_group(keys, |key, found| {
+                slots.push(self.settle(|| key, found)?);
+                Ok(())
+            });
+        }
+        for &key in keys {
+            slots.push(self.state.slot_through_tiers(key)?);
+        }
+        Ok(())
+    }
+}
+
+impl<'a> DimensionView<'a> {
+    /// The dimension, ready for lookups.
+    #[inline]
+    pub(crate) fn reader(self) -> DimensionReader<'a> {
+        DimensionReader { view: self, direct: DirectColumn::new(self.column) }
+    }
+
+    /// The value of a key. For one lookup; many take a reader.
+    #[inline]
+    pub(crate) fn lookup(self, key: KeyRef<'_>) -> Result<Option<ValueRef<'a>>> {
+        self.reader().lookup(&self.state.axis(), key)
+    }
+
+    /// The value of a key, asking all tiers, with all checks.
+    #[inline(never)]
+    fn lookup_through_tiers(self, key: KeyRef<'_>) -> Result<Option<ValueRef<'a>>> {
+        let State { view, moment } = self.state;
+        match view.resolve(key, moment.stamp)? {
+            Some((slot, origin)) => view.cell_of(self.id, self.column, slot, origin, moment.stamp),
+            None => Ok(None),
+        }
+    }
+
+    /// The value of a key that was at a slot when the base file was written.
+    #[inline(never)]
+    fn lookup_touched(self, key: KeyRef<'_>, slot: u32) -> Result<Option<ValueRef<'a>>> {
+        let State { view, moment } = self.state;
+        match view.origin(slot, moment.stamp)? {
+            Some(origin @ Origin::File(BASE)) => view.cell_of(self.id, self.column, slot, origin, moment.stamp),
+            _ => self.lookup_through_tiers(key),
+        }
+    }
+
+    /// The value of a slot, asking all tiers, with all checks.
+    #[inline(never)]
+    pub(super) fn get_through_tiers(self, slot: u32) -> Result<Option<ValueRef<'a>>> {
+        let State { view, moment } = self.state;
+        match view.origin(slot, moment.stamp)? {
+            Some(origin) => view.cell_of(self.id, self.column, slot, origin, moment.stamp),
+            None => Ok(None),
+        }
+    }
+}
+
+impl<'a> DimensionReader<'a> {
+    /// The value of a key.
+    #[inline]
+    pub(crate) fn lookup(&self, axis: &AxisReader<'a>, key: KeyRef<'_>) -> Result<Option<ValueRef<'a>>> {
+        match key.value() {
+            ValueRef::Int(int) => self.lookup_integer(axis, int),
+            ValueRef::Text(text) => self.lookup_text(axis, text),
+            _ => self.lookup_other(axis, key),
+        }
+    }
+
+    #[inline(never)]
+    fn lookup_integer(&self, axis: &AxisReader<'a>, int: i128) -> Result<Option<ValueRef<'a>>> {
+        self.find(axis, || KeyRef::trusted(ValueRef::Int(int)), |table| table.slot_of_integer(int))
+    }
+
+    #[inline(never)]
+    fn lookup_text(&self, axis: &AxisReader<'a>, text: &str) -> Result<Option<ValueRef<'a>>> {
+        self.find(axis, || KeyRef::trusted(ValueRef::Text(text)), |table| table.slot_of_text(text))
+    }
+
+    #[inline(never)]
+    fn lookup_other(&self, axis: &AxisReader<'a>, key: KeyRef<'_>) -> Result<Option<ValueRef<'a>>> {
+        self.find(axis, || key, |table| table.slot_of_other(key.value()))
+    }
+
+    #[inline(always)]
+    fn find<'k>(
+        &self,
+        axis: &AxisReader<'a>,
+        key: impl Fn() -> KeyRef<'k>,
+        slot_of: impl FnOnce(&KeyTable<'a>) -> Settled<u32>,
+    ) -> Result<Option<ValueRef<'a>>> {
+        match (&axis.direct, &self.direct) {
+            (Some(keys), Some(column)) => self.settle(column, &key, keys.unless_changed(&key, slot_of(&keys.table))),
+            _ => self.view.lookup_through_tiers(key()),
+        }
+    }
+
+    #[inline(always)]
+    fn settle<'k>(
+        &self,
+        column: &DirectColumn<'a>,
+        key: impl Fn() -> KeyRef<'k>,
+        found: Found<u32>,
+    ) -> Result<Option<ValueRef<'a>>> {
+        match found {
+            Found::Settled(Some(slot)) if column.may_touch(slot) => self.view.lookup_touched(key(), slot),
+            Found::Settled(Some(slot)) => column.values.get(slot, OrElse(|| self.view.lookup_through_tiers(key()))),
+            Found::Settled(None) => Ok(None),
+            Found::Touched(slot) => self.view.lookup_touched(key(), slot),
+            Found::Unknown => self.view.lookup_through_tiers(key()),
+        }
+    }
+
+    /// The values of up to [`GROUP_LEN`] keys, appended in their order.
+    pub(crate) fn lookup_group(
+        &self,
+        axis: &AxisReader<'a>,
+        keys: &[KeyRef<'_>],
+        values: &mut Vec<Option<ValueRef<'a>>>,
+    ) -> Result<()> {
+        debug_assert!(keys.len() <= GROUP_LEN);
+        values.reserve(keys.len());
+        if let (Some(direct), Some(column)) = (&axis.direct, &self.direct) {
+            return column.find_group(direct, keys, |key, found| {
+                values.push(self.settle(column, || key, found)?);
+                Ok(())
+            });
+        }
+        for &key in keys {
+            values.push(self.view.lookup_through_tiers(key)?);
+        }
+        Ok(())
+    }
+
+    /// The value of a slot.
+    #[inline(never)]
+    pub(crate) fn get(&self, axis: &AxisReader<'a>, slot: Slot) -> Result<Option<ValueRef<'a>>> {
+        let through_tiers = || self.view.get_through_tiers(slot.0);
+        let (Some(keys), Some(column)) = (&axis.direct, &self.direct) else { return through_tiers() };
+        match keys.is_used(slot.0) {
+            Some(true) if !column.may_touch(slot.0) => column.values.get(slot.0, OrElse(through_tiers)),
+            Some(false) => Ok(None),
+            _ => through_tiers(),
+        }
+    }
+}
+
+/// Takes a value for the answer; what is not known is answered by a function.
+struct OrElse<F>(F);
+
+impl<'a, F: FnOnce() -> Result<Option<ValueRef<'a>>>> Receiver<'a> for OrElse<F> {
+    type Outcome = Result<Option<ValueRef<'a>>>;
+
+    #[inline(always)]
+    fn value(self, value: ValueRef<'a>) -> Self::Outcome {
+        Ok(Some(value))
+    }
+
+    #[inline(always)]
+    fn absent(self) -> Self::Outcome {
+        Ok(None)
+    }
+
+    #[inline(always)]
+    fn unknown(self) -> Self::Outcome {
+        (self.0)()
+    }
+}
