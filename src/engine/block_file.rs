@@ -3,12 +3,12 @@
 use super::verified::VerifiedBytes;
 use crate::error::{Error, Result};
 use crate::format::block_file::{BLOCK_SHIFT, Header, Section, block_bounds};
-use crate::format::column::{SECTION_TEXT_HEAP, SECTION_VALUE_HEAP};
+use crate::format::column::{SECTION_COUNTS, SECTION_DICTIONARY_INDEX, SECTION_TEXT_HEAP, SECTION_VALUE_HEAP};
 use crate::format::manifest::FileEntry;
 use crate::format::{Invalid, heap};
 use crate::storage::{Region, Storage};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// An open axis or column file.
 #[derive(Debug)]
@@ -24,6 +24,9 @@ pub(super) struct BlockFile {
     /// For each block whether it has been verified. Relaxed: they guard immutable bytes, not other memory. A byte each, as a bit costs
     /// reads three instructions more.
     verified: Box<[AtomicBool]>,
+    /// Blocks that lookups use and that have not been verified, and whether there are none.
+    unverified_count: AtomicUsize,
+    whole: AtomicBool,
 }
 
 /// A failure to open that may mean no more than that a newer manifest is in place.
@@ -50,6 +53,36 @@ impl<E: Into<Error>> From<E> for OpenError {
 
 fn section(header: &Header, kind: u32) -> Section {
     header.section(kind).unwrap_or(Section { kind, offset: 0, len: 0 })
+}
+
+/// Whether lookups read a section: all but those that count values, or find them in a dictionary.
+const fn is_for_lookups(section: &Section) -> bool {
+    !matches!(section.kind, SECTION_COUNTS | SECTION_DICTIONARY_INDEX) && section.len > 0
+}
+
+/// The first and the last block of a section that is not empty.
+const fn blocks_of(section: &Section) -> (u64, u64) {
+    (section.offset >> BLOCK_SHIFT, (section.offset + section.len - 1) >> BLOCK_SHIFT)
+}
+
+/// Whether lookups read anything in a block.
+fn is_lookup_block(header: &Header, block: u64) -> bool {
+    header.sections.iter().filter(|section| is_for_lookups(section)).any(|section| {
+        let (first, last) = blocks_of(section);
+        (first..=last).contains(&block)
+    })
+}
+
+/// How many such blocks there are.
+fn lookup_block_count(header: &Header) -> usize {
+    let mut blocks: Vec<_> = header.sections.iter().filter(|section| is_for_lookups(section)).map(blocks_of).collect();
+    blocks.sort_unstable();
+    let (mut count, mut counted_up_to) = (0, 0);
+    for (first, last) in blocks {
+        count += (last + 1).saturating_sub(counted_up_to.max(first));
+        counted_up_to = counted_up_to.max(last + 1);
+    }
+    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 impl BlockFile {
@@ -82,7 +115,10 @@ impl BlockFile {
             return Err(corrupt(invalid("this is not the file that the manifest names")));
         }
         let blocks = usize::try_from(header.block_count()).unwrap_or(usize::MAX);
+        let used = lookup_block_count(&header);
         Ok(Self {
+            unverified_count: AtomicUsize::new(used),
+            whole: AtomicBool::new(used == 0),
             text_heap: section(&header, SECTION_TEXT_HEAP),
             value_heap: section(&header, SECTION_VALUE_HEAP),
             verified: (0..blocks).map(|_| AtomicBool::new(false)).collect(),
@@ -150,7 +186,11 @@ impl BlockFile {
     /// The bytes, for reads that look themselves whether a block has been verified.
     pub(super) fn verified_bytes(&self) -> VerifiedBytes<'_> {
         let table = usize::try_from(self.header.table_offset).unwrap_or_default();
-        VerifiedBytes { bytes: self.region.get(..table).unwrap_or_default(), blocks: &self.verified }
+        VerifiedBytes {
+            bytes: self.region.get(..table).unwrap_or_default(),
+            blocks: &self.verified,
+            whole: &self.whole,
+        }
     }
 
     /// The verified bytes of a whole section.
@@ -207,8 +247,12 @@ impl BlockFile {
             self.table_verified.store(true, Ordering::Relaxed);
         }
         self.verify_block(block)?;
-        if let Some(verified) = self.verified.get(block as usize) {
-            verified.store(true, Ordering::Relaxed);
+        if let Some(verified) = self.verified.get(block as usize)
+            && !verified.swap(true, Ordering::Relaxed)
+            && is_lookup_block(&self.header, block)
+            && self.unverified_count.fetch_sub(1, Ordering::Relaxed) == 1
+        {
+            self.whole.store(true, Ordering::Relaxed);
         }
         Ok(())
     }

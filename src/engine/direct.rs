@@ -5,13 +5,14 @@
 
 use super::column_tiers::ColumnTiers;
 use super::direct_axis::KeyTable;
-use super::direct_column::Values;
+use super::direct_column::{Receiver, Values};
 use super::filter::Filter;
 use super::overlay::Overlay;
 use super::patch_filter::PatchFilter;
 use super::verified::Settled;
 use super::view::View;
 use crate::model::KeyRef;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What the direct way has found of a key.
 #[derive(Clone, Copy, Debug)]
@@ -30,12 +31,16 @@ pub(super) struct DirectKeys<'a> {
     pub(super) table: KeyTable<'a>,
     /// Absent while nothing is changed.
     changes: Option<Changed<'a>>,
+    /// Nothing is changed, and no slot is free.
+    is_plain: bool,
 }
 
 /// One column.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DirectColumn<'a> {
     pub(super) values: Values<'a>,
+    /// Whether all that is read of it has been verified.
+    whole: &'a AtomicBool,
     /// Of the patches that touch the dimension.
     patches: &'a [PatchFilter],
 }
@@ -89,17 +94,30 @@ impl<'a> DirectKeys<'a> {
         let tiers = view.generation.axis();
         let axis = tiers.base()?;
         let table = axis.direct()?.table(axis.file().verified_bytes())?;
-        Some(Self { table, changes: Changed::new(view, stamp, tiers.filters()?) })
+        let changes = Changed::new(view, stamp, tiers.filters()?);
+        Some(Self { table, is_plain: changes.is_none() && !table.has_free_slots(), changes })
+    }
+
+    /// The slot of an integer, where nothing has to be considered but keys and index, all of which has been verified.
+    #[inline(always)]
+    pub(super) fn plain_slot_of_integer(&self, int: i128) -> Settled<u32> {
+        if self.is_plain { self.table.plain_slot_of_integer(int) } else { None }
+    }
+
+    /// The slot of text, where nothing has to be considered but keys and index, all of which has been verified.
+    #[inline(always)]
+    pub(super) fn plain_slot_of_text(&self, text: &str) -> Settled<u32> {
+        if self.is_plain { self.table.plain_slot_of_text(text) } else { None }
     }
 
     /// The slot where a key is in the files, or that it is not there, if that still holds.
     #[inline(always)]
-    pub(super) fn unless_changed<'k>(&self, key: impl FnOnce() -> KeyRef<'k>, slot: Settled<u32>) -> Found<u32> {
+    pub(super) fn unless_changed(&self, key: KeyRef<'_>, slot: Settled<u32>) -> Found<u32> {
         let Some(slot) = slot else { return Found::Unknown };
         let Some(changes) = &self.changes else { return Found::Settled(slot) };
         match slot {
             Some(slot) if changes.may_touch(slot) => Found::Touched(slot),
-            None if changes.may_have_key(key()) => Found::Unknown,
+            None if changes.may_have_key(key) => Found::Unknown,
             slot => Found::Settled(slot),
         }
     }
@@ -125,12 +143,29 @@ impl<'a> DirectColumn<'a> {
     /// The direct way to a dimension, if there is one.
     #[inline]
     pub(super) fn new(tiers: Option<&'a ColumnTiers>) -> Option<Self> {
-        let Some(tiers) = tiers else { return Some(Self { values: Values::None, patches: &[] }) };
-        let values = match tiers.base() {
-            Some(base) => base.direct()?.values(base.file().verified_bytes())?,
-            None => Values::None,
+        static NOTHING_TO_VERIFY: AtomicBool = AtomicBool::new(true);
+        let (mut values, mut whole) = (Values::None, &NOTHING_TO_VERIFY);
+        if let Some(base) = tiers.and_then(ColumnTiers::base) {
+            let bytes = base.file().verified_bytes();
+            (values, whole) = (base.direct()?.values(bytes)?, bytes.whole);
+        }
+        let patches = match tiers {
+            Some(tiers) => tiers.filters()?,
+            None => &[],
         };
-        Some(Self { values, patches: tiers.filters()? })
+        Some(Self { values, whole, patches })
+    }
+
+    /// Hands over the value of a slot that is in use, and that nothing changed.
+    #[inline(always)]
+    pub(super) fn get<R: Receiver<'a>>(&self, slot: u32, receiver: R) -> R::Outcome {
+        self.values.get::<false, R>(slot, receiver)
+    }
+
+    /// Whether nothing has to be considered but the values, all of which has been verified.
+    #[inline(always)]
+    pub(super) fn is_plain(&self) -> bool {
+        self.patches.is_empty() && self.whole.load(Ordering::Relaxed)
     }
 
     /// Whether patches may say something of a slot.

@@ -10,6 +10,7 @@ use crate::format::block_file::Section;
 use crate::format::column::Encoding;
 use crate::format::value::{self, KeyHasher};
 use crate::model::{KeyRef, ValueRef};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Buckets that a lookup visits before it takes the long way.
 const CHAIN_LEN: usize = 8;
@@ -91,7 +92,14 @@ impl DirectAxis {
             Some(at) => Some(bytes.slice(at, count.div_ceil(64))?),
             None => None,
         };
-        Some(KeyTable { keys, index, hasher: &self.hasher, slot_count: self.slot_count, tombstones })
+        Some(KeyTable {
+            keys,
+            index,
+            hasher: &self.hasher,
+            slot_count: self.slot_count,
+            tombstones,
+            whole: bytes.whole,
+        })
     }
 }
 
@@ -104,6 +112,7 @@ pub(super) struct KeyTable<'a> {
     slot_count: u32,
     /// A bit for each slot, set where it is free.
     tombstones: Option<VerifiedSlice<'a, 8>>,
+    whole: &'a AtomicBool,
 }
 
 /// The keys by slot.
@@ -138,7 +147,7 @@ trait StoredKeys {
     fn hash(&self, hasher: &KeyHasher, key: Self::Key<'_>) -> u64;
 
     /// Whether a slot has a key; `None` where it cannot be read.
-    fn is_at(&self, slot: u32, key: Self::Key<'_>) -> Option<bool>;
+    fn is_at<const WHOLE: bool>(&self, slot: u32, key: Self::Key<'_>) -> Option<bool>;
 
     /// Asks for what tells of a slot's key.
     fn prefetch(&self, slot: u32);
@@ -176,8 +185,8 @@ impl StoredKeys for IntegerKeys<'_> {
     }
 
     #[inline(always)]
-    fn is_at(&self, slot: u32, bits: u64) -> Option<bool> {
-        Some(u64::from_le_bytes(*self.cells.at(slot as usize)?) == bits)
+    fn is_at<const WHOLE: bool>(&self, slot: u32, bits: u64) -> Option<bool> {
+        Some(u64::from_le_bytes(*self.cells.at::<WHOLE>(slot as usize)?) == bits)
     }
 
     #[inline(always)]
@@ -203,8 +212,8 @@ impl StoredKeys for FloatKeys<'_> {
     }
 
     #[inline]
-    fn is_at(&self, slot: u32, key: f64) -> Option<bool> {
-        Some(u64::from_le_bytes(*self.0.at(slot as usize)?) == key.to_bits())
+    fn is_at<const WHOLE: bool>(&self, slot: u32, key: f64) -> Option<bool> {
+        Some(u64::from_le_bytes(*self.0.at::<WHOLE>(slot as usize)?) == key.to_bits())
     }
 
     #[inline(always)]
@@ -222,13 +231,13 @@ struct HeapKeys<'a> {
 
 impl<'a> HeapKeys<'a> {
     #[inline(always)]
-    fn content(&self, slot: u32) -> Option<&'a [u8]> {
-        self.heap.content(u32::from_le_bytes(*self.cells.at(slot as usize)?))
+    fn content<const WHOLE: bool>(&self, slot: u32) -> Option<&'a [u8]> {
+        self.heap.content::<WHOLE>(u32::from_le_bytes(*self.cells.at::<WHOLE>(slot as usize)?))
     }
 
     #[inline(always)]
     fn prefetch_content(&self, slot: u32) {
-        if let Some(position) = self.cells.at(slot as usize) {
+        if let Some(position) = self.cells.at::<false>(slot as usize) {
             self.heap.prefetch(u32::from_le_bytes(*position));
         }
     }
@@ -251,8 +260,8 @@ impl StoredKeys for TextKeys<'_> {
     }
 
     #[inline(always)]
-    fn is_at(&self, slot: u32, key: &str) -> Option<bool> {
-        Some(self.0.content(slot)? == key.as_bytes())
+    fn is_at<const WHOLE: bool>(&self, slot: u32, key: &str) -> Option<bool> {
+        Some(self.0.content::<WHOLE>(slot)? == key.as_bytes())
     }
 
     #[inline(always)]
@@ -284,8 +293,8 @@ impl StoredKeys for TaggedKeys<'_> {
     }
 
     #[inline]
-    fn is_at(&self, slot: u32, key: ValueRef<'_>) -> Option<bool> {
-        Some(value::decode(self.0.content(slot)?).ok()? == key)
+    fn is_at<const WHOLE: bool>(&self, slot: u32, key: ValueRef<'_>) -> Option<bool> {
+        Some(value::decode(self.0.content::<WHOLE>(slot)?).ok()? == key)
     }
 
     #[inline(always)]
@@ -302,10 +311,10 @@ impl StoredKeys for TaggedKeys<'_> {
 impl Index<'_> {
     /// The slot with a hash of which something holds. `None` as of [`Settled`], and where `holds` has none.
     #[inline(always)]
-    fn find(&self, hash: u64, holds: impl Fn(u32) -> Option<bool>) -> Settled<u32> {
+    fn find<const WHOLE: bool>(&self, hash: u64, holds: impl Fn(u32) -> Option<bool>) -> Settled<u32> {
         match self {
-            Self::Buckets(buckets) => find_in_buckets(buckets, hash, holds),
-            Self::Perfect(perfect_hash) => match perfect_hash.slot(hash)? {
+            Self::Buckets(buckets) => find_in_buckets::<WHOLE>(buckets, hash, holds),
+            Self::Perfect(perfect_hash) => match perfect_hash.slot::<WHOLE>(hash)? {
                 Some(slot) => Some(holds(slot)?.then_some(slot)),
                 None => Some(None),
             },
@@ -323,13 +332,13 @@ impl Index<'_> {
 }
 
 #[inline(always)]
-fn find_in_buckets(
+fn find_in_buckets<const WHOLE: bool>(
     buckets: &VerifiedSlice<'_, BUCKET_LEN>,
     hash: u64,
     holds: impl Fn(u32) -> Option<bool>,
 ) -> Settled<u32> {
     let at = home(hash, buckets.len() as u64) as usize;
-    let bucket = Bucket::new(buckets.at(at)?);
+    let bucket = Bucket::new(buckets.at::<WHOLE>(at)?);
     for place in bucket.matches(fingerprint(hash)) {
         let slot = bucket.slot(place);
         if holds(slot)? {
@@ -349,7 +358,7 @@ fn find_further(
 ) -> Settled<u32> {
     for _ in 1..CHAIN_LEN {
         at = if at + 1 == buckets.len() { 0 } else { at + 1 };
-        let bucket = Bucket::new(buckets.at(at)?);
+        let bucket = Bucket::new(buckets.at::<false>(at)?);
         for place in bucket.matches(fingerprint(hash)) {
             let slot = bucket.slot(place);
             if holds(slot)? {
@@ -364,41 +373,57 @@ fn find_further(
 }
 
 impl KeyTable<'_> {
-    /// The slot of an integer.
+    /// The slot of an integer, where all that it takes has been verified; free slots are not considered.
     #[inline(always)]
-    pub(super) fn slot_of_integer(&self, int: i128) -> Settled<u32> {
+    pub(super) fn plain_slot_of_integer(&self, int: i128) -> Settled<u32> {
         match &self.keys {
-            Keys::Integers(keys) => self.find(keys, keys.bits(int)?),
-            _ => self.slot_of_other(ValueRef::Int(int)),
-        }
-    }
-
-    /// The slot of text.
-    #[inline(always)]
-    pub(super) fn slot_of_text(&self, text: &str) -> Settled<u32> {
-        if let Keys::Text(keys) = &self.keys { self.find(keys, text) } else { self.slot_of_other(ValueRef::Text(text)) }
-    }
-
-    /// The slot of any key.
-    #[inline(never)]
-    pub(super) fn slot_of_other(&self, key: ValueRef<'_>) -> Settled<u32> {
-        match (&self.keys, key) {
-            (Keys::Dense { first_key }, ValueRef::Int(int)) => self.dense_slot(*first_key, int),
-            (Keys::Floats(keys), _) => self.find(keys, keys.of(key)?),
-            (Keys::Tagged(keys), _) => self.find(keys, key),
+            Keys::Integers(keys) if self.is_whole() => self.find::<true, _>(keys, keys.bits(int)?),
             _ => None,
         }
     }
 
+    /// The slot of text, where all that it takes has been verified; free slots are not considered.
     #[inline(always)]
-    fn find<K: StoredKeys>(&self, keys: &K, key: K::Key<'_>) -> Settled<u32> {
-        let hash = keys.hash(self.hasher, key);
-        let found = self.index.find(hash, |slot| keys.is_at(slot, key))?;
-        match (found, &self.tombstones) {
-            // An index that leads to a free slot is damaged, which the long way tells.
-            (Some(slot), Some(_)) => self.is_used(slot)?.then_some(found),
-            _ => Some(found),
+    pub(super) fn plain_slot_of_text(&self, text: &str) -> Settled<u32> {
+        match &self.keys {
+            Keys::Text(keys) if self.is_whole() => self.find::<true, _>(keys, text),
+            _ => None,
         }
+    }
+
+    /// The slot of a key.
+    #[inline(never)]
+    pub(super) fn slot_of(&self, key: ValueRef<'_>) -> Settled<u32> {
+        let found = match (&self.keys, key) {
+            (Keys::Dense { first_key }, ValueRef::Int(int)) => return self.dense_slot(*first_key, int),
+            (Keys::Dense { .. }, _) => None,
+            (Keys::Integers(keys), _) => self.find::<false, _>(keys, keys.of(key)?),
+            (Keys::Text(keys), _) => self.find::<false, _>(keys, keys.of(key)?),
+            (Keys::Floats(keys), _) => self.find::<false, _>(keys, keys.of(key)?),
+            (Keys::Tagged(keys), _) => self.find::<false, _>(keys, key),
+        };
+        match found? {
+            // An index that leads to a free slot is damaged, which the long way tells.
+            Some(slot) => self.is_used(slot)?.then_some(Some(slot)),
+            None => Some(None),
+        }
+    }
+
+    /// Whether there are free slots among those of the file.
+    pub(super) const fn has_free_slots(&self) -> bool {
+        self.tombstones.is_some()
+    }
+
+    #[inline(always)]
+    fn find<const WHOLE: bool, K: StoredKeys>(&self, keys: &K, key: K::Key<'_>) -> Settled<u32> {
+        let hash = keys.hash(self.hasher, key);
+        self.index.find::<WHOLE>(hash, |slot| keys.is_at::<WHOLE>(slot, key))
+    }
+
+    /// Whether all that it uses has been verified.
+    #[inline(always)]
+    fn is_whole(&self) -> bool {
+        self.whole.load(Ordering::Relaxed)
     }
 
     #[inline]
@@ -417,7 +442,7 @@ impl KeyTable<'_> {
             _ if slot >= self.slot_count => Some(false),
             None => Some(true),
             Some(words) => {
-                let word = u64::from_le_bytes(*words.at((slot >> 6) as usize)?);
+                let word = u64::from_le_bytes(*words.at::<false>((slot >> 6) as usize)?);
                 Some(word & (1 << (slot & 63)) == 0)
             }
         }
@@ -466,7 +491,7 @@ impl KeyTable<'_> {
             self.index.prefetch(*hash);
         }
         for (slot, &hash) in slots.iter_mut().zip(&hashes).take(group.len()) {
-            *slot = self.index.find(hash, |_| Some(true));
+            *slot = self.index.find::<false>(hash, |_| Some(true));
             if let Some(Some(slot)) = *slot {
                 keys.prefetch(slot);
             }
@@ -488,7 +513,7 @@ impl KeyTable<'_> {
     /// The slot that alone has a key's fingerprint, or its pilot, if it has the key.
     #[inline(always)]
     fn confirmed<K: StoredKeys>(&self, keys: &K, slot: u32, key: Option<K::Key<'_>>) -> Settled<u32> {
-        match (keys.is_at(slot, key?)?, &self.tombstones) {
+        match (keys.is_at::<false>(slot, key?)?, &self.tombstones) {
             (true, None) => Some(Some(slot)),
             (true, Some(_)) => self.is_used(slot)?.then_some(Some(slot)),
             // The index may have told of another key with the same fingerprint first; a perfect hash knows no other slot.

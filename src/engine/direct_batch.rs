@@ -25,7 +25,7 @@ impl<'a> DirectKeys<'a> {
     ) -> Result<(), E> {
         let mut slots = [None; GROUP_LEN];
         self.table.slots_of(keys, &mut slots, (|slots: &Slots| self.prefetch_changes(found(slots)), |_: &Slots| ()));
-        keys.iter().zip(slots).try_for_each(|(&key, slot)| each(key, self.unless_changed(|| key, slot)))
+        keys.iter().zip(slots).try_for_each(|(&key, slot)| each(key, self.unless_changed(key, slot)))
     }
 }
 
@@ -44,6 +44,6 @@ impl<'a> DirectColumn<'a> {
             self.prefetch_changes(found(slots));
         };
         axis.table.slots_of(keys, &mut slots, (cells, |slots: &Slots| self.values.prefetch_contents(slots)));
-        keys.iter().zip(slots).try_for_each(|(&key, slot)| each(key, axis.unless_changed(|| key, slot)))
+        keys.iter().zip(slots).try_for_each(|(&key, slot)| each(key, axis.unless_changed(key, slot)))
     }
 }

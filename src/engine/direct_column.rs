@@ -33,13 +33,15 @@ pub(super) struct Dictionary<'a> {
 impl<'a> Dictionary<'a> {
     /// Hands over the value of a number.
     #[inline(always)]
-    fn get<R: Receiver<'a>>(&self, number: usize, receiver: R) -> R::Outcome {
-        let Some(entry) = self.entries.at(number) else { return receiver.unknown() };
+    fn get<const WHOLE: bool, R: Receiver<'a>>(&self, number: usize, receiver: R) -> R::Outcome {
+        let Some(entry) = self.entries.at::<WHOLE>(number) else { return receiver.unknown() };
         let (head, payload) = entry.split_at(8);
         let word = |bytes: &[u8]| bytes.first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
         let (head, payload) = (word(head), word(payload));
         match (head as u8, (head >> 32) as u32) {
-            (TAG_TEXT, len) => receive(receiver, self.heap.text_at(payload as usize, len as usize).map(ValueRef::Text)),
+            (TAG_TEXT, len) => {
+                receive(receiver, self.heap.text_at::<WHOLE>(payload as usize, len as usize).map(ValueRef::Text))
+            }
             (TAG_INT, 0) => receiver.value(ValueRef::Int(payload.cast_signed().into())),
             (tag, 0) if Entry::is_inline(tag) => receive(receiver, inline_value(tag, payload).ok()),
             _ => receiver.unknown(),
@@ -94,13 +96,13 @@ fn receive<'a, R: Receiver<'a>>(receiver: R, value: Option<ValueRef<'a>>) -> R::
 
 /// Hands over the value of a slot's cell, if it has one.
 #[inline(always)]
-fn receive_cell<'a, const N: usize, R: Receiver<'a>>(
+fn receive_cell<'a, const WHOLE: bool, const N: usize, R: Receiver<'a>>(
     cells: &VerifiedSlice<'a, N>,
     slot: u32,
     receiver: R,
     value: impl FnOnce(&'a [u8; N]) -> Option<ValueRef<'a>>,
 ) -> R::Outcome {
-    match cells.get(slot as usize) {
+    match cells.get::<WHOLE>(slot as usize) {
         Some(Some(cell)) => receive(receiver, value(cell)),
         Some(None) => receiver.absent(),
         None => receiver.unknown(),
@@ -110,32 +112,37 @@ fn receive_cell<'a, const N: usize, R: Receiver<'a>>(
 impl<'a> Values<'a> {
     /// Hands over the value of a slot.
     #[inline(always)]
-    pub(super) fn get<R: Receiver<'a>>(&self, slot: u32, receiver: R) -> R::Outcome {
+    pub(super) fn get<const WHOLE: bool, R: Receiver<'a>>(&self, slot: u32, receiver: R) -> R::Outcome {
         match self {
-            Self::F64(cells) => {
-                receive_cell(cells, slot, receiver, |cell| Some(ValueRef::Float(f64::from_le_bytes(*cell))))
-            }
-            Self::Text(cells, heap) => {
-                receive_cell(cells, slot, receiver, |cell| heap.text(u32::from_le_bytes(*cell)).map(ValueRef::Text))
-            }
-            Self::I64(cells) => {
-                receive_cell(cells, slot, receiver, |cell| Some(ValueRef::Int(i64::from_le_bytes(*cell).into())))
-            }
-            Self::U64(cells) => {
-                receive_cell(cells, slot, receiver, |cell| Some(ValueRef::Int(u64::from_le_bytes(*cell).into())))
-            }
-            Self::Dictionary8(cells, dictionary) => match cells.get(slot as usize) {
-                Some(Some(&[number])) => dictionary.get(number.into(), receiver),
+            Self::F64(cells) => receive_cell::<WHOLE, _, _>(cells, slot, receiver, |cell| {
+                Some(ValueRef::Float(f64::from_le_bytes(*cell)))
+            }),
+            Self::Text(cells, heap) => match cells.get::<WHOLE>(slot as usize) {
+                Some(Some(cell)) => match heap.text::<WHOLE>(u32::from_le_bytes(*cell)) {
+                    Some(text) => receiver.value(ValueRef::Text(text)),
+                    None => receiver.unknown(),
+                },
                 Some(None) => receiver.absent(),
                 None => receiver.unknown(),
             },
-            Self::Dictionary16(cells, dictionary) => match cells.get(slot as usize) {
-                Some(Some(&cell)) => dictionary.get(u16::from_le_bytes(cell).into(), receiver),
+            Self::I64(cells) => receive_cell::<WHOLE, _, _>(cells, slot, receiver, |cell| {
+                Some(ValueRef::Int(i64::from_le_bytes(*cell).into()))
+            }),
+            Self::U64(cells) => receive_cell::<WHOLE, _, _>(cells, slot, receiver, |cell| {
+                Some(ValueRef::Int(u64::from_le_bytes(*cell).into()))
+            }),
+            Self::Dictionary8(cells, dictionary) => match cells.get::<WHOLE>(slot as usize) {
+                Some(Some(&[number])) => dictionary.get::<WHOLE, _>(number.into(), receiver),
+                Some(None) => receiver.absent(),
+                None => receiver.unknown(),
+            },
+            Self::Dictionary16(cells, dictionary) => match cells.get::<WHOLE>(slot as usize) {
+                Some(Some(&cell)) => dictionary.get::<WHOLE, _>(u16::from_le_bytes(cell).into(), receiver),
                 Some(None) => receiver.absent(),
                 None => receiver.unknown(),
             },
             Self::Tagged(cells, heap) => {
-                receive_cell(cells, slot, receiver, |cell| tagged(heap, u32::from_le_bytes(*cell)))
+                receive_cell::<WHOLE, _, _>(cells, slot, receiver, |cell| tagged(heap, u32::from_le_bytes(*cell)))
             }
             Self::Segments(segments) => match segments.get(slot) {
                 Some(Some(value)) => receiver.value(value),
@@ -163,17 +170,17 @@ impl<'a> Values<'a> {
         match self {
             Self::None | Self::I64(_) | Self::U64(_) | Self::F64(_) => {}
             Self::Text(cells, heap) | Self::Tagged(cells, heap) => each_found(slots, |slot| {
-                if let Some(cell) = cells.at(slot) {
+                if let Some(cell) = cells.at::<false>(slot) {
                     heap.prefetch(u32::from_le_bytes(*cell));
                 }
             }),
             Self::Dictionary8(cells, dictionary) => each_found(slots, |slot| {
-                if let Some(&[number]) = cells.at(slot) {
+                if let Some(&[number]) = cells.at::<false>(slot) {
                     dictionary.entries.prefetch(number.into());
                 }
             }),
             Self::Dictionary16(cells, dictionary) => each_found(slots, |slot| {
-                if let Some(cell) = cells.at(slot) {
+                if let Some(cell) = cells.at::<false>(slot) {
                     dictionary.entries.prefetch(u16::from_le_bytes(*cell).into());
                 }
             }),
@@ -189,7 +196,7 @@ fn each_found(slots: &Slots, each: impl Fn(usize)) {
 
 #[inline(always)]
 fn tagged<'a>(heap: &VerifiedHeap<'a>, position: u32) -> Option<ValueRef<'a>> {
-    value::decode(heap.content(position)?).ok()
+    value::decode(heap.content::<false>(position)?).ok()
 }
 
 /// A column of which each segment says where its cells are.
@@ -247,14 +254,18 @@ impl<'a> Segments<'a> {
             Encoding::PlainF64 => Some(ValueRef::Float(f64::from_le_bytes(*bytes.array(at)?))),
             Encoding::PlainI64 => Some(ValueRef::Int(i64::from_le_bytes(*bytes.array(at)?).into())),
             Encoding::PlainU64 => Some(ValueRef::Int(u64::from_le_bytes(*bytes.array(at)?).into())),
-            Encoding::Text32 => dictionary.heap.text(u32::from_le_bytes(*bytes.array(at)?)).map(ValueRef::Text),
+            Encoding::Text32 => {
+                dictionary.heap.text::<false>(u32::from_le_bytes(*bytes.array(at)?)).map(ValueRef::Text)
+            }
             Encoding::Value32 => tagged(&self.heap, u32::from_le_bytes(*bytes.array(at)?)),
-            Encoding::Constant => dictionary.get(0, Plain)?,
+            Encoding::Constant => dictionary.get::<false, _>(0, Plain)?,
             Encoding::Dictionary8 => {
                 let [number] = *bytes.array(at)?;
-                dictionary.get(number.into(), Plain)?
+                dictionary.get::<false, _>(number.into(), Plain)?
             }
-            Encoding::Dictionary16 => dictionary.get(u16::from_le_bytes(*bytes.array(at)?).into(), Plain)?,
+            Encoding::Dictionary16 => {
+                dictionary.get::<false, _>(u16::from_le_bytes(*bytes.array(at)?).into(), Plain)?
+            }
             Encoding::Text64 | Encoding::Value64 => None,
         }
     }

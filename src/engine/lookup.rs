@@ -6,11 +6,9 @@
 use super::column_tiers::BASE;
 use super::database::State;
 use super::direct::{DirectColumn, DirectKeys, Found};
-use super::direct_axis::KeyTable;
 use super::direct_batch::GROUP_LEN;
 use super::direct_column::Receiver;
 use super::state::DimensionView;
-use super::verified::Settled;
 use super::view::Origin;
 use crate::error::Result;
 use crate::model::{KeyRef, Slot, ValueRef};
@@ -60,36 +58,33 @@ impl<'a> AxisReader<'a> {
 
     #[inline(never)]
     fn slot_of_integer(&self, int: i128) -> Result<Option<Slot>> {
-        self.find(|| KeyRef::trusted(ValueRef::Int(int)), |table| table.slot_of_integer(int))
+        match self.direct.as_ref().and_then(|direct| direct.plain_slot_of_integer(int)) {
+            Some(slot) => Ok(slot.map(Slot)),
+            None => self.slot_of_other(KeyRef::trusted(ValueRef::Int(int))),
+        }
     }
 
     #[inline(never)]
     fn slot_of_text(&self, text: &str) -> Result<Option<Slot>> {
-        self.find(|| KeyRef::trusted(ValueRef::Text(text)), |table| table.slot_of_text(text))
+        match self.direct.as_ref().and_then(|direct| direct.plain_slot_of_text(text)) {
+            Some(slot) => Ok(slot.map(Slot)),
+            None => self.slot_of_other(KeyRef::trusted(ValueRef::Text(text))),
+        }
     }
 
     #[inline(never)]
     fn slot_of_other(&self, key: KeyRef<'_>) -> Result<Option<Slot>> {
-        self.find(|| key, |table| table.slot_of_other(key.value()))
+        let Some(direct) = &self.direct else { return self.state.slot_through_tiers(key) };
+        self.settle(key, direct.unless_changed(key, direct.table.slot_of(key.value())))
     }
 
     #[inline(always)]
-    fn find<'k>(
-        &self,
-        key: impl Fn() -> KeyRef<'k>,
-        slot_of: impl FnOnce(&KeyTable<'a>) -> Settled<u32>,
-    ) -> Result<Option<Slot>> {
-        let Some(direct) = &self.direct else { return self.state.slot_through_tiers(key()) };
-        self.settle(&key, direct.unless_changed(&key, slot_of(&direct.table)))
-    }
-
-    #[inline(always)]
-    fn settle<'k>(&self, key: impl Fn() -> KeyRef<'k>, found: Found<u32>) -> Result<Option<Slot>> {
+    fn settle(&self, key: KeyRef<'_>, found: Found<u32>) -> Result<Option<Slot>> {
         match found {
             Found::Settled(slot) => Ok(slot.map(Slot)),
             // Nobody else has come to the slot: the key is still there.
             Found::Touched(slot) if self.is_base(slot)? => Ok(Some(Slot(slot))),
-            Found::Touched(_) | Found::Unknown => self.state.slot_through_tiers(key()),
+            Found::Touched(_) | Found::Unknown => self.state.slot_through_tiers(key),
         }
     }
 
@@ -104,7 +99,7 @@ impl<'a> AxisReader<'a> {
         slots.reserve(keys.len());
         if let Some(direct) = &self.direct {
             return direct.find_group(keys, |key, found| {
-                slots.push(self.settle(|| key, found)?);
+                slots.push(self.settle(key, found)?);
                 Ok(())
             });
         }
@@ -172,45 +167,48 @@ impl<'a> DimensionReader<'a> {
 
     #[inline(never)]
     fn lookup_integer(&self, axis: &AxisReader<'a>, int: i128) -> Result<Option<ValueRef<'a>>> {
-        self.find(axis, || KeyRef::trusted(ValueRef::Int(int)), |table| table.slot_of_integer(int))
+        let key = || KeyRef::trusted(ValueRef::Int(int));
+        if let (Some(keys), Some(column)) = (&axis.direct, &self.direct)
+            && let Some(found) = keys.plain_slot_of_integer(int)
+            && column.is_plain()
+        {
+            let Some(slot) = found else { return Ok(None) };
+            return column.values.get::<true, _>(slot, OrElse(|| self.lookup_other(axis, key())));
+        }
+        self.lookup_other(axis, key())
     }
 
     #[inline(never)]
     fn lookup_text(&self, axis: &AxisReader<'a>, text: &str) -> Result<Option<ValueRef<'a>>> {
-        self.find(axis, || KeyRef::trusted(ValueRef::Text(text)), |table| table.slot_of_text(text))
+        let key = || KeyRef::trusted(ValueRef::Text(text));
+        if let (Some(keys), Some(column)) = (&axis.direct, &self.direct)
+            && let Some(found) = keys.plain_slot_of_text(text)
+            && column.is_plain()
+        {
+            let Some(slot) = found else { return Ok(None) };
+            return column.values.get::<true, _>(slot, OrElse(|| self.lookup_other(axis, key())));
+        }
+        self.lookup_other(axis, key())
     }
 
     #[inline(never)]
     fn lookup_other(&self, axis: &AxisReader<'a>, key: KeyRef<'_>) -> Result<Option<ValueRef<'a>>> {
-        self.find(axis, || key, |table| table.slot_of_other(key.value()))
-    }
-
-    #[inline(always)]
-    fn find<'k>(
-        &self,
-        axis: &AxisReader<'a>,
-        key: impl Fn() -> KeyRef<'k>,
-        slot_of: impl FnOnce(&KeyTable<'a>) -> Settled<u32>,
-    ) -> Result<Option<ValueRef<'a>>> {
         match (&axis.direct, &self.direct) {
-            (Some(keys), Some(column)) => self.settle(column, &key, keys.unless_changed(&key, slot_of(&keys.table))),
-            _ => self.view.lookup_through_tiers(key()),
+            (Some(keys), Some(column)) => {
+                self.settle(column, key, keys.unless_changed(key, keys.table.slot_of(key.value())))
+            }
+            _ => self.view.lookup_through_tiers(key),
         }
     }
 
     #[inline(always)]
-    fn settle<'k>(
-        &self,
-        column: &DirectColumn<'a>,
-        key: impl Fn() -> KeyRef<'k>,
-        found: Found<u32>,
-    ) -> Result<Option<ValueRef<'a>>> {
+    fn settle(&self, column: &DirectColumn<'a>, key: KeyRef<'_>, found: Found<u32>) -> Result<Option<ValueRef<'a>>> {
         match found {
-            Found::Settled(Some(slot)) if column.may_touch(slot) => self.view.lookup_touched(key(), slot),
-            Found::Settled(Some(slot)) => column.values.get(slot, OrElse(|| self.view.lookup_through_tiers(key()))),
+            Found::Settled(Some(slot)) if column.may_touch(slot) => self.view.lookup_touched(key, slot),
+            Found::Settled(Some(slot)) => column.get(slot, OrElse(|| self.view.lookup_through_tiers(key))),
             Found::Settled(None) => Ok(None),
-            Found::Touched(slot) => self.view.lookup_touched(key(), slot),
-            Found::Unknown => self.view.lookup_through_tiers(key()),
+            Found::Touched(slot) => self.view.lookup_touched(key, slot),
+            Found::Unknown => self.view.lookup_through_tiers(key),
         }
     }
 
@@ -225,7 +223,7 @@ impl<'a> DimensionReader<'a> {
         values.reserve(keys.len());
         if let (Some(direct), Some(column)) = (&axis.direct, &self.direct) {
             return column.find_group(direct, keys, |key, found| {
-                values.push(self.settle(column, || key, found)?);
+                values.push(self.settle(column, key, found)?);
                 Ok(())
             });
         }
@@ -241,7 +239,7 @@ impl<'a> DimensionReader<'a> {
         let through_tiers = || self.view.get_through_tiers(slot.0);
         let (Some(keys), Some(column)) = (&axis.direct, &self.direct) else { return through_tiers() };
         match keys.is_used(slot.0) {
-            Some(true) if !column.may_touch(slot.0) => column.values.get(slot.0, OrElse(through_tiers)),
+            Some(true) if !column.may_touch(slot.0) => column.get(slot.0, OrElse(through_tiers)),
             Some(false) => Ok(None),
             _ => through_tiers(),
         }

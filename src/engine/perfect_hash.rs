@@ -129,8 +129,8 @@ pub(super) struct VerifiedPerfectHash<'a> {
 impl VerifiedPerfectHash<'_> {
     /// The slot that a key of a hash has, if it has any.
     #[inline(always)]
-    pub(super) fn slot(&self, hash: u64) -> Settled<u32> {
-        let [pilot] = *self.pilots.at(number_of(hash, self.pilots.len() as u64) as usize)?;
+    pub(super) fn slot<const WHOLE: bool>(&self, hash: u64) -> Settled<u32> {
+        let [pilot] = *self.pilots.at::<WHOLE>(number_of(hash, self.pilots.len() as u64) as usize)?;
         let part = self.parts.get(number_of(hash, self.parts.len() as u64) as usize)?;
         let place = place(hash ^ part.seed ^ spread_pilot(pilot), part.place_count);
         if place < part.key_count {
@@ -142,7 +142,7 @@ impl VerifiedPerfectHash<'_> {
     #[inline(never)]
     fn remapped(&self, part: &Part, place: u32) -> Settled<u32> {
         let number = part.first_remap as usize + (place - part.key_count) as usize;
-        let free = u32::from_le_bytes(*self.remap.at(number)?);
+        let free = u32::from_le_bytes(*self.remap.at::<false>(number)?);
         (place < part.place_count && free < part.key_count).then_some(Some(part.first_slot + free))
     }
 

@@ -41,11 +41,13 @@ impl<'a, const N: usize> VerifiedSlice<'a, N> {
         self.items.len()
     }
 
-    /// An item; nothing where there are not so many.
+    /// An item; nothing where there are not so many. `WHOLE`: all blocks have been verified.
     #[inline(always)]
-    pub(super) fn get(&self, index: usize) -> Settled<&'a [u8; N]> {
+    pub(super) fn get<const WHOLE: bool>(&self, index: usize) -> Settled<&'a [u8; N]> {
         match self.items.get(index) {
-            Some(item) if is_verified(self.blocks, (index + self.before) >> Self::ITEMS_SHIFT) => Some(Some(item)),
+            Some(item) if WHOLE || is_verified(self.blocks, (index + self.before) >> Self::ITEMS_SHIFT) => {
+                Some(Some(item))
+            }
             Some(_) => None,
             None => Some(None),
         }
@@ -53,8 +55,8 @@ impl<'a, const N: usize> VerifiedSlice<'a, N> {
 
     /// An item that has to be there.
     #[inline(always)]
-    pub(super) fn at(&self, index: usize) -> Option<&'a [u8; N]> {
-        self.get(index).flatten()
+    pub(super) fn at<const WHOLE: bool>(&self, index: usize) -> Option<&'a [u8; N]> {
+        self.get::<WHOLE>(index).flatten()
     }
 
     /// Asks for the cache line where an item starts, which will be read soon.
@@ -77,34 +79,38 @@ pub(super) struct VerifiedHeap<'a> {
 impl<'a> VerifiedHeap<'a> {
     /// The content of the entry at a position, where its length is one byte and it lies in one block, and the offset of the content in the heap.
     #[inline(always)]
-    fn entry(&self, position: u32) -> Option<(usize, &'a [u8])> {
+    fn entry<const WHOLE: bool>(&self, position: u32) -> Option<(usize, &'a [u8])> {
         let at = position as usize * ENTRY_ALIGNMENT as usize;
         let len = heap::short_len(*self.bytes.get(at)?)?;
         let content = self.bytes.get(at + 1..at + 1 + len)?;
         let in_block = offset_in_block(at + self.before);
-        let is_whole = in_block + len < BLOCK_LEN as usize;
-        (is_whole && is_verified(self.blocks, (at + self.before) >> BLOCK_SHIFT)).then_some((at + 1, content))
+        let fits = in_block + len < BLOCK_LEN as usize;
+        let is_verified = WHOLE || is_verified(self.blocks, (at + self.before) >> BLOCK_SHIFT);
+        (fits && is_verified).then_some((at + 1, content))
     }
 
     /// The content of the entry at a position. In a heap of text it may cut characters.
     #[inline(always)]
-    pub(super) fn content(&self, position: u32) -> Option<&'a [u8]> {
-        Some(self.entry(position)?.1)
+    pub(super) fn content<const WHOLE: bool>(&self, position: u32) -> Option<&'a [u8]> {
+        Some(self.entry::<WHOLE>(position)?.1)
     }
 
-    /// The text of the entry at a position of a heap of text.
+    /// The text of the entry at a position of a heap of text, where its length is one byte, and it and the byte behind it lie in one block.
     #[inline(always)]
-    pub(super) fn text(&self, position: u32) -> Option<&'a str> {
-        let (start, content) = self.entry(position)?;
-        self.checked(start, content)
+    pub(super) fn text<const WHOLE: bool>(&self, position: u32) -> Option<&'a str> {
+        let at = position as usize * ENTRY_ALIGNMENT as usize;
+        let len = heap::short_len(*self.bytes.get(at)?)?;
+        let fits = offset_in_block(at + self.before) + len + 1 < BLOCK_LEN as usize;
+        let is_verified = WHOLE || is_verified(self.blocks, (at + self.before) >> BLOCK_SHIFT);
+        if fits && is_verified { heap::text_within(self.bytes.get(at + 1..at + 2 + len)?) } else { None }
     }
 
     /// The text of `len` bytes at an offset of a heap of text, where it lies in one block.
     #[inline(always)]
-    pub(super) fn text_at(&self, start: usize, len: usize) -> Option<&'a str> {
+    pub(super) fn text_at<const WHOLE: bool>(&self, start: usize, len: usize) -> Option<&'a str> {
         let content = self.bytes.get(start..start.checked_add(len)?)?;
-        let is_whole = offset_in_block(start + self.before) + len <= BLOCK_LEN as usize;
-        if !is_whole || !is_verified(self.blocks, (start + self.before) >> BLOCK_SHIFT) {
+        let fits = offset_in_block(start + self.before) + len <= BLOCK_LEN as usize;
+        if !fits || !(WHOLE || is_verified(self.blocks, (start + self.before) >> BLOCK_SHIFT)) {
             return None;
         }
         self.checked(start, content)
@@ -128,6 +134,8 @@ impl<'a> VerifiedHeap<'a> {
 pub(super) struct VerifiedBytes<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) blocks: &'a [AtomicBool],
+    /// Whether all blocks have been verified that lookups use.
+    pub(super) whole: &'a AtomicBool,
 }
 
 impl<'a> VerifiedBytes<'a> {

@@ -139,6 +139,25 @@ pub(crate) fn text(content: &[u8], follows: Option<u8>, file_offset: u64) -> Res
     Ok(unsafe { std::str::from_utf8_unchecked(content) })
 }
 
+/// The text that all but the last of these bytes are, of one block that has passed [`check_text_block`]; `None` where that cuts characters.
+///
+/// `content` lies in the heap's part of that block with all of its bytes.
+#[inline(always)]
+pub(crate) fn text_within(content: &[u8]) -> Option<&str> {
+    let (&follows, text) = content.split_last()?;
+    let first = text.first().copied().unwrap_or(follows);
+    if is_continuation(first) || is_continuation(follows) {
+        return None;
+    }
+    debug_assert!(std::str::from_utf8(text).is_ok(), "the checks of a heap let bad text through");
+    // SAFETY: The block's part of the heap has passed `check_text_block`, so it is (a) up to three continuation bytes, (b) whole valid
+    // characters, (c) maybe the beginning of one more. `text` and the byte behind it are bytes of that part. `text` starts with no
+    // continuation byte, so not inside of (a) or of a character of (b) or (c), which has only continuation bytes behind its first. Nor
+    // does the byte behind it continue a character. So `text` ends where a character ends, and this one is of (b): of (c) nothing but
+    // continuation bytes follows until the block's part ends, which is behind that byte.
+    Some(unsafe { std::str::from_utf8_unchecked(text) })
+}
+
 fn cut_character() -> Invalid {
     Invalid::new(0, "text heap", "an entry that cuts a character")
 }
