@@ -349,7 +349,7 @@ fn find_in_buckets<const WHOLE: bool>(
 }
 
 /// Goes on behind a full bucket.
-#[inline(never)]
+#[inline(always)]
 fn find_further(
     buckets: &VerifiedSlice<'_, BUCKET_LEN>,
     mut at: usize,

@@ -4,7 +4,7 @@ use super::cells::{Cells, SegmentView, Uniform, inline_value};
 use super::direct_batch::Slots;
 use super::verified::{Settled, VerifiedBytes, VerifiedHeap, VerifiedSlice};
 use crate::format::column::{ENTRY_LEN, Encoding, Entry, Presence, SEGMENT_SHIFT};
-use crate::format::value::{self, TAG_INT, TAG_TEXT};
+use crate::format::value::{self, TAG_FLOAT, TAG_INT, TAG_TEXT};
 use crate::model::ValueRef;
 
 /// The values of a column by slot.
@@ -43,7 +43,8 @@ impl<'a> Dictionary<'a> {
                 receive(receiver, self.heap.text_at::<WHOLE>(payload as usize, len as usize).map(ValueRef::Text))
             }
             (TAG_INT, 0) => receiver.value(ValueRef::Int(payload.cast_signed().into())),
-            (tag, 0) if Entry::is_inline(tag) => receive(receiver, inline_value(tag, payload).ok()),
+            (TAG_FLOAT, 0) => receiver.value(ValueRef::Float(f64::from_bits(payload))),
+            (tag, 0) if !WHOLE && Entry::is_inline(tag) => receive(receiver, inline_value(tag, payload).ok()),
             _ => receiver.unknown(),
         }
     }
@@ -141,9 +142,12 @@ impl<'a> Values<'a> {
                 Some(None) => receiver.absent(),
                 None => receiver.unknown(),
             },
+            Self::Tagged(..) if WHOLE => receiver.unknown(),
             Self::Tagged(cells, heap) => {
                 receive_cell::<WHOLE, _, _>(cells, slot, receiver, |cell| tagged(heap, u32::from_le_bytes(*cell)))
             }
+            // Of all others the values lie where they do: this one is not so simple, and takes registers.
+            Self::Segments(_) if WHOLE => receiver.unknown(),
             Self::Segments(segments) => match segments.get(slot) {
                 Some(Some(value)) => receiver.value(value),
                 Some(None) => receiver.absent(),

@@ -165,30 +165,40 @@ impl<'a> DimensionReader<'a> {
         }
     }
 
+    // Where these end in the slower function, they do with what they were called with: a jump, so that they have nothing to save.
+
     #[inline(never)]
     fn lookup_integer(&self, axis: &AxisReader<'a>, int: i128) -> Result<Option<ValueRef<'a>>> {
-        let key = || KeyRef::trusted(ValueRef::Int(int));
         if let (Some(keys), Some(column)) = (&axis.direct, &self.direct)
-            && let Some(found) = keys.plain_slot_of_integer(int)
             && column.is_plain()
+            && let Some(found) = keys.plain_slot_of_integer(int)
         {
             let Some(slot) = found else { return Ok(None) };
-            return column.values.get::<true, _>(slot, OrElse(|| self.lookup_other(axis, key())));
+            return column.values.get::<true, _>(slot, OrElse(|| self.lookup_other_integer(axis, int)));
         }
-        self.lookup_other(axis, key())
+        self.lookup_other_integer(axis, int)
+    }
+
+    #[inline(never)]
+    fn lookup_other_integer(&self, axis: &AxisReader<'a>, int: i128) -> Result<Option<ValueRef<'a>>> {
+        self.lookup_other(axis, KeyRef::trusted(ValueRef::Int(int)))
     }
 
     #[inline(never)]
     fn lookup_text(&self, axis: &AxisReader<'a>, text: &str) -> Result<Option<ValueRef<'a>>> {
-        let key = || KeyRef::trusted(ValueRef::Text(text));
         if let (Some(keys), Some(column)) = (&axis.direct, &self.direct)
-            && let Some(found) = keys.plain_slot_of_text(text)
             && column.is_plain()
+            && let Some(found) = keys.plain_slot_of_text(text)
         {
             let Some(slot) = found else { return Ok(None) };
-            return column.values.get::<true, _>(slot, OrElse(|| self.lookup_other(axis, key())));
+            return column.values.get::<true, _>(slot, OrElse(|| self.lookup_other_text(axis, text)));
         }
-        self.lookup_other(axis, key())
+        self.lookup_other_text(axis, text)
+    }
+
+    #[inline(never)]
+    fn lookup_other_text(&self, axis: &AxisReader<'a>, text: &str) -> Result<Option<ValueRef<'a>>> {
+        self.lookup_other(axis, KeyRef::trusted(ValueRef::Text(text)))
     }
 
     #[inline(never)]

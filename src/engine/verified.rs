@@ -105,21 +105,13 @@ impl<'a> VerifiedHeap<'a> {
         if fits && is_verified { heap::text_within(self.bytes.get(at + 1..at + 2 + len)?) } else { None }
     }
 
-    /// The text of `len` bytes at an offset of a heap of text, where it lies in one block.
+    /// The text of `len` bytes at an offset of a heap of text, where it and the byte behind it lie in one block.
     #[inline(always)]
     pub(super) fn text_at<const WHOLE: bool>(&self, start: usize, len: usize) -> Option<&'a str> {
-        let content = self.bytes.get(start..start.checked_add(len)?)?;
-        let fits = offset_in_block(start + self.before) + len <= BLOCK_LEN as usize;
-        if !fits || !(WHOLE || is_verified(self.blocks, (start + self.before) >> BLOCK_SHIFT)) {
-            return None;
-        }
-        self.checked(start, content)
-    }
-
-    #[inline(always)]
-    fn checked(&self, start: usize, content: &'a [u8]) -> Option<&'a str> {
-        let follows = self.bytes.get(start + content.len()).copied();
-        heap::text(content, follows, (start + self.before) as u64).ok()
+        let content = self.bytes.get(start..start.checked_add(len)?.checked_add(1)?)?;
+        let fits = offset_in_block(start + self.before) + len < BLOCK_LEN as usize;
+        let is_verified = WHOLE || is_verified(self.blocks, (start + self.before) >> BLOCK_SHIFT);
+        if fits && is_verified { heap::text_within(content) } else { None }
     }
 
     /// Asks for the cache line where the entry at a position starts, which will be read soon.
