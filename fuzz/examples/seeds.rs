@@ -201,7 +201,7 @@ fn patched(count: i64, mixed: &[Value]) -> Files {
     files
 }
 
-/// The same database with heap cells of 8 bytes, which the library writes for heaps of more than 32 GiB only.
+/// The same database with heap cells of 8 bytes, which the library writes for heaps of more than 8 GiB only.
 fn widen(mut files: Files) -> Files {
     const SEGMENTS: u32 = 2;
     const CELLS: u32 = 3;

@@ -206,7 +206,7 @@ impl BlockFile {
         }
     }
 
-    /// The content and the file offset of the heap entry at `position` (in units of 8 bytes) of a heap.
+    /// The content and the file offset of the heap entry at `position` (in units of 2 bytes) of a heap.
     #[inline]
     pub(super) fn heap_entry(&self, heap: Section, position: u64) -> Result<(u64, u64)> {
         let at = position.saturating_mul(heap::ENTRY_ALIGNMENT);

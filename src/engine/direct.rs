@@ -122,6 +122,12 @@ impl<'a> DirectKeys<'a> {
         }
     }
 
+    /// Whether a slot is surely in use, as all of the files are, and nothing is changed.
+    #[inline(always)]
+    pub(super) fn is_plain_slot(&self, slot: u32) -> bool {
+        self.is_plain && slot < self.table.slot_count
+    }
+
     /// Whether a slot is in use, if nothing changed it or a value of it since.
     #[inline(always)]
     pub(super) fn is_used(&self, slot: u32) -> Option<bool> {

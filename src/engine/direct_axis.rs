@@ -109,7 +109,7 @@ pub(super) struct KeyTable<'a> {
     keys: Keys<'a>,
     index: Index<'a>,
     hasher: &'a KeyHasher,
-    slot_count: u32,
+    pub(super) slot_count: u32,
     /// A bit for each slot, set where it is free.
     tombstones: Option<VerifiedSlice<'a, 8>>,
     whole: &'a AtomicBool,
@@ -232,13 +232,13 @@ struct HeapKeys<'a> {
 impl<'a> HeapKeys<'a> {
     #[inline(always)]
     fn content<const WHOLE: bool>(&self, slot: u32) -> Option<&'a [u8]> {
-        self.heap.content::<WHOLE>(u32::from_le_bytes(*self.cells.at::<WHOLE>(slot as usize)?))
+        self.heap.content::<WHOLE>(u32::from_le_bytes(*self.cells.at::<WHOLE>(slot as usize)?) as usize)
     }
 
     #[inline(always)]
     fn prefetch_content(&self, slot: u32) {
         if let Some(position) = self.cells.at::<false>(slot as usize) {
-            self.heap.prefetch(u32::from_le_bytes(*position));
+            self.heap.prefetch(u32::from_le_bytes(*position) as usize);
         }
     }
 }

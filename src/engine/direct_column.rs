@@ -119,7 +119,7 @@ impl<'a> Values<'a> {
                 Some(ValueRef::Float(f64::from_le_bytes(*cell)))
             }),
             Self::Text(cells, heap) => match cells.get::<WHOLE>(slot as usize) {
-                Some(Some(cell)) => match heap.text::<WHOLE>(u32::from_le_bytes(*cell)) {
+                Some(Some(cell)) => match heap.text::<WHOLE>(u32::from_le_bytes(*cell) as usize) {
                     Some(text) => receiver.value(ValueRef::Text(text)),
                     None => receiver.unknown(),
                 },
@@ -143,9 +143,9 @@ impl<'a> Values<'a> {
                 None => receiver.unknown(),
             },
             Self::Tagged(..) if WHOLE => receiver.unknown(),
-            Self::Tagged(cells, heap) => {
-                receive_cell::<WHOLE, _, _>(cells, slot, receiver, |cell| tagged(heap, u32::from_le_bytes(*cell)))
-            }
+            Self::Tagged(cells, heap) => receive_cell::<WHOLE, _, _>(cells, slot, receiver, |cell| {
+                tagged(heap, u32::from_le_bytes(*cell) as usize)
+            }),
             // Of all others the values lie where they do: this one is not so simple, and takes registers.
             Self::Segments(_) if WHOLE => receiver.unknown(),
             Self::Segments(segments) => match segments.get(slot) {
@@ -175,7 +175,7 @@ impl<'a> Values<'a> {
             Self::None | Self::I64(_) | Self::U64(_) | Self::F64(_) => {}
             Self::Text(cells, heap) | Self::Tagged(cells, heap) => each_found(slots, |slot| {
                 if let Some(cell) = cells.at::<false>(slot) {
-                    heap.prefetch(u32::from_le_bytes(*cell));
+                    heap.prefetch(u32::from_le_bytes(*cell) as usize);
                 }
             }),
             Self::Dictionary8(cells, dictionary) => each_found(slots, |slot| {
@@ -198,8 +198,12 @@ fn each_found(slots: &Slots, each: impl Fn(usize)) {
     slots.iter().copied().flatten().flatten().for_each(|slot| each(slot as usize));
 }
 
+fn long_position(cell: &[u8; 8]) -> Option<usize> {
+    usize::try_from(u64::from_le_bytes(*cell)).ok()
+}
+
 #[inline(always)]
-fn tagged<'a>(heap: &VerifiedHeap<'a>, position: u32) -> Option<ValueRef<'a>> {
+fn tagged<'a>(heap: &VerifiedHeap<'a>, position: usize) -> Option<ValueRef<'a>> {
     value::decode(heap.content::<false>(position)?).ok()
 }
 
@@ -259,9 +263,9 @@ impl<'a> Segments<'a> {
             Encoding::PlainI64 => Some(ValueRef::Int(i64::from_le_bytes(*bytes.array(at)?).into())),
             Encoding::PlainU64 => Some(ValueRef::Int(u64::from_le_bytes(*bytes.array(at)?).into())),
             Encoding::Text32 => {
-                dictionary.heap.text::<false>(u32::from_le_bytes(*bytes.array(at)?)).map(ValueRef::Text)
+                dictionary.heap.text::<false>(u32::from_le_bytes(*bytes.array(at)?) as usize).map(ValueRef::Text)
             }
-            Encoding::Value32 => tagged(&self.heap, u32::from_le_bytes(*bytes.array(at)?)),
+            Encoding::Value32 => tagged(&self.heap, u32::from_le_bytes(*bytes.array(at)?) as usize),
             Encoding::Constant => dictionary.get::<false, _>(0, Plain)?,
             Encoding::Dictionary8 => {
                 let [number] = *bytes.array(at)?;
@@ -270,7 +274,8 @@ impl<'a> Segments<'a> {
             Encoding::Dictionary16 => {
                 dictionary.get::<false, _>(u16::from_le_bytes(*bytes.array(at)?).into(), Plain)?
             }
-            Encoding::Text64 | Encoding::Value64 => None,
+            Encoding::Text64 => dictionary.heap.text::<false>(long_position(bytes.array(at)?)?).map(ValueRef::Text),
+            Encoding::Value64 => tagged(&self.heap, long_position(bytes.array(at)?)?),
         }
     }
 
@@ -289,8 +294,8 @@ impl<'a> Segments<'a> {
     /// Asks for what a cell points to.
     fn prefetch_of(&self, encoding: Encoding, at: usize) -> Option<()> {
         match encoding {
-            Encoding::Text32 => self.dictionary.heap.prefetch(u32::from_le_bytes(*self.bytes.array(at)?)),
-            Encoding::Value32 => self.heap.prefetch(u32::from_le_bytes(*self.bytes.array(at)?)),
+            Encoding::Text32 => self.dictionary.heap.prefetch(u32::from_le_bytes(*self.bytes.array(at)?) as usize),
+            Encoding::Value32 => self.heap.prefetch(u32::from_le_bytes(*self.bytes.array(at)?) as usize),
             Encoding::Dictionary8 => {
                 let [number] = *self.bytes.array(at)?;
                 self.dictionary.entries.prefetch(number.into());
@@ -298,7 +303,9 @@ impl<'a> Segments<'a> {
             Encoding::Dictionary16 => {
                 self.dictionary.entries.prefetch(u16::from_le_bytes(*self.bytes.array(at)?).into());
             }
-            _ => {}
+            Encoding::Text64 => self.dictionary.heap.prefetch(long_position(self.bytes.array(at)?)?),
+            Encoding::Value64 => self.heap.prefetch(long_position(self.bytes.array(at)?)?),
+            Encoding::PlainI64 | Encoding::PlainU64 | Encoding::PlainF64 | Encoding::Constant => {}
         }
         Some(())
     }

@@ -36,7 +36,7 @@ pub(super) fn write_entry(content: &[u8], writer: &mut BlockWriter<'_>) -> Resul
 pub(super) struct Heap {
     pub(super) encoding: Encoding,
     pub(super) distinct_count: u64,
-    /// Positions, in units of 8 bytes from the start of the heap.
+    /// Positions, in units of 2 bytes from the start of the heap.
     pub(super) cells: Translation,
 }
 

@@ -246,6 +246,17 @@ impl<'a> DimensionReader<'a> {
     /// The value of a slot.
     #[inline(never)]
     pub(crate) fn get(&self, axis: &AxisReader<'a>, slot: Slot) -> Result<Option<ValueRef<'a>>> {
+        if let (Some(keys), Some(column)) = (&axis.direct, &self.direct)
+            && column.is_plain()
+            && keys.is_plain_slot(slot.0)
+        {
+            return column.values.get::<true, _>(slot.0, OrElse(|| self.get_other(axis, slot)));
+        }
+        self.get_other(axis, slot)
+    }
+
+    #[inline(never)]
+    fn get_other(&self, axis: &AxisReader<'a>, slot: Slot) -> Result<Option<ValueRef<'a>>> {
         let through_tiers = || self.view.get_through_tiers(slot.0);
         let (Some(keys), Some(column)) = (&axis.direct, &self.direct) else { return through_tiers() };
         match keys.is_used(slot.0) {

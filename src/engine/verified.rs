@@ -79,8 +79,8 @@ pub(super) struct VerifiedHeap<'a> {
 impl<'a> VerifiedHeap<'a> {
     /// The content of the entry at a position, where its length is one byte and it lies in one block, and the offset of the content in the heap.
     #[inline(always)]
-    fn entry<const WHOLE: bool>(&self, position: u32) -> Option<(usize, &'a [u8])> {
-        let at = position as usize * ENTRY_ALIGNMENT as usize;
+    fn entry<const WHOLE: bool>(&self, position: usize) -> Option<(usize, &'a [u8])> {
+        let at = position.wrapping_mul(ENTRY_ALIGNMENT as usize);
         let len = heap::short_len(*self.bytes.get(at)?)?;
         let content = self.bytes.get(at + 1..at + 1 + len)?;
         let in_block = offset_in_block(at + self.before);
@@ -91,14 +91,14 @@ impl<'a> VerifiedHeap<'a> {
 
     /// The content of the entry at a position. In a heap of text it may cut characters.
     #[inline(always)]
-    pub(super) fn content<const WHOLE: bool>(&self, position: u32) -> Option<&'a [u8]> {
+    pub(super) fn content<const WHOLE: bool>(&self, position: usize) -> Option<&'a [u8]> {
         Some(self.entry::<WHOLE>(position)?.1)
     }
 
     /// The text of the entry at a position of a heap of text, where its length is one byte, and it and the byte behind it lie in one block.
     #[inline(always)]
-    pub(super) fn text<const WHOLE: bool>(&self, position: u32) -> Option<&'a str> {
-        let at = position as usize * ENTRY_ALIGNMENT as usize;
+    pub(super) fn text<const WHOLE: bool>(&self, position: usize) -> Option<&'a str> {
+        let at = position.wrapping_mul(ENTRY_ALIGNMENT as usize);
         let len = heap::short_len(*self.bytes.get(at)?)?;
         let fits = offset_in_block(at + self.before) + len + 1 < BLOCK_LEN as usize;
         let is_verified = WHOLE || is_verified(self.blocks, (at + self.before) >> BLOCK_SHIFT);
@@ -116,8 +116,8 @@ impl<'a> VerifiedHeap<'a> {
 
     /// Asks for the cache line where the entry at a position starts, which will be read soon.
     #[inline(always)]
-    pub(super) fn prefetch(&self, position: u32) {
-        prefetch(self.bytes, position as usize * ENTRY_ALIGNMENT as usize);
+    pub(super) fn prefetch(&self, position: usize) {
+        prefetch(self.bytes, position.wrapping_mul(ENTRY_ALIGNMENT as usize));
     }
 }
 

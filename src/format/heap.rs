@@ -7,7 +7,7 @@ use super::Invalid;
 use super::block_file::BLOCK_LEN;
 
 /// Entries start at multiples of this, and cells count in it.
-pub(crate) const ENTRY_ALIGNMENT: u64 = 8;
+pub(crate) const ENTRY_ALIGNMENT: u64 = 2;
 /// The longest prefix.
 const PREFIX_LEN_MAX: usize = 6;
 /// Lengths below are their own prefix.

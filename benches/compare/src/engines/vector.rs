@@ -5,7 +5,7 @@ use crate::records::{Key, Order, Record, Records, TextKey};
 use crate::wide::{FLOATS, INTEGERS, More, TEXTS, fold_more};
 use std::path::Path;
 use vector_datalib::{
-    BulkLoader, Dimension, KeyRef, Options, SegmentValues, Snapshot, Value, ValueRef, VectorDb, attrs,
+    Axis, BulkLoader, Dimension, KeyRef, Options, SegmentValues, Snapshot, Value, ValueRef, VectorDb, attrs,
 };
 
 /// What the engine takes for a key.
@@ -35,6 +35,7 @@ pub(crate) struct Vector(VectorDb);
 #[derive(Clone, Copy)]
 pub(crate) struct VectorReader {
     snapshot: &'static Snapshot,
+    axis: Axis<'static>,
     age: Dimension<'static>,
     city: Dimension<'static>,
     name: Dimension<'static>,
@@ -75,6 +76,7 @@ impl<K: VectorKey> Engine<K> for Vector {
         let more = INTEGERS.into_iter().chain(FLOATS).chain(TEXTS).filter_map(|name| snapshot.dimension(name));
         Ok(VectorReader {
             snapshot,
+            axis: snapshot.axis(),
             age: dimension("age")?,
             city: dimension("city")?,
             name: dimension("name")?,
@@ -224,7 +226,7 @@ impl<K: VectorKey> Reader<K> for VectorReader {
     /// One slot for the key, and the cell of each dimension there.
     #[inline]
     fn point(&self, key: &K) -> Outcome<Option<u64>> {
-        let Some(slot) = self.snapshot.slot(key.key_ref())? else { return Ok(None) };
+        let Some(slot) = self.axis.slot(key.key_ref())? else { return Ok(None) };
         let (Some(ValueRef::Float(score)), Some(ValueRef::Int(age)), Some(city), Some(name)) =
             (self.score.get(slot)?, self.age.get(slot)?, text(self.city.get(slot)?)?, text(self.name.get(slot)?)?)
         else {
