@@ -32,7 +32,7 @@ pub(super) struct DirectKeys<'a> {
     /// Absent while nothing is changed.
     changes: Option<Changed<'a>>,
     /// Nothing is changed, and no slot is free.
-    is_plain: bool,
+    pub(super) is_plain: bool,
 }
 
 /// One column.

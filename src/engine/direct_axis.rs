@@ -2,7 +2,7 @@
 
 use super::block_file::BlockFile;
 use super::cells::Cells;
-use super::direct_batch::{GROUP_LEN, Slots};
+use super::direct_batch::{GROUP_LEN, PlainCells, Slots};
 use super::perfect_hash::{PerfectHash, VerifiedPerfectHash};
 use super::verified::{Settled, VerifiedBytes, VerifiedHeap, VerifiedSlice};
 use crate::format::axis::{Axis, BUCKET_LEN, Bucket, Layout, SECTION_INDEX, SECTION_TOMBSTONES, fingerprint, home};
@@ -519,5 +519,77 @@ impl KeyTable<'_> {
             // The index may have told of another key with the same fingerprint first; a perfect hash knows no other slot.
             (false, _) => matches!(self.index, Index::Perfect(_)).then_some(None),
         }
+    }
+
+    /// The values of the slots of a group of keys, in their order, where all that it takes has been verified; free slots are not considered.
+    /// `None` for other keys than integers and text.
+    #[inline(always)]
+    pub(super) fn plain_group<'v, E>(
+        &self,
+        group: &[KeyRef<'_>],
+        cells: impl PlainCells<'v>,
+        each: impl FnMut(KeyRef<'_>, Settled<ValueRef<'v>>) -> Result<(), E>,
+    ) -> Option<Result<(), E>> {
+        match &self.keys {
+            Keys::Integers(keys) if self.is_whole() => Some(self.each_value(keys, group, &cells, each)),
+            Keys::Text(keys) if self.is_whole() => Some(self.each_value(keys, group, &cells, each)),
+            _ => None,
+        }
+    }
+
+    #[inline(never)]
+    fn each_value<'v, K: StoredKeys, E>(
+        &self,
+        keys: &K,
+        group: &[KeyRef<'_>],
+        cells: &impl PlainCells<'v>,
+        mut each: impl FnMut(KeyRef<'_>, Settled<ValueRef<'v>>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut hashes = [0; GROUP_LEN];
+        for (hash, key) in hashes.iter_mut().zip(group) {
+            if let Some(key) = keys.of(key.value()) {
+                *hash = keys.hash(self.hasher, key);
+                self.index.prefetch(*hash);
+            }
+        }
+        // Nowhere: a slot that there is not. The bits of keys of which nothing is known are set.
+        let (mut slots, mut unknown) = ([u32::MAX; GROUP_LEN], 0u64);
+        for (n, (slot, &hash)) in slots.iter_mut().zip(&hashes).enumerate().take(group.len()) {
+            match self.index.find::<true>(hash, |slot| (slot < self.slot_count).then_some(true)) {
+                Some(Some(found)) => {
+                    keys.prefetch(found);
+                    cells.prefetch(found);
+                    *slot = found;
+                }
+                Some(None) => {}
+                None => unknown |= 1 << n,
+            }
+        }
+        for &slot in slots.iter().take(group.len()) {
+            keys.prefetch_content(slot);
+            cells.prefetch_content(slot);
+        }
+        let is_perfect = matches!(self.index, Index::Perfect(_));
+        for (n, (&slot, &key)) in slots.iter().zip(group).enumerate() {
+            let stored = keys.of(key.value());
+            let is_there = match stored {
+                Some(_) if slot == u32::MAX && unknown & (1 << n) == 0 => Some(false),
+                Some(stored) if slot != u32::MAX => match keys.is_at::<true>(slot, stored) {
+                    // The index may have told of another key with the same fingerprint first; a perfect hash knows no other slot.
+                    Some(false) if !is_perfect => None,
+                    is_there => is_there,
+                },
+                _ => None,
+            };
+            each(
+                key,
+                match is_there {
+                    Some(true) => cells.get(slot),
+                    Some(false) => Some(None),
+                    None => None,
+                },
+            )?;
+        }
+        Ok(())
     }
 }

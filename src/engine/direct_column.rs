@@ -1,7 +1,6 @@
 //! Reading the values of a column file the direct way, where its blocks have been verified.
 
 use super::cells::{Cells, SegmentView, Uniform, inline_value};
-use super::direct_batch::Slots;
 use super::verified::{Settled, VerifiedBytes, VerifiedHeap, VerifiedSlice};
 use crate::format::column::{ENTRY_LEN, Encoding, Entry, Presence, SEGMENT_SHIFT};
 use crate::format::value::{self, TAG_FLOAT, TAG_INT, TAG_TEXT};
@@ -66,9 +65,9 @@ pub(super) trait Receiver<'a> {
 
 /// Takes a value as it is.
 #[derive(Clone, Copy)]
-struct Plain;
+pub(super) struct AsItIs;
 
-impl<'a> Receiver<'a> for Plain {
+impl<'a> Receiver<'a> for AsItIs {
     type Outcome = Settled<ValueRef<'a>>;
 
     #[inline(always)]
@@ -157,45 +156,44 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Asks for the cells of slots.
-    pub(super) fn prefetch_cells(&self, slots: &Slots) {
+    /// Asks for the cell of a slot.
+    #[inline(always)]
+    pub(super) fn prefetch_cell(&self, slot: u32) {
+        let index = slot as usize;
         match self {
             Self::None => {}
-            Self::I64(cells) | Self::U64(cells) | Self::F64(cells) => each_found(slots, |slot| cells.prefetch(slot)),
-            Self::Text(cells, _) | Self::Tagged(cells, _) => each_found(slots, |slot| cells.prefetch(slot)),
-            Self::Dictionary8(cells, _) => each_found(slots, |slot| cells.prefetch(slot)),
-            Self::Dictionary16(cells, _) => each_found(slots, |slot| cells.prefetch(slot)),
-            Self::Segments(segments) => each_found(slots, |slot| segments.prefetch_cell(slot as u32)),
+            Self::I64(cells) | Self::U64(cells) | Self::F64(cells) => cells.prefetch(index),
+            Self::Text(cells, _) | Self::Tagged(cells, _) => cells.prefetch(index),
+            Self::Dictionary8(cells, _) => cells.prefetch(index),
+            Self::Dictionary16(cells, _) => cells.prefetch(index),
+            Self::Segments(segments) => segments.prefetch_cell(slot),
         }
     }
 
-    /// Asks for what the cells of slots point to.
-    pub(super) fn prefetch_contents(&self, slots: &Slots) {
+    /// Asks for what the cell of a slot points to.
+    #[inline(always)]
+    pub(super) fn prefetch_content(&self, slot: u32) {
+        let index = slot as usize;
         match self {
             Self::None | Self::I64(_) | Self::U64(_) | Self::F64(_) => {}
-            Self::Text(cells, heap) | Self::Tagged(cells, heap) => each_found(slots, |slot| {
-                if let Some(cell) = cells.at::<false>(slot) {
+            Self::Text(cells, heap) | Self::Tagged(cells, heap) => {
+                if let Some(cell) = cells.at::<false>(index) {
                     heap.prefetch(u32::from_le_bytes(*cell) as usize);
                 }
-            }),
-            Self::Dictionary8(cells, dictionary) => each_found(slots, |slot| {
-                if let Some(&[number]) = cells.at::<false>(slot) {
+            }
+            Self::Dictionary8(cells, dictionary) => {
+                if let Some(&[number]) = cells.at::<false>(index) {
                     dictionary.entries.prefetch(number.into());
                 }
-            }),
-            Self::Dictionary16(cells, dictionary) => each_found(slots, |slot| {
-                if let Some(cell) = cells.at::<false>(slot) {
+            }
+            Self::Dictionary16(cells, dictionary) => {
+                if let Some(cell) = cells.at::<false>(index) {
                     dictionary.entries.prefetch(u16::from_le_bytes(*cell).into());
                 }
-            }),
-            Self::Segments(segments) => each_found(slots, |slot| segments.prefetch_content(slot as u32)),
+            }
+            Self::Segments(segments) => segments.prefetch_content(slot),
         }
     }
-}
-
-#[inline(always)]
-fn each_found(slots: &Slots, each: impl Fn(usize)) {
-    slots.iter().copied().flatten().flatten().for_each(|slot| each(slot as usize));
 }
 
 fn long_position(cell: &[u8; 8]) -> Option<usize> {
@@ -266,13 +264,13 @@ impl<'a> Segments<'a> {
                 dictionary.heap.text::<false>(u32::from_le_bytes(*bytes.array(at)?) as usize).map(ValueRef::Text)
             }
             Encoding::Value32 => tagged(&self.heap, u32::from_le_bytes(*bytes.array(at)?) as usize),
-            Encoding::Constant => dictionary.get::<false, _>(0, Plain)?,
+            Encoding::Constant => dictionary.get::<false, _>(0, AsItIs)?,
             Encoding::Dictionary8 => {
                 let [number] = *bytes.array(at)?;
-                dictionary.get::<false, _>(number.into(), Plain)?
+                dictionary.get::<false, _>(number.into(), AsItIs)?
             }
             Encoding::Dictionary16 => {
-                dictionary.get::<false, _>(u16::from_le_bytes(*bytes.array(at)?).into(), Plain)?
+                dictionary.get::<false, _>(u16::from_le_bytes(*bytes.array(at)?).into(), AsItIs)?
             }
             Encoding::Text64 => dictionary.heap.text::<false>(long_position(bytes.array(at)?)?).map(ValueRef::Text),
             Encoding::Value64 => tagged(&self.heap, long_position(bytes.array(at)?)?),

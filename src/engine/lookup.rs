@@ -232,6 +232,16 @@ impl<'a> DimensionReader<'a> {
         debug_assert!(keys.len() <= GROUP_LEN);
         values.reserve(keys.len());
         if let (Some(direct), Some(column)) = (&axis.direct, &self.direct) {
+            let plain = column.plain_group(direct, keys, |key, value| {
+                values.push(match value {
+                    Some(value) => value,
+                    None => self.view.lookup_through_tiers(key)?,
+                });
+                Ok(())
+            });
+            if let Some(done) = plain {
+                return done;
+            }
             return column.find_group(direct, keys, |key, found| {
                 values.push(self.settle(column, key, found)?);
                 Ok(())
