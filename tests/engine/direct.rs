@@ -3,7 +3,7 @@
 
 use crate::support::random::Random;
 use std::collections::BTreeMap;
-use vector_datalib::{CompactOptions, Key, Options, Slot, Snapshot, Value, VectorDb};
+use vector_datalib::{BulkLoader, CompactOptions, Error, Key, Layout, Options, Slot, Snapshot, Value, VectorDb};
 
 /// Keys of one kind make an axis of that kind.
 const KINDS: [&str; 7] = ["dense", "integers", "large integers", "text", "floats", "mixed", "long text"];
@@ -51,6 +51,19 @@ type Model = BTreeMap<u64, BTreeMap<&'static str, Value>>;
 /// Compares every answer, and those for keys that are not there.
 fn check(snapshot: &Snapshot, kind: &str, model: &Model, up_to: u64) {
     let numbers: Vec<u64> = (0..up_to).collect();
+    let axis = snapshot.axis();
+    let keys: Vec<Key> = numbers.iter().map(|&n| key(kind, n)).collect();
+    let mut slots = vec![None];
+    axis.batch_slot(&keys, &mut slots).unwrap();
+    assert_eq!(slots.remove(0), None);
+    for (key, &slot) in keys.iter().zip(&slots) {
+        assert_eq!(slot, snapshot.slot(key).unwrap(), "{kind}: the slot of {key} in a batch");
+        assert_eq!(slot, axis.slot(key).unwrap(), "{kind}: the slot of {key}");
+        assert!(
+            slot.is_none_or(|slot| axis.key(slot).unwrap() == Some(key.as_ref())),
+            "{kind}: the key of {key}'s slot"
+        );
+    }
     for name in DIMENSIONS {
         let Some(dimension) = snapshot.dimension(name) else {
             assert!(model.values().all(|point| !point.contains_key(name)), "{kind}: there is no {name}");
@@ -121,9 +134,11 @@ fn lookups_of_every_kind_of_key_and_value_are_those_of_a_map() {
         db.batch_upsert(records.collect::<Vec<_>>()).unwrap();
         let before = (db.snapshot(), model.clone());
         check(&before.0, kind, &model, 900);
-        db.compact(&CompactOptions::new()).unwrap();
+        for layout in [Layout::ByKey, Layout::Frozen, Layout::Packed] {
+            db.compact(&CompactOptions::new().layout(layout)).unwrap();
+            check(&db.snapshot(), kind, &model, 900);
+        }
         let compacted = (db.snapshot(), model.clone());
-        check(&compacted.0, kind, &model, 900);
         // What is in the overlay, what a patch took over, and both.
         for _ in 0..3 {
             change(&db, kind, &mut model, &mut random, 60, 900);
@@ -167,4 +182,83 @@ fn keys_of_another_type_are_missing() {
             }
         }
     }
+}
+
+/// A byte is changed somewhere in a file, so that some blocks can be verified and one cannot.
+#[test]
+fn a_damaged_block_is_told_whichever_way_it_is_read() {
+    const POINTS: u64 = 12_000;
+    let seed = crate::support::environment("VECTOR_SEED").unwrap_or(5);
+    println!("VECTOR_SEED={seed}");
+    let mut random = Random::new(seed);
+    for (kind, layout) in [("integers", Layout::Packed), ("text", Layout::Packed), ("integers", Layout::Frozen)] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("points.vdb");
+        let mut loader = BulkLoader::create(&path).unwrap();
+        for n in 0..POINTS {
+            loader.push(&key(kind, n), ["text", "float"].map(|name| (name, value(name, n).unwrap()))).unwrap();
+        }
+        loader.finish().unwrap();
+        VectorDb::open(&path).unwrap().compact(&CompactOptions::new().layout(layout)).unwrap();
+        let files: Vec<_> = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let files = files.iter().filter(|file| {
+            let name = file.file_name().unwrap().to_str().unwrap();
+            name.starts_with("axis") || name.starts_with("dim")
+        });
+        for file in files {
+            let sound = std::fs::read(file).unwrap();
+            for _ in 0..6 {
+                let mut bytes = sound.clone();
+                let at = random.next() as usize % bytes.len();
+                bytes[at] ^= 1 << (random.next() % 8);
+                std::fs::write(file, &bytes).unwrap();
+                let place = format!("{kind}, byte {at} of {}", file.display());
+                let wrong = read_all(&path, kind, POINTS, &place);
+                let is_in_table = at >= sound.len() - 4 * sound.len().div_ceil(65_536);
+                assert!(wrong > 0 || is_in_table || layout == Layout::Frozen || at < 4096, "{place}: nobody saw it");
+            }
+            std::fs::write(file, &sound).unwrap();
+            assert_eq!(read_all(&path, kind, POINTS, "sound"), 0);
+        }
+    }
+}
+
+/// Reads all values in every way, each twice; all must be right, or errors, whose number it returns.
+fn read_all(path: &std::path::Path, kind: &str, points: u64, place: &str) -> usize {
+    let Ok(db) = VectorDb::open_read_only(path) else { return 1 };
+    let snapshot = db.snapshot();
+    let mut errors = 0;
+    let mut see = |error: Error| {
+        assert!(matches!(error, Error::Corrupt { .. }), "{place}: {error}");
+        errors += 1;
+    };
+    let keys: Vec<Key> = (0..points).map(|n| key(kind, n)).collect();
+    for name in ["text", "float"] {
+        let dimension = snapshot.dimension(name).unwrap();
+        for _ in 0..2 {
+            for (n, key) in (0..points).zip(&keys) {
+                let expected = value(name, n);
+                let got = |value: Option<vector_datalib::ValueRef<'_>>| value.map(|value| value.to_value().unwrap());
+                match dimension.lookup(key) {
+                    Ok(found) => assert_eq!(got(found), expected, "{place}: {name} of {key}"),
+                    Err(error) => see(error),
+                }
+                match snapshot.axis().slot(key).and_then(|slot| slot.map_or(Ok(None), |slot| dimension.get(slot))) {
+                    Ok(found) => assert_eq!(got(found), expected, "{place}: {name} of the slot of {key}"),
+                    Err(error) => see(error),
+                }
+            }
+            for (group, keys) in keys.chunks(64).enumerate() {
+                let mut values = Vec::new();
+                if let Err(error) = dimension.batch_lookup(keys, &mut values) {
+                    see(error);
+                }
+                for (n, found) in values.iter().enumerate() {
+                    let expected = value(name, (group * 64 + n) as u64);
+                    assert_eq!(found.map(|value| value.to_value().unwrap()), expected, "{place}: {name} in a batch");
+                }
+            }
+        }
+    }
+    errors
 }
