@@ -2,7 +2,7 @@
 
 use crate::axis::Axis;
 use crate::dimension::{Dimension, for_each_group};
-use crate::engine::{DimensionView, Occupied, State};
+use crate::engine::{AxisReader, DimensionView, PointReader, State};
 use crate::error::Result;
 use crate::model::{KeyRef, Slot, ValueRef};
 use crate::point::VectorPoint;
@@ -147,8 +147,9 @@ impl Snapshot {
     /// # Errors
     /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.
     pub fn point<'k>(&self, key: impl Into<KeyRef<'k>>) -> Result<Option<VectorPoint>> {
-        let Some(slot) = self.slot(key)? else { return Ok(None) };
-        self.point_at(slot)
+        let (axis, key) = (self.state.axis(), key.into());
+        let Some(slot) = axis.slot_of(key)? else { return Ok(None) };
+        self.copy_point(&axis, key, slot).map(Some)
     }
 
     /// The point of a slot, with all its attributes. O(dimensions).
@@ -156,8 +157,18 @@ impl Snapshot {
     /// # Errors
     /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.
     pub fn point_at(&self, slot: Slot) -> Result<Option<VectorPoint>> {
-        let Some((key, occupied)) = self.state.occupant(slot)? else { return Ok(None) };
-        PointRef { state: &self.state, key, occupied, dimensions: self.state.dimensions().into() }.to_point().map(Some)
+        let Some(key) = self.state.key_at(slot)? else { return Ok(None) };
+        self.copy_point(&self.state.axis(), key, slot).map(Some)
+    }
+
+    fn copy_point<'s>(&'s self, axis: &AxisReader<'s>, key: KeyRef<'_>, slot: Slot) -> Result<VectorPoint> {
+        let mut attributes = Vec::new();
+        for view in self.state.dimensions() {
+            if let Some(value) = view.reader().get(axis, slot)? {
+                attributes.push((view.name().to_owned(), self.state.to_value(value)?));
+            }
+        }
+        Ok(VectorPoint::new(slot, key.to_key(), attributes))
     }
 
     /// A point as a value of the program's own type, which may borrow text and bytes from the snapshot; `None` when there is no such
@@ -192,9 +203,9 @@ impl Snapshot {
     /// - [`Error::Record`](crate::Error::Record), which names the key and the field: an attribute does not fit its field, or is missing.
     /// - [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.
     pub fn point_as<'s, 'k, T: Deserialize<'s>>(&'s self, key: impl Into<KeyRef<'k>>) -> Result<Option<T>> {
-        let key = key.into();
-        let Some(occupied) = self.state.occupied(key)? else { return Ok(None) };
-        record::from_point(&self.state, key, occupied, Known::default()).map(Some)
+        let (axis, key) = (self.state.axis(), key.into());
+        let Some(slot) = axis.slot_of(key)? else { return Ok(None) };
+        record::from_point(&axis, key, slot, Known::default()).map(Some)
     }
 
     /// All points as values of the program's own type, with their keys, in slot order; see [`point_as`](Self::point_as). An item is an
@@ -220,9 +231,9 @@ impl Snapshot {
     pub fn iter_as<'s, T: Deserialize<'s>>(&'s self) -> impl Iterator<Item = Result<(KeyRef<'s>, T)>> {
         let fields = OnceCell::new();
         self.iter().map(move |point| {
-            let PointRef { state, key, occupied, dimensions } = point?;
-            let known = Known { all: Some(&dimensions), fields: Some(&fields) };
-            Ok((key, record::from_point(state, key, occupied, known)?))
+            let PointRef { reader, key, slot } = point?;
+            let known = Known { all: Some(&reader.dimensions), fields: Some(&fields) };
+            Ok((key, record::from_point(&reader.axis, key, slot, known)?))
         })
     }
 
@@ -230,7 +241,7 @@ impl Snapshot {
     /// iterator goes on behind it.
     #[must_use]
     pub fn iter(&self) -> Points<'_> {
-        Points { state: &self.state, dimensions: self.state.dimensions().into(), next: 0 }
+        Points { reader: Arc::new(self.state.points()), next: 0 }
     }
 }
 
@@ -246,8 +257,7 @@ impl<'s> IntoIterator for &'s Snapshot {
 /// The points of a [`Snapshot`], in slot order.
 #[derive(Clone)]
 pub struct Points<'s> {
-    state: &'s State,
-    dimensions: Arc<[DimensionView<'s>]>,
+    reader: Arc<PointReader<'s>>,
     next: u32,
 }
 
@@ -261,18 +271,12 @@ impl<'s> Iterator for Points<'s> {
     type Item = Result<PointRef<'s>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.next < self.state.slot_count() {
+        let state = self.reader.axis.state();
+        while self.next < state.slot_count() {
             let slot = Slot(self.next);
             self.next += 1;
-            match self.state.occupant(slot) {
-                Ok(Some((key, occupied))) => {
-                    return Some(Ok(PointRef {
-                        state: self.state,
-                        key,
-                        occupied,
-                        dimensions: Arc::clone(&self.dimensions),
-                    }));
-                }
+            match state.key_at(slot) {
+                Ok(Some(key)) => return Some(Ok(PointRef { reader: Arc::clone(&self.reader), key, slot })),
                 Ok(None) => {}
                 Err(error) => return Some(Err(error)),
             }
@@ -284,10 +288,9 @@ impl<'s> Iterator for Points<'s> {
 /// A point that borrows from a [`Snapshot`].
 #[derive(Clone)]
 pub struct PointRef<'s> {
-    state: &'s State,
+    reader: Arc<PointReader<'s>>,
     key: KeyRef<'s>,
-    occupied: Occupied,
-    dimensions: Arc<[DimensionView<'s>]>,
+    slot: Slot,
 }
 
 impl fmt::Debug for PointRef<'_> {
@@ -301,7 +304,7 @@ impl<'s> PointRef<'s> {
     /// The coordinate: the slot of the key on the central axis.
     #[must_use]
     pub fn coordinate(&self) -> Slot {
-        self.occupied.slot()
+        self.slot
     }
 
     /// The key.
@@ -313,8 +316,8 @@ impl<'s> PointRef<'s> {
     /// The attributes that the point has, in the order of the dimensions' first use. Asks every dimension: O(dimensions). An item is
     /// [`Error::Corrupt`](crate::Error::Corrupt) where the bytes of a value are damaged.
     pub fn attributes(&self) -> impl Iterator<Item = Result<(&'s str, ValueRef<'s>)>> {
-        self.dimensions.iter().filter_map(|view| match view.occupied(self.occupied) {
-            Ok(value) => value.map(|value| Ok((view.name(), value))),
+        self.reader.dimensions.iter().filter_map(|dimension| match dimension.get(&self.reader.axis, self.slot) {
+            Ok(value) => value.map(|value| Ok((dimension.view.name(), value))),
             Err(error) => Some(Err(error)),
         })
     }
@@ -325,8 +328,8 @@ impl<'s> PointRef<'s> {
     /// # Errors
     /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.
     pub fn get(&self, dimension: &str) -> Result<Option<ValueRef<'s>>> {
-        let view = self.state.dimension(dimension);
-        view.map_or(Ok(None), |view| view.occupied(self.occupied))
+        let axis = &self.reader.axis;
+        axis.state().dimension(dimension).map_or(Ok(None), |view| view.reader().get(axis, self.slot))
     }
 
     /// The point as a value of the program's own type; see [`Snapshot::point_as`].
@@ -334,8 +337,8 @@ impl<'s> PointRef<'s> {
     /// # Errors
     /// Those of [`Snapshot::point_as`].
     pub fn deserialize<T: Deserialize<'s>>(&self) -> Result<T> {
-        let known = Known { all: Some(&self.dimensions), fields: None };
-        record::from_point(self.state, self.key, self.occupied, known)
+        let known = Known { all: Some(&self.reader.dimensions), fields: None };
+        record::from_point(&self.reader.axis, self.key, self.slot, known)
     }
 
     /// Copies the point.
@@ -346,7 +349,7 @@ impl<'s> PointRef<'s> {
         let mut attributes = Vec::new();
         for attribute in self.attributes() {
             let (name, value) = attribute?;
-            attributes.push((name.to_owned(), self.state.to_value(value)?));
+            attributes.push((name.to_owned(), self.reader.axis.state().to_value(value)?));
         }
         Ok(VectorPoint::new(self.coordinate(), self.key.to_key(), attributes))
     }

@@ -13,7 +13,7 @@ use crate::format::block_file::{AXIS_MAGIC, COLUMN_MAGIC, NO_DIMENSION};
 use crate::format::manifest::{FileEntry, MANIFEST_NAME, Manifest, axis_name, column_name, patch_name};
 use crate::model::{DimensionId, ValueRef};
 use crate::storage::Storage;
-use std::collections::HashMap;
+use hashbrown::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 

@@ -27,7 +27,21 @@ pub(crate) struct DimensionReader<'a> {
     direct: Option<DirectColumn<'a>>,
 }
 
+/// The axis and all dimensions at a point in time, for points as a whole.
+#[derive(Clone, Debug)]
+pub(crate) struct PointReader<'a> {
+    pub(crate) axis: AxisReader<'a>,
+    /// In the order of their first use.
+    pub(crate) dimensions: Box<[DimensionReader<'a>]>,
+}
+
 impl State {
+    /// The axis and all dimensions.
+    pub(crate) fn points(&self) -> PointReader<'_> {
+        let dimensions = self.dimensions().into_iter().map(DimensionView::reader).collect();
+        PointReader { axis: self.axis(), dimensions }
+    }
+
     /// The axis.
     #[inline]
     pub(crate) fn axis(&self) -> AxisReader<'_> {
@@ -42,6 +56,7 @@ impl State {
 }
 
 impl<'a> AxisReader<'a> {
+    #[inline]
     pub(crate) const fn state(&self) -> &'a State {
         self.state
     }
@@ -169,14 +184,13 @@ impl<'a> DimensionReader<'a> {
 
     #[inline(never)]
     fn lookup_integer(&self, axis: &AxisReader<'a>, int: i128) -> Result<Option<ValueRef<'a>>> {
-        if let (Some(keys), Some(column)) = (&axis.direct, &self.direct)
-            && column.is_plain()
-            && let Some(found) = keys.plain_slot_of_integer(int)
-        {
-            let Some(slot) = found else { return Ok(None) };
-            return column.values.get::<true, _>(slot, OrElse(|| self.lookup_other_integer(axis, int)));
+        match (axis.direct.as_ref().and_then(|keys| keys.plain_slot_of_integer(int)), &self.direct) {
+            (Some(Some(slot)), Some(column)) if column.is_plain() => {
+                column.values.get::<true, _>(slot, OrElse(|| self.lookup_other_integer(axis, int)))
+            }
+            (Some(None), _) => Ok(None),
+            _ => self.lookup_other_integer(axis, int),
         }
-        self.lookup_other_integer(axis, int)
     }
 
     #[inline(never)]
@@ -186,14 +200,13 @@ impl<'a> DimensionReader<'a> {
 
     #[inline(never)]
     fn lookup_text(&self, axis: &AxisReader<'a>, text: &str) -> Result<Option<ValueRef<'a>>> {
-        if let (Some(keys), Some(column)) = (&axis.direct, &self.direct)
-            && column.is_plain()
-            && let Some(found) = keys.plain_slot_of_text(text)
-        {
-            let Some(slot) = found else { return Ok(None) };
-            return column.values.get::<true, _>(slot, OrElse(|| self.lookup_other_text(axis, text)));
+        match (axis.direct.as_ref().and_then(|keys| keys.plain_slot_of_text(text)), &self.direct) {
+            (Some(Some(slot)), Some(column)) if column.is_plain() => {
+                column.values.get::<true, _>(slot, OrElse(|| self.lookup_other_text(axis, text)))
+            }
+            (Some(None), _) => Ok(None),
+            _ => self.lookup_other_text(axis, text),
         }
-        self.lookup_other_text(axis, text)
     }
 
     #[inline(never)]

@@ -3,7 +3,7 @@
 use super::column_tiers::ColumnTiers;
 use super::counts::DimensionCounts;
 use super::database::State;
-use super::view::{Changes, DimensionName, Origin};
+use super::view::{Changes, DimensionName};
 use crate::error::{Error, Result};
 use crate::model::{DimensionId, KeyRef, Slot, Value, ValueRef};
 use std::path::Path;
@@ -66,20 +66,7 @@ impl State {
     }
 
     fn open<'a>(&'a self, found: DimensionName<'a>) -> DimensionView<'a> {
-        let column = self.view.generation.column(found.id);
-        DimensionView { state: self, id: found.id, name: found.name, column }
-    }
-
-    /// The occupant of a slot, through which its cells are read without asking again who it is.
-    pub(crate) fn occupant(&self, slot: Slot) -> Result<Option<(KeyRef<'_>, Occupied)>> {
-        let found = self.view.key_at(slot.0, self.moment.stamp)?;
-        Ok(found.map(|(key, origin)| (key, Occupied { slot, origin })))
-    }
-
-    /// The slot of a key, through which its cells are read.
-    pub(crate) fn occupied(&self, key: KeyRef<'_>) -> Result<Option<Occupied>> {
-        let found = self.view.resolve(key, self.moment.stamp)?;
-        Ok(found.map(|(slot, origin)| Occupied { slot: Slot(slot), origin }))
+        DimensionView { state: self, id: found.id, name: found.name, column: found.column }
     }
 }
 
@@ -97,13 +84,6 @@ impl<'a> DimensionView<'a> {
         self.name
     }
 
-    /// The value of a slot whose occupant is known.
-    #[inline]
-    pub(crate) fn occupied(self, occupied: Occupied) -> Result<Option<ValueRef<'a>>> {
-        let State { view, moment } = self.state;
-        view.cell_of(self.id, self.column, occupied.slot.0, occupied.origin, moment.stamp)
-    }
-
     /// The same, where what was changed is known.
     pub(crate) fn counts_since(self, since: &Changes) -> Result<DimensionCounts> {
         self.state.counts(self.id, since)
@@ -112,18 +92,5 @@ impl<'a> DimensionView<'a> {
     /// How many values there are.
     pub(crate) fn counts(self) -> Result<DimensionCounts> {
         self.state.counts(self.id, &self.state.changes())
-    }
-}
-
-/// A slot in use, and where its occupant comes from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Occupied {
-    slot: Slot,
-    origin: Origin,
-}
-
-impl Occupied {
-    pub(crate) fn slot(self) -> Slot {
-        self.slot
     }
 }

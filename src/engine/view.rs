@@ -4,8 +4,8 @@
 //! base. A slot whose occupant changed in a tier is never looked up in older ones.
 
 use super::column_tiers::{BASE, ColumnTiers, Tier};
-use super::generation::Generation;
-use super::overlay::{Commit, Overlay};
+use super::generation::{BaseDimension, Generation};
+use super::overlay::{Commit, Definition, Overlay};
 use crate::error::Result;
 use crate::model::{DimensionId, KeyRef, ValueRef};
 use hashbrown::HashMap;
@@ -57,6 +57,20 @@ impl From<Commit> for Moment {
 pub(super) struct DimensionName<'a> {
     pub(super) id: DimensionId,
     pub(super) name: &'a str,
+    /// Its files, if there are any.
+    pub(super) column: Option<&'a ColumnTiers>,
+}
+
+impl<'a> From<&'a BaseDimension> for DimensionName<'a> {
+    fn from(base: &'a BaseDimension) -> Self {
+        Self { id: base.id, name: &base.name, column: Some(&base.column) }
+    }
+}
+
+impl<'a> From<&'a Definition> for DimensionName<'a> {
+    fn from(definition: &'a Definition) -> Self {
+        Self { id: definition.id, name: &definition.name, column: None }
+    }
 }
 
 impl View {
@@ -151,20 +165,17 @@ impl View {
     /// The dimension of a name.
     pub(super) fn dimension(&self, name: &str, stamp: u64) -> Option<DimensionName<'_>> {
         if let Some(base) = self.generation.by_name(name) {
-            return Some(DimensionName { id: base.id, name: &base.name });
+            return Some(base.into());
         }
-        self.overlays()
-            .find_map(|overlay| overlay.definition(name, stamp))
-            .map(|found| DimensionName { id: found.id, name: &found.name })
+        self.overlays().find_map(|overlay| overlay.definition(name, stamp)).map(Into::into)
     }
 
     /// All dimensions, in the order of their first use.
     pub(super) fn dimensions(&self, stamp: u64) -> Vec<DimensionName<'_>> {
-        let base = self.generation.dimensions().iter();
-        let mut names: Vec<_> = base.map(|found| DimensionName { id: found.id, name: &found.name }).collect();
+        let mut names: Vec<_> = self.generation.dimensions().iter().map(Into::into).collect();
         for overlay in self.frozen.as_deref().into_iter().chain(std::iter::once(&*self.active)) {
             let defined = overlay.definitions(stamp);
-            names.extend(defined.map(|found| DimensionName { id: found.id, name: &found.name }));
+            names.extend(defined.map(DimensionName::from));
         }
         names
     }

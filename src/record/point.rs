@@ -1,9 +1,9 @@
 //! A point for serde: a map whose keys are the names of dimensions, asked for only where the type wants them.
 
 use super::cursor;
-use crate::engine::{DimensionView, Occupied, State};
+use crate::engine::{AxisReader, DimensionReader, DimensionView};
 use crate::error::{Error, Result};
-use crate::model::{KeyRef, ValueRef};
+use crate::model::{KeyRef, Slot, ValueRef};
 use serde_core::de::value::BorrowedStrDeserializer;
 use serde_core::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_core::{Deserialize, forward_to_deserialize_any};
@@ -15,7 +15,7 @@ use std::fmt;
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Known<'s, 'd> {
     /// All of the state.
-    pub(crate) all: Option<&'d [DimensionView<'s>]>,
+    pub(crate) all: Option<&'d [DimensionReader<'s>]>,
     /// Those of the struct that is read again and again; set by the first.
     pub(crate) fields: Option<&'d OnceCell<FieldViews<'s>>>,
 }
@@ -23,39 +23,45 @@ pub(crate) struct Known<'s, 'd> {
 /// The dimensions of a struct's fields.
 pub(crate) struct FieldViews<'s> {
     fields: &'static [&'static str],
-    views: Vec<Option<DimensionView<'s>>>,
+    views: Vec<Option<DimensionReader<'s>>>,
 }
 
 /// Reads a point.
 pub(crate) fn from_point<'s, T: Deserialize<'s>>(
-    state: &'s State,
+    axis: &AxisReader<'s>,
     key: KeyRef<'_>,
-    occupied: Occupied,
+    slot: Slot,
     known: Known<'s, '_>,
 ) -> Result<T> {
-    T::deserialize(PointDeserializer { state, occupied, known }).map_err(|error| match error {
+    T::deserialize(PointDeserializer { axis, slot, known }).map_err(|error| match error {
         Error::Record { field, reason, .. } => Error::Record { key: Some(key.to_key()), field, reason },
         Error::Corrupt { path, offset, section, reason } if path.as_os_str().is_empty() => {
-            Error::Corrupt { path: state.path().to_owned(), offset, section, reason }
+            Error::Corrupt { path: axis.state().path().to_owned(), offset, section, reason }
         }
         other => other,
     })
 }
 
 struct PointDeserializer<'s, 'd> {
-    state: &'s State,
-    occupied: Occupied,
+    axis: &'d AxisReader<'s>,
+    slot: Slot,
     known: Known<'s, 'd>,
 }
 
 impl<'s, 'd> PointDeserializer<'s, 'd> {
-    fn dimensions(&self) -> Cow<'_, [DimensionView<'s>]> {
-        self.known.all.map_or_else(|| Cow::Owned(self.state.dimensions()), Cow::Borrowed)
+    fn dimensions(&self) -> Cow<'_, [DimensionReader<'s>]> {
+        let all = || self.axis.state().dimensions().into_iter().map(DimensionView::reader).collect();
+        self.known.all.map_or_else(|| Cow::Owned(all()), Cow::Borrowed)
+    }
+
+    /// The dimension of a name.
+    fn dimension(&self, name: &str) -> Option<DimensionReader<'s>> {
+        self.axis.state().dimension(name).map(DimensionView::reader)
     }
 
     /// The dimensions of the fields, if they were found before.
-    fn views(&self, fields: &'static [&'static str]) -> Option<&'d [Option<DimensionView<'s>>]> {
-        let find = || fields.iter().map(|name| self.state.dimension(name)).collect();
+    fn views(&self, fields: &'static [&'static str]) -> Option<&'d [Option<DimensionReader<'s>>]> {
+        let find = || fields.iter().map(|name| self.dimension(name)).collect();
         let found = self.known.fields?.get_or_init(|| FieldViews { fields, views: find() });
         std::ptr::eq(found.fields, fields).then_some(&found.views)
     }
@@ -63,7 +69,7 @@ impl<'s, 'd> PointDeserializer<'s, 'd> {
     /// Every dimension.
     fn all<V: Visitor<'s>>(self, visitor: V) -> Result<V::Value> {
         let dimensions = self.dimensions();
-        visitor.visit_map(Attributes { dimensions: dimensions.iter(), occupied: self.occupied, next: None })
+        visitor.visit_map(Attributes { axis: self.axis, dimensions: dimensions.iter(), slot: self.slot, next: None })
     }
 
     fn mismatch<T>(&self, visitor: &impl Visitor<'s>) -> Result<T> {
@@ -160,8 +166,9 @@ fn out_of_turn() -> Error {
 
 /// All attributes of a point.
 struct Attributes<'s, 'd> {
-    dimensions: std::slice::Iter<'d, DimensionView<'s>>,
-    occupied: Occupied,
+    axis: &'d AxisReader<'s>,
+    dimensions: std::slice::Iter<'d, DimensionReader<'s>>,
+    slot: Slot,
     next: Option<(&'s str, ValueRef<'s>)>,
 }
 
@@ -169,10 +176,11 @@ impl<'s> MapAccess<'s> for Attributes<'s, '_> {
     type Error = Error;
 
     fn next_key_seed<S: DeserializeSeed<'s>>(&mut self, seed: S) -> Result<Option<S::Value>> {
-        for view in self.dimensions.by_ref() {
-            if let Some(value) = view.occupied(self.occupied)? {
-                self.next = Some((view.name(), value));
-                return seed.deserialize(BorrowedStrDeserializer::new(view.name())).map(Some);
+        for dimension in self.dimensions.by_ref() {
+            if let Some(value) = dimension.get(self.axis, self.slot)? {
+                let name = dimension.view.name();
+                self.next = Some((name, value));
+                return seed.deserialize(BorrowedStrDeserializer::new(name)).map(Some);
             }
         }
         Ok(None)
@@ -191,7 +199,7 @@ impl<'s> MapAccess<'s> for Attributes<'s, '_> {
 struct Fields<'s, 'd> {
     point: PointDeserializer<'s, 'd>,
     fields: &'static [&'static str],
-    views: Option<&'d [Option<DimensionView<'s>>]>,
+    views: Option<&'d [Option<DimensionReader<'s>>]>,
     /// So many fields have had their turn.
     asked: usize,
     next: Next<'s>,
@@ -260,13 +268,19 @@ impl<'s> MapAccess<'s> for Fields<'s, '_> {
     #[inline]
     fn next_key_seed<S: DeserializeSeed<'s>>(&mut self, seed: S) -> Result<Option<S::Value>> {
         while let Some(&name) = self.fields.get(self.asked) {
-            let view = match self.views {
-                Some(views) => views.get(self.asked).copied().flatten(),
-                None => self.point.state.dimension(name),
+            let PointDeserializer { axis, slot, .. } = self.point;
+            let value = match self.views {
+                Some(views) => match views.get(self.asked) {
+                    Some(Some(dimension)) => dimension.get(axis, slot)?,
+                    _ => None,
+                },
+                None => match self.point.dimension(name) {
+                    Some(dimension) => dimension.get(axis, slot)?,
+                    None => None,
+                },
             };
             self.asked = self.asked.saturating_add(1);
-            let Some(view) = view else { continue };
-            if let Some(value) = view.occupied(self.point.occupied)? {
+            if let Some(value) = value {
                 self.next = Next::Field(name, value);
                 return seed.deserialize(BorrowedStrDeserializer::new(name)).map(Some);
             }
@@ -295,9 +309,11 @@ impl<'s> MapAccess<'s> for Fields<'s, '_> {
 impl Fields<'_, '_> {
     /// Fails if the point has an attribute that the struct has no field for.
     fn refuse_others(&self) -> Result<()> {
-        for view in self.point.dimensions().iter().filter(|view| !self.fields.contains(&view.name())) {
-            if view.occupied(self.point.occupied)?.is_some() {
-                return Err(de::Error::unknown_field(view.name(), self.fields));
+        let PointDeserializer { axis, slot, .. } = self.point;
+        for dimension in self.point.dimensions().iter() {
+            let name = dimension.view.name();
+            if !self.fields.contains(&name) && dimension.get(axis, slot)?.is_some() {
+                return Err(de::Error::unknown_field(name, self.fields));
             }
         }
         Ok(())
