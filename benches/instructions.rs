@@ -26,6 +26,7 @@ const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.
 fn main() -> Outcome<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match &*arguments.iter().map(String::as_str).collect::<Vec<_>>() {
+        ["prepare", dir] => prepare(Path::new(dir)).map(|()| ExitCode::SUCCESS),
         ["run", path, dir] => run(path, Path::new(dir)).map(|()| ExitCode::SUCCESS),
         arguments if arguments.contains(&"--bench") => compare(arguments),
         _ => {

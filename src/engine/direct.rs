@@ -11,6 +11,7 @@ use super::overlay::Overlay;
 use super::patch_filter::PatchFilter;
 use super::verified::Settled;
 use super::view::View;
+use crate::format::filter::FilterNumber;
 use crate::model::KeyRef;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -31,8 +32,6 @@ pub(super) struct DirectKeys<'a> {
     pub(super) table: KeyTable<'a>,
     /// Absent while nothing is changed.
     changes: Option<Changed<'a>>,
-    /// Nothing is changed, and no slot is free.
-    pub(super) is_plain: bool,
 }
 
 /// One column.
@@ -66,9 +65,9 @@ impl<'a> Changed<'a> {
 
     /// Whether a slot's occupant, or a value of it in an overlay, may be another one than in the files.
     #[inline(always)]
-    fn may_touch(&self, slot: u32) -> bool {
-        self.active.is_some_and(|slots| slots.may_have(slot.into()))
-            || self.frozen.is_some_and(|slots| slots.may_have(slot.into()))
+    fn may_touch(&self, slot: FilterNumber) -> bool {
+        self.active.is_some_and(|slots| slots.may_have(slot))
+            || self.frozen.is_some_and(|slots| slots.may_have(slot))
             || self.patches.iter().any(|patch| patch.may_touch(slot))
     }
 
@@ -76,6 +75,7 @@ impl<'a> Changed<'a> {
     #[inline]
     fn prefetch(&self, slot: u32) {
         self.active.iter().chain(&self.frozen).for_each(|slots| slots.prefetch(slot.into()));
+        let slot = FilterNumber::new(slot.into());
         self.patches.iter().for_each(|patch| patch.prefetch(slot));
     }
 
@@ -94,20 +94,24 @@ impl<'a> DirectKeys<'a> {
         let tiers = view.generation.axis();
         let axis = tiers.base()?;
         let table = axis.direct()?.table(axis.file().verified_bytes())?;
-        let changes = Changed::new(view, stamp, tiers.filters()?);
-        Some(Self { table, is_plain: changes.is_none() && !table.has_free_slots(), changes })
+        Some(Self { table, changes: Changed::new(view, stamp, tiers.filters()?) })
     }
 
-    /// The slot of an integer, where nothing has to be considered but keys and index, all of which has been verified.
+    /// Whether a key that is not in the base files may be there.
     #[inline(always)]
-    pub(super) fn plain_slot_of_integer(&self, int: i128) -> Settled<u32> {
-        if self.is_plain { self.table.plain_slot_of_integer(int) } else { None }
+    pub(super) fn may_have_key<'k>(&self, key: impl FnOnce() -> KeyRef<'k>) -> bool {
+        self.changes.as_ref().is_some_and(|changes| changes.may_have_key(key()))
     }
 
-    /// The slot of text, where nothing has to be considered but keys and index, all of which has been verified.
+    /// Whether anything is changed.
     #[inline(always)]
-    pub(super) fn plain_slot_of_text(&self, text: &str) -> Settled<u32> {
-        if self.is_plain { self.table.plain_slot_of_text(text) } else { None }
+    pub(super) const fn is_changed(&self) -> bool {
+        self.changes.is_some()
+    }
+
+    /// Whether nothing is changed, and no slot of the files is free.
+    pub(super) const fn is_plain(&self) -> bool {
+        self.changes.is_none() && !self.table.has_free_slots()
     }
 
     /// The slot where a key is in the files, or that it is not there, if that still holds.
@@ -116,7 +120,7 @@ impl<'a> DirectKeys<'a> {
         let Some(slot) = slot else { return Found::Unknown };
         let Some(changes) = &self.changes else { return Found::Settled(slot) };
         match slot {
-            Some(slot) if changes.may_touch(slot) => Found::Touched(slot),
+            Some(slot) if changes.may_touch(FilterNumber::new(slot.into())) => Found::Touched(slot),
             None if changes.may_have_key(key) => Found::Unknown,
             slot => Found::Settled(slot),
         }
@@ -125,14 +129,14 @@ impl<'a> DirectKeys<'a> {
     /// Whether a slot is surely in use, as all of the files are, and nothing is changed.
     #[inline(always)]
     pub(super) fn is_plain_slot(&self, slot: u32) -> bool {
-        self.is_plain && slot < self.table.slot_count
+        self.is_plain() && slot < self.table.slot_count
     }
 
     /// Whether a slot is in use, if nothing changed it or a value of it since.
     #[inline(always)]
     pub(super) fn is_used(&self, slot: u32) -> Option<bool> {
         match &self.changes {
-            Some(changes) if changes.may_touch(slot) => None,
+            Some(changes) if changes.may_touch(FilterNumber::new(slot.into())) => None,
             _ => self.table.is_used(slot),
         }
     }
@@ -168,27 +172,41 @@ impl<'a> DirectColumn<'a> {
         self.values.get::<false, R>(slot, receiver)
     }
 
-    /// Whether nothing has to be considered but the values, all of which has been verified.
+    /// Whether all that is read of it has been verified.
     #[inline(always)]
-    pub(super) fn is_plain(&self) -> bool {
-        self.patches.is_empty() && self.whole.load(Ordering::Relaxed)
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole.load(Ordering::Relaxed)
     }
 
-    /// Whether patches may say something of a slot.
+    /// Whether no patch touches it.
+    pub(super) const fn is_plain(&self) -> bool {
+        self.patches.is_empty()
+    }
+
+    /// Whether a slot's occupant, or its value here, may be another one than in the files.
     #[inline(always)]
-    pub(super) fn may_touch(&self, slot: u32) -> bool {
-        !self.patches.is_empty() && self.patches_may_touch(slot)
+    pub(super) fn may_touch(&self, keys: &DirectKeys<'a>, slot: u32) -> bool {
+        (keys.changes.is_some() || !self.patches.is_empty()) && self.is_maybe_touched(keys, slot)
     }
 
     #[inline(never)]
-    fn patches_may_touch(&self, slot: u32) -> bool {
+    fn is_maybe_touched(&self, keys: &DirectKeys<'a>, slot: u32) -> bool {
+        let slot = FilterNumber::new(slot.into());
+        keys.changes.as_ref().is_some_and(|changes| changes.may_touch(slot))
+            || self.patches.iter().any(|patch| patch.may_touch(slot))
+    }
+
+    /// Whether patches may say something of a slot.
+    #[inline]
+    pub(super) fn patches_may_touch(&self, slot: u32) -> bool {
+        let slot = FilterNumber::new(slot.into());
         self.patches.iter().any(|patch| patch.may_touch(slot))
     }
 
     /// Asks for what tells whether slots were changed.
     pub(super) fn prefetch_changes(&self, slots: impl Iterator<Item = u32> + Clone) {
         for patch in self.patches {
-            slots.clone().for_each(|slot| patch.prefetch(slot));
+            slots.clone().for_each(|slot| patch.prefetch(FilterNumber::new(slot.into())));
         }
     }
 }

@@ -373,20 +373,20 @@ fn find_further(
 }
 
 impl KeyTable<'_> {
-    /// The slot of an integer, where all that it takes has been verified; free slots are not considered.
+    /// The slot of an integer among keys that are integers, if no slot is free.
     #[inline(always)]
-    pub(super) fn plain_slot_of_integer(&self, int: i128) -> Settled<u32> {
+    pub(super) fn plain_slot_of_integer<const WHOLE: bool>(&self, int: i128) -> Settled<u32> {
         match &self.keys {
-            Keys::Integers(keys) if self.is_whole() => self.find::<true, _>(keys, keys.bits(int)?),
+            Keys::Integers(keys) if !self.has_free_slots() => self.find::<WHOLE, _>(keys, keys.bits(int)?),
             _ => None,
         }
     }
 
-    /// The slot of text, where all that it takes has been verified; free slots are not considered.
+    /// The slot of text among keys that are text, if no slot is free.
     #[inline(always)]
-    pub(super) fn plain_slot_of_text(&self, text: &str) -> Settled<u32> {
+    pub(super) fn plain_slot_of_text<const WHOLE: bool>(&self, text: &str) -> Settled<u32> {
         match &self.keys {
-            Keys::Text(keys) if self.is_whole() => self.find::<true, _>(keys, text),
+            Keys::Text(keys) if !self.has_free_slots() => self.find::<WHOLE, _>(keys, text),
             _ => None,
         }
     }
@@ -422,7 +422,7 @@ impl KeyTable<'_> {
 
     /// Whether all that it uses has been verified.
     #[inline(always)]
-    fn is_whole(&self) -> bool {
+    pub(super) fn is_whole(&self) -> bool {
         self.whole.load(Ordering::Relaxed)
     }
 

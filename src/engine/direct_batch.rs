@@ -49,18 +49,19 @@ impl<'a> DirectColumn<'a> {
         keys.iter().zip(slots).try_for_each(|(&key, slot)| each(key, axis.unless_changed(key, slot)))
     }
 
-    /// The values of up to [`GROUP_LEN`] keys, in their order, where nothing has to be considered but keys, index and values, all of which
-    /// has been verified; `None` where more has to be.
+    /// The values of up to [`GROUP_LEN`] keys, in their order, where nothing has to be considered but keys, index and values; `None` where
+    /// more has to be.
     pub(super) fn plain_group<E>(
         &self,
         axis: &DirectKeys<'a>,
         keys: &[KeyRef<'_>],
         each: impl FnMut(KeyRef<'_>, Settled<ValueRef<'a>>) -> Result<(), E>,
     ) -> Option<Result<(), E>> {
-        if !self.is_plain() || !axis.is_plain {
+        if !self.is_plain() || !axis.is_plain() {
             return None;
         }
         match &self.values {
+            values if !self.is_whole() => axis.table.plain_group(keys, Any(values), each),
             Values::F64(cells) => axis.table.plain_group(keys, Floats(cells), each),
             Values::Text(cells, heap) => axis.table.plain_group(keys, Texts(cells, heap), each),
             values => axis.table.plain_group(keys, Any(values), each),
@@ -68,7 +69,7 @@ impl<'a> DirectColumn<'a> {
     }
 }
 
-/// What a batch reads: the values of slots. All has been verified.
+/// What a batch reads: the values of slots.
 pub(super) trait PlainCells<'a> {
     /// Asks for the cell of a slot.
     fn prefetch(&self, slot: u32);

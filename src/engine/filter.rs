@@ -1,7 +1,7 @@
 //! Sets of numbers that answer "not in it" or "maybe in it" with one load: what tells lookups that an overlay has nothing to say of a slot
 //! or a key, so that it need not be asked.
 
-use crate::format::filter::FilterShape;
+use crate::format::filter::{FilterNumber, FilterShape};
 use crate::storage::prefetch;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -22,8 +22,8 @@ impl Filter {
 
     /// Puts a number in; returns whether it was surely not in before. One writer at a time.
     pub(super) fn insert(&self, number: u64) -> bool {
-        let (word, mask) = self.shape.place(number);
-        let Some(word) = self.words.get(word) else { return false };
+        let number = FilterNumber::new(number);
+        let (Some(word), mask) = (self.words.get(self.shape.word(number)), number.mask) else { return false };
         let before = word.load(Ordering::Relaxed);
         // Relaxed: whoever has to see the number learns of it in some other way, after it was put in.
         word.store(before | mask, Ordering::Relaxed);
@@ -33,14 +33,14 @@ impl Filter {
     /// Asks for the cache line that tells of a number.
     #[inline(always)]
     pub(super) fn prefetch(&self, number: u64) {
-        prefetch(&self.words, self.shape.place(number).0);
+        prefetch(&self.words, self.shape.word(FilterNumber::new(number)));
     }
 
     /// Whether a number may be in the set.
     #[inline(always)]
-    pub(super) fn may_have(&self, number: u64) -> bool {
-        let (word, mask) = self.shape.place(number);
-        self.words.get(word).is_none_or(|word| word.load(Ordering::Relaxed) & mask == mask)
+    pub(super) fn may_have(&self, number: FilterNumber) -> bool {
+        let word = self.words.get(self.shape.word(number));
+        word.is_none_or(|word| word.load(Ordering::Relaxed) & number.mask == number.mask)
     }
 }
 
@@ -117,8 +117,8 @@ mod tests {
         for (pattern, number) in patterns().iter().enumerate() {
             let filter = Filter::with_room(10_000);
             (0..10_000).for_each(|n| _ = filter.insert(number(n)));
-            assert!((0..10_000).all(|n| filter.may_have(number(n))), "pattern {pattern}");
-            let others = (10_000..110_000).filter(|&n| filter.may_have(number(n))).count();
+            assert!((0..10_000).all(|n| filter.may_have(FilterNumber::new(number(n)))), "pattern {pattern}");
+            let others = (10_000..110_000).filter(|&n| filter.may_have(FilterNumber::new(number(n)))).count();
             assert!(others < 100_000 / 50, "pattern {pattern}: {others} of 100,000");
         }
     }
@@ -136,9 +136,9 @@ mod tests {
                 }
             }
             let (early, last) = (early.unwrap(), filter.get().unwrap());
-            assert!((0..=1000).all(|n| early.may_have(number(n))), "pattern {pattern}");
-            assert!((0..50_000).all(|n| last.may_have(number(n))), "pattern {pattern}");
-            let others = (50_000..150_000).filter(|&n| last.may_have(number(n))).count();
+            assert!((0..=1000).all(|n| early.may_have(FilterNumber::new(number(n)))), "pattern {pattern}");
+            assert!((0..50_000).all(|n| last.may_have(FilterNumber::new(number(n)))), "pattern {pattern}");
+            let others = (50_000..150_000).filter(|&n| last.may_have(FilterNumber::new(number(n)))).count();
             assert!(others < 100_000 / 50, "pattern {pattern}: {others} of 100,000");
         }
     }

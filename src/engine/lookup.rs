@@ -73,18 +73,26 @@ impl<'a> AxisReader<'a> {
 
     #[inline(never)]
     fn slot_of_integer(&self, int: i128) -> Result<Option<Slot>> {
-        match self.direct.as_ref().and_then(|direct| direct.plain_slot_of_integer(int)) {
-            Some(slot) => Ok(slot.map(Slot)),
-            None => self.slot_of_other(KeyRef::trusted(ValueRef::Int(int))),
+        if let Some(direct) = &self.direct
+            && !direct.is_changed()
+            && direct.table.is_whole()
+            && let Some(slot) = direct.table.plain_slot_of_integer::<true>(int)
+        {
+            return Ok(slot.map(Slot));
         }
+        self.slot_of_other(KeyRef::trusted(ValueRef::Int(int)))
     }
 
     #[inline(never)]
     fn slot_of_text(&self, text: &str) -> Result<Option<Slot>> {
-        match self.direct.as_ref().and_then(|direct| direct.plain_slot_of_text(text)) {
-            Some(slot) => Ok(slot.map(Slot)),
-            None => self.slot_of_other(KeyRef::trusted(ValueRef::Text(text))),
+        if let Some(direct) = &self.direct
+            && !direct.is_changed()
+            && direct.table.is_whole()
+            && let Some(slot) = direct.table.plain_slot_of_text::<true>(text)
+        {
+            return Ok(slot.map(Slot));
         }
+        self.slot_of_other(KeyRef::trusted(ValueRef::Text(text)))
     }
 
     #[inline(never)]
@@ -180,17 +188,43 @@ impl<'a> DimensionReader<'a> {
         }
     }
 
-    // Where these end in the slower function, they do with what they were called with: a jump, so that they have nothing to save.
+    // Where these end in a slower function, they do with what they were called with: a jump, so that they have nothing to save.
 
     #[inline(never)]
     fn lookup_integer(&self, axis: &AxisReader<'a>, int: i128) -> Result<Option<ValueRef<'a>>> {
-        match (axis.direct.as_ref().and_then(|keys| keys.plain_slot_of_integer(int)), &self.direct) {
-            (Some(Some(slot)), Some(column)) if column.is_plain() => {
-                column.values.get::<true, _>(slot, OrElse(|| self.lookup_other_integer(axis, int)))
-            }
-            (Some(None), _) => Ok(None),
-            _ => self.lookup_other_integer(axis, int),
+        match &axis.direct {
+            Some(keys) if keys.table.is_whole() => self.find_integer::<true>(axis, keys, int),
+            _ => self.lookup_integer_by_block(axis, int),
         }
+    }
+
+    #[inline(never)]
+    fn lookup_integer_by_block(&self, axis: &AxisReader<'a>, int: i128) -> Result<Option<ValueRef<'a>>> {
+        match &axis.direct {
+            Some(keys) => self.find_integer::<false>(axis, keys, int),
+            None => self.lookup_other_integer(axis, int),
+        }
+    }
+
+    #[inline(always)]
+    fn find_integer<const WHOLE: bool>(
+        &self,
+        axis: &AxisReader<'a>,
+        keys: &DirectKeys<'a>,
+        int: i128,
+    ) -> Result<Option<ValueRef<'a>>> {
+        if let Some(column) = &self.direct
+            && let Some(found) = keys.table.plain_slot_of_integer::<WHOLE>(int)
+        {
+            match found {
+                Some(slot) if column.is_whole() && !column.may_touch(keys, slot) => {
+                    return column.values.get::<true, _>(slot, OrElse(|| self.lookup_other_integer(axis, int)));
+                }
+                None if !keys.may_have_key(|| KeyRef::trusted(ValueRef::Int(int))) => return Ok(None),
+                _ => {}
+            }
+        }
+        self.lookup_other_integer(axis, int)
     }
 
     #[inline(never)]
@@ -200,13 +234,39 @@ impl<'a> DimensionReader<'a> {
 
     #[inline(never)]
     fn lookup_text(&self, axis: &AxisReader<'a>, text: &str) -> Result<Option<ValueRef<'a>>> {
-        match (axis.direct.as_ref().and_then(|keys| keys.plain_slot_of_text(text)), &self.direct) {
-            (Some(Some(slot)), Some(column)) if column.is_plain() => {
-                column.values.get::<true, _>(slot, OrElse(|| self.lookup_other_text(axis, text)))
-            }
-            (Some(None), _) => Ok(None),
-            _ => self.lookup_other_text(axis, text),
+        match &axis.direct {
+            Some(keys) if keys.table.is_whole() => self.find_text::<true>(axis, keys, text),
+            _ => self.lookup_text_by_block(axis, text),
         }
+    }
+
+    #[inline(never)]
+    fn lookup_text_by_block(&self, axis: &AxisReader<'a>, text: &str) -> Result<Option<ValueRef<'a>>> {
+        match &axis.direct {
+            Some(keys) => self.find_text::<false>(axis, keys, text),
+            None => self.lookup_other_text(axis, text),
+        }
+    }
+
+    #[inline(always)]
+    fn find_text<const WHOLE: bool>(
+        &self,
+        axis: &AxisReader<'a>,
+        keys: &DirectKeys<'a>,
+        text: &str,
+    ) -> Result<Option<ValueRef<'a>>> {
+        if let Some(column) = &self.direct
+            && let Some(found) = keys.table.plain_slot_of_text::<WHOLE>(text)
+        {
+            match found {
+                Some(slot) if column.is_whole() && !column.may_touch(keys, slot) => {
+                    return column.values.get::<true, _>(slot, OrElse(|| self.lookup_other_text(axis, text)));
+                }
+                None if !keys.may_have_key(|| KeyRef::trusted(ValueRef::Text(text))) => return Ok(None),
+                _ => {}
+            }
+        }
+        self.lookup_other_text(axis, text)
     }
 
     #[inline(never)]
@@ -227,7 +287,7 @@ impl<'a> DimensionReader<'a> {
     #[inline(always)]
     fn settle(&self, column: &DirectColumn<'a>, key: KeyRef<'_>, found: Found<u32>) -> Result<Option<ValueRef<'a>>> {
         match found {
-            Found::Settled(Some(slot)) if column.may_touch(slot) => self.view.lookup_touched(key, slot),
+            Found::Settled(Some(slot)) if column.patches_may_touch(slot) => self.view.lookup_touched(key, slot),
             Found::Settled(Some(slot)) => column.get(slot, OrElse(|| self.view.lookup_through_tiers(key))),
             Found::Settled(None) => Ok(None),
             Found::Touched(slot) => self.view.lookup_touched(key, slot),
@@ -271,6 +331,7 @@ impl<'a> DimensionReader<'a> {
     pub(crate) fn get(&self, axis: &AxisReader<'a>, slot: Slot) -> Result<Option<ValueRef<'a>>> {
         if let (Some(keys), Some(column)) = (&axis.direct, &self.direct)
             && column.is_plain()
+            && column.is_whole()
             && keys.is_plain_slot(slot.0)
         {
             return column.values.get::<true, _>(slot.0, OrElse(|| self.get_other(axis, slot)));
@@ -283,7 +344,7 @@ impl<'a> DimensionReader<'a> {
         let through_tiers = || self.view.get_through_tiers(slot.0);
         let (Some(keys), Some(column)) = (&axis.direct, &self.direct) else { return through_tiers() };
         match keys.is_used(slot.0) {
-            Some(true) if !column.may_touch(slot.0) => column.get(slot.0, OrElse(through_tiers)),
+            Some(true) if !column.patches_may_touch(slot.0) => column.get(slot.0, OrElse(through_tiers)),
             Some(false) => Ok(None),
             _ => through_tiers(),
         }

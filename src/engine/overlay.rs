@@ -6,6 +6,7 @@
 use super::arena::{Arena, Heads, NONE};
 use super::filter::{Filter, GrowingFilter};
 use crate::error::{Error, Result};
+use crate::format::filter::FilterNumber;
 use crate::format::value;
 use crate::model::{DimensionId, Key, KeyRef, ValueBuf, ValueRef};
 use std::hint::black_box;
@@ -211,7 +212,7 @@ impl Overlay {
     /// Whether a key may have come to a slot, or left one.
     #[inline]
     pub(super) fn may_have_key(&self, key: KeyRef<'_>) -> bool {
-        self.touched_keys.get().is_some_and(|keys| keys.may_have(self.key_hash(key)))
+        self.touched_keys.get().is_some_and(|keys| keys.may_have(FilterNumber::new(self.key_hash(key))))
     }
 
     /// Records a new dimension. One writer at a time.

@@ -5,7 +5,7 @@ use super::patch::DeltaColumn;
 use crate::error::Result;
 use crate::format::block_file::Section;
 use crate::format::bytes;
-use crate::format::filter::{FilterShape, WORD_LEN};
+use crate::format::filter::{FilterNumber, FilterShape, WORD_LEN};
 use std::sync::{Arc, OnceLock};
 
 /// Where a filter is.
@@ -26,34 +26,36 @@ impl PatchFilter {
         })
     }
 
+    /// Where the word of a slot is in the file.
     #[inline(always)]
-    fn place(&self, slot: u32) -> (usize, u64) {
-        let (word, mask) = self.shape.place(slot.into());
-        (self.start + word * WORD_LEN, mask)
+    fn place(&self, slot: FilterNumber) -> usize {
+        self.start + self.shape.word(slot) * WORD_LEN
     }
 
     /// Whether the patch may say anything of a slot. What cannot be read may.
     #[inline(always)]
-    pub(super) fn may_touch(&self, slot: u32) -> bool {
-        let (at, mask) = self.place(slot);
-        match self.file.verified_bytes().array(at) {
-            Some(&word) => u64::from_le_bytes(word) & mask == mask,
-            None => self.has(slot).unwrap_or(true),
+    pub(super) fn may_touch(&self, slot: FilterNumber) -> bool {
+        match self.file.verified_word(self.place(slot)) {
+            Some(word) => word & slot.mask == slot.mask,
+            None => self.find(slot).unwrap_or(true),
         }
     }
 
     /// Whether the filter has a slot.
-    #[cold]
     pub(super) fn has(&self, slot: u32) -> Result<bool> {
-        let (at, mask) = self.place(slot);
-        let word = bytes::u64_at(self.file.bytes(at as u64, WORD_LEN as u64)?, 0).unwrap_or_default();
-        Ok(word & mask == mask)
+        self.find(FilterNumber::new(slot.into()))
+    }
+
+    #[cold]
+    fn find(&self, slot: FilterNumber) -> Result<bool> {
+        let word = bytes::u64_at(self.file.bytes(self.place(slot) as u64, WORD_LEN as u64)?, 0).unwrap_or_default();
+        Ok(word & slot.mask == slot.mask)
     }
 
     /// Asks for the cache line that tells of a slot.
     #[inline(always)]
-    pub(super) fn prefetch(&self, slot: u32) {
-        self.file.verified_bytes().prefetch(self.place(slot).0);
+    pub(super) fn prefetch(&self, slot: FilterNumber) {
+        self.file.verified_bytes().prefetch(self.place(slot));
     }
 }
 

@@ -41,14 +41,29 @@ impl FilterShape {
         1u64.wrapping_shl(u64::BITS.saturating_sub(self.shift))
     }
 
-    /// The word of a number, and its bits there.
+    /// The word of a number.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "a word past the end of memory is found nowhere")]
-    pub(crate) const fn place(self, number: u64) -> (usize, u64) {
+    pub(crate) const fn word(self, number: FilterNumber) -> usize {
+        number.hash.wrapping_shr(self.shift) as usize
+    }
+}
+
+/// A number, prepared for asking any filters about it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FilterNumber {
+    hash: u64,
+    /// Its bits in the word that a filter has for it.
+    pub(crate) mask: u64,
+}
+
+impl FilterNumber {
+    #[inline(always)]
+    pub(crate) const fn new(number: u64) -> Self {
         let product = number.wrapping_mul(SPREAD);
         let hash = (product ^ (product >> 32)).wrapping_mul(SPREAD);
         let mask = 1 << ((hash >> 12) & 63) | 1 << ((hash >> 18) & 63) | 1 << ((hash >> 24) & 63);
-        (hash.wrapping_shr(self.shift) as usize, mask)
+        Self { hash, mask }
     }
 }
 
@@ -67,9 +82,9 @@ impl FilterBuilder {
     }
 
     pub(crate) fn insert(&mut self, number: u64) {
-        let (word, mask) = self.shape.place(number);
-        if let Some(word) = self.words.get_mut(word) {
-            *word |= mask;
+        let number = FilterNumber::new(number);
+        if let Some(word) = self.words.get_mut(self.shape.word(number)) {
+            *word |= number.mask;
         }
     }
 
@@ -99,8 +114,8 @@ mod tests {
             (0..COUNT).for_each(|n| filter.insert(number(n)));
             assert_eq!(filter.words.len() as u64 * WORD_BITS, COUNT * BITS_PER_NUMBER);
             let may_have = |n: &u64| {
-                let (word, mask) = filter.shape.place(number(*n));
-                filter.words[word] & mask == mask
+                let number = FilterNumber::new(number(*n));
+                filter.words[filter.shape.word(number)] & number.mask == number.mask
             };
             assert!((0..COUNT).all(|n| may_have(&n)), "pattern {pattern}");
             let others = (COUNT..2 * COUNT).filter(may_have).count() as u64;
