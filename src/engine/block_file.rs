@@ -2,13 +2,15 @@
 
 use super::verified::VerifiedBytes;
 use crate::error::{Error, Result};
-use crate::format::block_file::{BLOCK_SHIFT, Header, Section, block_bounds};
+use crate::format::block_file::{BLOCK_SHIFT, HEADER_LEN, Header, Section, block_bounds};
 use crate::format::column::{SECTION_COUNTS, SECTION_DICTIONARY_INDEX, SECTION_TEXT_HEAP, SECTION_VALUE_HEAP};
 use crate::format::manifest::FileEntry;
 use crate::format::{Invalid, heap};
 use crate::storage::{Region, Storage};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+const _: () = assert!(Region::HEAD_LEN as u64 >= HEADER_LEN);
 
 /// An open axis or column file.
 #[derive(Debug)]
@@ -105,7 +107,7 @@ impl BlockFile {
         if region.len() as u64 != entry.file_len {
             return Err(corrupt(invalid("the file does not have the length that the manifest states")));
         }
-        let (header, checksum) = Header::decode(&region, entry.file_len, magic).map_err(corrupt)?;
+        let (header, checksum) = Header::decode(region.head(), entry.file_len, magic).map_err(corrupt)?;
         let same = checksum == entry.header_checksum
             && header.identity.database_id == database_id
             && header.identity.file_id == entry.file_id

@@ -11,7 +11,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::lock::DiskLock;
@@ -81,9 +81,12 @@ impl DiskStorage {
     /// Opens a file to read it, and says what messages call it; `None` when there is none.
     fn open_read(&self, name: &str, operation: &'static str) -> Result<Option<(File, PathBuf)>, StorageError> {
         let (path, called) = self.locate(name, operation)?;
-        // Asked before opening, because opening a FIFO waits for its other end.
-        let opened = fs::metadata(&path)
-            .and_then(|metadata| if metadata.is_file() { File::open(&path) } else { Err(not_regular()) });
+        // Not to wait for the other end of a FIFO; it means nothing to a regular file.
+        let opened = File::options()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(&path)
+            .and_then(|file| if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) });
         match opened {
             Ok(file) => Ok(Some((file, called))),
             Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
@@ -251,12 +254,16 @@ fn not_regular() -> io::Error {
 }
 
 fn read_up_to(mut file: &File, offset: u64, len: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
     // Offsets that no file can have are beyond the end, too, but seeking there would fail.
-    if offset < file.metadata()?.len() {
+    let Some(rest) = file.metadata()?.len().checked_sub(offset).filter(|&rest| rest > 0) else { return Ok(Vec::new()) };
+    let mut bytes = Vec::new();
+    // One more, so that the end is seen by the first read.
+    let capacity = usize::try_from(rest.min(len)).unwrap_or(usize::MAX).saturating_add(1);
+    bytes.try_reserve_exact(capacity)?;
+    if offset > 0 {
         file.seek(SeekFrom::Start(offset))?;
-        file.take(len).read_to_end(&mut bytes)?;
     }
+    file.take(len).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -10,7 +10,7 @@ use std::ops::Deref;
 use std::os::unix::fs::FileExt;
 
 use bytemuck::{Pod, Zeroable};
-use memmap2::Mmap;
+use memmap2::{Mmap, MmapOptions};
 
 /// The unit of a heap buffer: it gives the buffer its alignment without any `unsafe`.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -20,9 +20,13 @@ struct Block([u8; Region::ALIGNMENT]);
 const _: () = assert!(align_of::<Block>() == Region::ALIGNMENT);
 
 enum Bytes {
-    Mapped(Mmap),
+    /// With a copy of the first bytes.
+    Mapped(Mmap, Vec<u8>),
     // The last block is filled up with zeros that are not part of the region.
-    Heap { blocks: Vec<Block>, len: usize },
+    Heap {
+        blocks: Vec<Block>,
+        len: usize,
+    },
 }
 
 /// Immutable, aligned bytes: a mapped file, or a copy of one on the heap.
@@ -34,6 +38,9 @@ impl Region {
     /// Every region starts at a multiple of this many bytes: a cache line, and the alignment of the
     /// arrays inside the files.
     pub const ALIGNMENT: usize = 64;
+
+    /// Bytes that [`head`](Self::head) has of a longer file.
+    pub const HEAD_LEN: usize = 512;
 
     /// A copy of `bytes` on the heap.
     pub fn from_bytes(bytes: &[u8]) -> Self {
@@ -60,14 +67,19 @@ impl Region {
         Ok(Self::from_blocks(blocks, filled_len))
     }
 
-    /// Maps all of `file` read-only. The file may be closed, renamed and removed afterwards.
+    /// Maps all of `file` read-only. The file may be closed, renamed and removed afterwards. Its first bytes are read as well, which costs a
+    /// fraction of the page fault that looking at them there would.
     ///
     /// The file must never be written or cut again: see the comment inside.
     pub fn map(file: &File) -> io::Result<Self> {
-        if file.metadata()?.len() == 0 {
+        let len = usize::try_from(file.metadata()?.len()).map_err(|_| io::Error::from(ErrorKind::FileTooLarge))?;
+        if len == 0 {
             // The kernel refuses to map nothing.
             return Ok(Self::from_blocks(Vec::new(), 0));
         }
+        let mut head = vec![0; Self::HEAD_LEN];
+        let head_len = read_up_to(file, &mut head)?;
+        head.truncate(head_len);
         // SAFETY: the mapping is private to this `Region`, read-only, and unmapped only when the
         // region is dropped, so its bytes are valid for as long as they can be borrowed; what has to
         // be shown is that nobody changes them in between. Every file that the engine maps is
@@ -77,22 +89,33 @@ impl Region {
         // the manifest) are read, not mapped. Outside the model, as the crate's documentation says,
         // are other programs that write to or truncate files of a database in use, and media that
         // fail under a mapped page; `MapMode::Heap` is the way to do without mappings.
-        let map = unsafe { Mmap::map(file)? };
-        Ok(Self { bytes: Bytes::Mapped(map) })
+        let map = unsafe { MmapOptions::new().len(len).map(file)? };
+        Ok(Self { bytes: Bytes::Mapped(map, head) })
     }
 
     /// The bytes.
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         match &self.bytes {
-            Bytes::Mapped(map) => map,
+            Bytes::Mapped(map, _) => map,
             Bytes::Heap { blocks, len } => bytemuck::cast_slice(blocks).get(..*len).unwrap_or_default(),
+        }
+    }
+
+    /// The first bytes, up to [`HEAD_LEN`](Self::HEAD_LEN); of a mapping without touching it.
+    pub fn head(&self) -> &[u8] {
+        match &self.bytes {
+            Bytes::Mapped(_, head) => head,
+            Bytes::Heap { .. } => {
+                let bytes = self.as_bytes();
+                bytes.get(..Self::HEAD_LEN).unwrap_or(bytes)
+            }
         }
     }
 
     /// True for a mapping, false for a copy on the heap.
     pub fn is_mapped(&self) -> bool {
-        matches!(self.bytes, Bytes::Mapped(_))
+        matches!(self.bytes, Bytes::Mapped(..))
     }
 
     fn from_blocks(blocks: Vec<Block>, len: usize) -> Self {
