@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn entries_stay_within_a_block_unless_they_are_longer() {
         assert_eq!(place(512, 10), 512);
-        assert_eq!(place(513, 10), 520);
+        assert_eq!(place(513, 10), 514);
         assert_eq!(place(65_528, 7), 65_528);
         assert_eq!(place(65_528, 8), 65_536);
         assert_eq!(place(600, 70_000), 65_536);
@@ -245,6 +245,12 @@ mod tests {
             let truth = std::str::from_utf8(content).is_ok();
             if !blocks_pass {
                 continue;
+            }
+            if end < bytes.len() && (end < boundary || start >= boundary) {
+                let within = text_within(&bytes[start..=end]);
+                assert!(within.is_none_or(|text| text.as_bytes() == content && truth));
+                let is_whole = truth && !is_continuation(bytes[end]);
+                assert!(within.is_some() || !(sound && is_whole), "{content:?} of {bytes:?}");
             }
             match text(content, bytes.get(end).copied(), base + start as u64) {
                 Ok(text) => {
