@@ -1,0 +1,266 @@
+//! Building column files of a load from the form in which values were taken, where rows are slots and that form is the file's.
+
+use super::block_writer::BlockWriter;
+use super::column_builder::{DistinctCells, describe};
+use super::dictionary_builder::DictionaryBuilder;
+use super::heap_builder::{encoding, section_kind, write_entry, write_numbered_heap};
+use super::numbering::{Build, Contents, Numbered, merge, number_each};
+use super::segment_writer::{Gathered, SegmentSurvey};
+use super::spill::{Spill, StreamId, StreamReader};
+use super::value_streams::{CellKind, Form, RowNumbers, RowValues, ValueStreams, partition_readers};
+use crate::error::Result;
+use crate::format::column::{Column, Encoding, SECTION_COLUMN, SEGMENT_LEN};
+use crate::format::heap;
+use crate::format::manifest::FileEntry;
+use crate::format::value::TAG_TEXT;
+
+/// Cells that are read at once.
+const CELLS_LEN: u64 = 8 << 10;
+
+/// The longest chunk of numbers that is read at once, of each partition.
+const NUMBERS_CHUNK_LEN: usize = 4 << 10;
+
+/// Values of a dimension and the spill that they are in.
+type Source<'s> = (&'s ValueStreams, &'s Spill);
+
+/// Whether [`write_as_it_is`] writes these values.
+pub(super) fn is_written_as_it_is(values: &ValueStreams) -> bool {
+    match values.form() {
+        Form::Empty { .. } | Form::Tagged(_) => false,
+        Form::Dictionary(dictionary) => !dictionary.is_larger_than_other(),
+        Form::Cells { .. } | Form::Texts { .. } => values.is_diverse(),
+    }
+}
+
+/// Writes the file of a column.
+pub(super) fn write_as_it_is(
+    build: &mut Build<'_, '_>,
+    source: Source<'_>,
+    slot_count: u32,
+    mut writer: BlockWriter<'_>,
+) -> Result<FileEntry> {
+    let (values, spill) = source;
+    let (segments, dictionary, distinct_count) = match values.form() {
+        Form::Dictionary(dictionary) => {
+            let segments = survey_numbers(build, dictionary, source, slot_count)?;
+            dictionary.write_column((&segments, &build.spill), spill, &mut writer)?;
+            (segments, Some(dictionary), dictionary.len() as u64)
+        }
+        Form::Cells { stream, kind } => {
+            let segments = survey_cells(build, (*stream, *kind), source, slot_count)?;
+            let distinct = write_cells(build, (*stream, *kind), (&segments, spill), &mut writer)?;
+            (segments, None, distinct)
+        }
+        Form::Texts { partitions, order } => {
+            let segments = survey_texts(build, source, slot_count)?;
+            let distinct = write_texts(build, (partitions, *order), source, &segments, &mut writer)?;
+            (segments, None, distinct)
+        }
+        Form::Empty { .. } | Form::Tagged(_) => (SegmentSurvey::new(&mut build.spill), None, 0),
+    };
+    let column = Column { distinct_count, ..describe(build.hash_seed, &segments, dictionary, slot_count) };
+    writer.section(SECTION_COLUMN, &column.encode())?;
+    writer.finish(slot_count.into(), segments.value_count())
+}
+
+/// Surveys values in runs of consecutive slots. `each` gathers what the values of a run are.
+fn survey(
+    build: &mut Build<'_, '_>,
+    (values, spill): Source<'_>,
+    slot_count: u32,
+    mut each: impl FnMut(u64, &mut Gathered) -> Result<()>,
+) -> Result<SegmentSurvey> {
+    let mut segments = SegmentSurvey::new(&mut build.spill);
+    let mut rows: RowNumbers = values.rows();
+    let (mut rest, mut counted) = (values.count(), 0);
+    let mut run = (0, 0);
+    while rest > 0 {
+        if run.1 == 0 {
+            run = rows.run(rest.min(CELLS_LEN), spill)?;
+        }
+        let (first, len) = run;
+        // Up to the end of the segment.
+        let now = len.min(u64::from(SEGMENT_LEN - first % SEGMENT_LEN));
+        each(now, segments.add_slots(first, now as u32, &mut build.spill)?)?;
+        run = (first.wrapping_add(now as u32), len - now);
+        rest -= now;
+        build.meter.step()?;
+        if first - counted >= SEGMENT_LEN {
+            build.meter.add((first - counted).into())?;
+            counted = first;
+        }
+    }
+    build.meter.add((slot_count - counted).into())?;
+    segments.finish(slot_count, &mut build.spill)?;
+    Ok(segments)
+}
+
+fn survey_numbers(
+    build: &mut Build<'_, '_>,
+    dictionary: &DictionaryBuilder,
+    source: Source<'_>,
+    slot_count: u32,
+) -> Result<SegmentSurvey> {
+    let entries: Vec<(u8, u64)> = dictionary.tags_and_cells().collect();
+    let are_texts = entries.iter().all(|&(tag, _)| tag == TAG_TEXT);
+    let mut numbers = StreamReader::new(dictionary.cells());
+    survey(build, source, slot_count, |count, gathered| {
+        if are_texts {
+            gathered.add_tagged(TAG_TEXT, 0);
+            return Ok(());
+        }
+        let bytes = numbers.take(source.1, count as usize * 2)?.unwrap_or_default();
+        for &number in bytes.as_chunks::<2>().0 {
+            if let Some(&(tag, cell)) = entries.get(usize::from(u16::from_le_bytes(number))) {
+                gathered.add_tagged(tag, cell);
+            }
+        }
+        Ok(())
+    })
+}
+
+fn survey_cells(
+    build: &mut Build<'_, '_>,
+    (stream, kind): (StreamId, CellKind),
+    source: Source<'_>,
+    slot_count: u32,
+) -> Result<SegmentSurvey> {
+    let mut cells = StreamReader::new(stream);
+    survey(build, source, slot_count, |count, gathered| {
+        let bytes = cells.take(source.1, count as usize * 8)?.unwrap_or_default();
+        for &cell in bytes.as_chunks::<8>().0 {
+            let cell = u64::from_le_bytes(cell);
+            gathered.add_tagged(kind.tag(cell), cell);
+        }
+        Ok(())
+    })
+}
+
+fn survey_texts(build: &mut Build<'_, '_>, source: Source<'_>, slot_count: u32) -> Result<SegmentSurvey> {
+    survey(build, source, slot_count, |_, gathered| {
+        gathered.add_tagged(TAG_TEXT, 0);
+        Ok(())
+    })
+}
+
+/// Writes plain cells; returns how many are distinct.
+fn write_cells(
+    build: &mut Build<'_, '_>,
+    (stream, kind): (StreamId, CellKind),
+    (segments, spill): (&SegmentSurvey, &Spill),
+    writer: &mut BlockWriter<'_>,
+) -> Result<u64> {
+    let mut distinct = DistinctCells::new(build, segments.value_count());
+    let mut reader = StreamReader::new(stream);
+    let mut cells = segments.begin_cells(kind.encoding(), writer)?;
+    let mut rest = segments.value_count();
+    while rest > 0 {
+        let count = rest.min(CELLS_LEN);
+        let bytes = reader.take(spill, count as usize * 8)?.unwrap_or_default();
+        for &cell in bytes.as_chunks::<8>().0 {
+            distinct.add(u64::from_le_bytes(cell), &mut build.spill)?;
+        }
+        cells.extend(bytes, writer)?;
+        rest -= count;
+        build.meter.step()?;
+    }
+    cells.finish(&build.spill, writer)?;
+    distinct.count(build)
+}
+
+/// Writes a heap of texts and cells that point into it; returns how many texts are distinct.
+fn write_texts(
+    build: &mut Build<'_, '_>,
+    (partitions, order): (&[StreamId], StreamId),
+    (values, spill): Source<'_>,
+    segments: &SegmentSurvey,
+    writer: &mut BlockWriter<'_>,
+) -> Result<u64> {
+    let numbered = number_each(build, partitions, spill)?;
+    let distinct: u64 = numbered.iter().map(|part| part.distinct).sum();
+    // Each takes its length, and what the rules for places leave empty.
+    let heap_len_max = values.len(spill) * 2 + distinct * 32;
+    let are_narrow = heap_len_max.div_ceil(heap::ENTRY_ALIGNMENT) <= u64::from(u32::MAX);
+    if are_narrow && distinct * size_of::<u32>() as u64 <= build.limit as u64 {
+        let cells = write_heap(build, (partitions, order, spill), &numbered, writer)?;
+        let mut reader = StreamReader::new(cells);
+        let mut cells = segments.begin_cells(Encoding::Text32, writer)?;
+        let mut rest = segments.value_count();
+        while rest > 0 {
+            let count = rest.min(CELLS_LEN);
+            cells.extend(reader.take(&build.spill, count as usize * 4)?.unwrap_or_default(), writer)?;
+            rest -= count;
+            build.meter.step()?;
+        }
+        cells.finish(&build.spill, writer)?;
+    } else {
+        let merged = merge(build, &numbered, (order, Some(spill)), values.count())?;
+        let mut texts = Texts { spill, reader: RowValues::new(values, spill)? };
+        write_numbered_heap(build, &mut texts, &merged, true, writer)?.write_cells(build, segments, writer)?;
+    }
+    Ok(distinct)
+}
+
+/// The texts of a dimension.
+struct Texts<'s> {
+    spill: &'s Spill,
+    reader: RowValues,
+}
+
+impl Contents for Texts<'_> {
+    fn rewind(&mut self) {
+        self.reader.rewind();
+    }
+
+    fn next(&mut self, _spill: &Spill) -> Result<Option<&[u8]>> {
+        Ok(self.reader.next(self.spill)?.and_then(|(_, tagged)| tagged.get(1..)))
+    }
+}
+
+/// The texts of one partition, their numbers, and the position of each number so far.
+struct Part {
+    texts: StreamReader,
+    numbers: StreamReader,
+    positions: Vec<u32>,
+}
+
+/// Writes the heap; returns the positions of all texts in it, as a u32 each.
+fn write_heap(
+    build: &mut Build<'_, '_>,
+    (partitions, order, spill): (&[StreamId], StreamId, &Spill),
+    numbered: &[Numbered],
+    writer: &mut BlockWriter<'_>,
+) -> Result<StreamId> {
+    let mut parts: Vec<Part> = partition_readers(partitions)
+        .into_iter()
+        .zip(numbered)
+        .map(|(texts, part)| Part {
+            texts,
+            numbers: StreamReader::with_chunk_len(part.numbers, NUMBERS_CHUNK_LEN),
+            positions: Vec::with_capacity(part.distinct as usize),
+        })
+        .collect();
+    let cells = build.spill.stream();
+    let start = writer.begin_section(section_kind(true))?;
+    let mut order = StreamReader::new(order);
+    while let Some(&place) = order.take(spill, 1)?.and_then(|bytes| bytes.first()) {
+        let Some(Part { texts, numbers, positions }) = parts.get_mut(usize::from(place)) else { continue };
+        let number = numbers.u32(&build.spill)?.unwrap_or_default() as usize;
+        let text = texts.content(spill)?.unwrap_or_default();
+        let position = match positions.get(number) {
+            Some(&position) => position,
+            // A number is used for the first time when all smaller ones were.
+            None => {
+                let position = ((write_entry(text, writer)?.0 - start) / heap::ENTRY_ALIGNMENT) as u32;
+                positions.push(position);
+                position
+            }
+        };
+        build.spill.append(cells, &position.to_le_bytes())?;
+        build.meter.step()?;
+    }
+    debug_assert_eq!(encoding(true, writer.position() - start), Encoding::Text32);
+    writer.end_section();
+    numbered.iter().for_each(|part| build.spill.clear(part.numbers));
+    Ok(cells)
+}
