@@ -65,7 +65,16 @@ impl<'v> AxisBuilder<'v> {
         })?;
         build.meter.add((slots - counted).into())?;
         segments.finish(slot_count, &mut build.spill)?;
-        Ok(Self { keys, segments, kinds, free, slot_count, first_key: dense.flatten(), perfect_hash: None, hashes: None })
+        Ok(Self {
+            keys,
+            segments,
+            kinds,
+            free,
+            slot_count,
+            first_key: dense.flatten(),
+            perfect_hash: None,
+            hashes: None,
+        })
     }
 
     /// Takes a perfect hash in which the rank of each key is its slot, in place of an index.

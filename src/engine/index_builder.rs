@@ -58,7 +58,10 @@ struct IndexParts<'s> {
 
 enum PartSource<'s> {
     /// Places, in streams of the build.
-    Places { range_len: u64, parts: Vec<StreamId> },
+    Places {
+        range_len: u64,
+        parts: Vec<StreamId>,
+    },
     Hashes(HashedKeys<'s>),
 }
 
@@ -210,7 +213,8 @@ impl IndexParts<'_> {
         let mut carried: Vec<Place> = Vec::new();
         for index in 0..self.part_count() {
             let range = self.range(index);
-            let mut places = std::mem::take(&mut carried);
+            // Parts of less than a bucket only pass them on.
+            let mut places = if range.is_empty() { Vec::new() } else { std::mem::take(&mut carried) };
             let is_mixed = !places.is_empty();
             self.visit(build, index, |place| {
                 if u64::from(place.0) < range.end { places.push(place) } else { carried.push(place) }

@@ -1,14 +1,16 @@
 //! Building column files of a load from the form in which values were taken, where rows are slots and that form is the file's.
 
 use super::block_writer::BlockWriter;
-use super::column_builder::{DistinctCells, describe};
+use super::column_builder::{DistinctCells, Values, describe};
 use super::dictionary_builder::DictionaryBuilder;
 use super::heap_builder::{encoding, section_kind, write_entry, write_numbered_heap};
+use super::index_builder::{HashedKeys, IndexSummary, write_index};
 use super::numbering::{Build, Contents, Numbered, merge, number_each};
 use super::segment_writer::{Gathered, SegmentSurvey};
 use super::spill::{Spill, StreamId, StreamReader};
 use super::value_streams::{CellKind, Form, RowNumbers, RowValues, ValueStreams, partition_readers};
 use crate::error::Result;
+use crate::format::axis::{Axis, Layout, SECTION_AXIS};
 use crate::format::column::{Column, Encoding, SECTION_COLUMN, SEGMENT_LEN};
 use crate::format::heap;
 use crate::format::manifest::FileEntry;
@@ -19,6 +21,9 @@ const CELLS_LEN: u64 = 8 << 10;
 
 /// The longest chunk of numbers that is read at once, of each partition.
 const NUMBERS_CHUNK_LEN: usize = 4 << 10;
+
+/// Texts whose positions are looked up at once.
+const GROUP_LEN: usize = 64;
 
 /// Values of a dimension and the spill that they are in.
 type Source<'s> = (&'s ValueStreams, &'s Spill);
@@ -61,6 +66,42 @@ pub(super) fn write_as_it_is(
     let column = Column { distinct_count, ..describe(build.hash_seed, &segments, dictionary, slot_count) };
     writer.section(SECTION_COLUMN, &column.encode())?;
     writer.finish(slot_count.into(), segments.value_count())
+}
+
+/// Writes the file of an axis whose keys, which are not consecutive, are cells; rows are slots.
+pub(super) fn write_axis_of_cells(
+    build: &mut Build<'_, '_>,
+    ((stream, kind), source): ((StreamId, CellKind), Source<'_>),
+    (keys, hashes): (&mut dyn Values, Option<HashedKeys<'_>>),
+    slot_count: u32,
+    mut writer: BlockWriter<'_>,
+) -> Result<FileEntry> {
+    let segments = survey_cells(build, (stream, kind), source, slot_count)?;
+    let mut cells = segments.begin_cells(kind.encoding(), &mut writer)?;
+    each_chunk(build, (stream, source.1), segments.value_count(), |bytes, _| cells.extend(bytes, &mut writer))?;
+    cells.finish(&build.spill, &mut writer)?;
+    let IndexSummary { bucket_count, hash_seed, chain_len_max } =
+        write_index(build, (keys, hashes), slot_count.into(), &mut writer)?;
+    let layout = Layout::Indexed { bucket_count, hash_seed, chain_len_max };
+    writer.section(SECTION_AXIS, &Axis { layout, tombstone_levels: 0, free_count: 0 }.encode())?;
+    writer.finish(slot_count.into(), slot_count.into())
+}
+
+/// Calls `each` with so many cells of 8 bytes, some at a time.
+fn each_chunk(
+    build: &mut Build<'_, '_>,
+    (stream, spill): (StreamId, &Spill),
+    mut rest: u64,
+    mut each: impl FnMut(&[u8], &mut Spill) -> Result<()>,
+) -> Result<()> {
+    let mut reader = StreamReader::new(stream);
+    while rest > 0 {
+        let count = rest.min(CELLS_LEN);
+        each(reader.take(spill, count as usize * 8)?.unwrap_or_default(), &mut build.spill)?;
+        rest -= count;
+        build.meter.step()?;
+    }
+    Ok(())
 }
 
 /// Surveys values in runs of consecutive slots. `each` gathers what the values of a run are.
@@ -151,19 +192,13 @@ fn write_cells(
     writer: &mut BlockWriter<'_>,
 ) -> Result<u64> {
     let mut distinct = DistinctCells::new(build, segments.value_count());
-    let mut reader = StreamReader::new(stream);
     let mut cells = segments.begin_cells(kind.encoding(), writer)?;
-    let mut rest = segments.value_count();
-    while rest > 0 {
-        let count = rest.min(CELLS_LEN);
-        let bytes = reader.take(spill, count as usize * 8)?.unwrap_or_default();
+    each_chunk(build, (stream, spill), segments.value_count(), |bytes, build_spill| {
         for &cell in bytes.as_chunks::<8>().0 {
-            distinct.add(u64::from_le_bytes(cell), &mut build.spill)?;
+            distinct.add(u64::from_le_bytes(cell), build_spill)?;
         }
-        cells.extend(bytes, writer)?;
-        rest -= count;
-        build.meter.step()?;
-    }
+        cells.extend(bytes, writer)
+    })?;
     cells.finish(&build.spill, writer)?;
     distinct.count(build)
 }
@@ -243,20 +278,36 @@ fn write_heap(
     let cells = build.spill.stream();
     let start = writer.begin_section(section_kind(true))?;
     let mut order = StreamReader::new(order);
-    while let Some(&place) = order.take(spill, 1)?.and_then(|bytes| bytes.first()) {
-        let Some(Part { texts, numbers, positions }) = parts.get_mut(usize::from(place)) else { continue };
-        let number = numbers.u32(&build.spill)?.unwrap_or_default() as usize;
-        let text = texts.content(spill)?.unwrap_or_default();
-        let position = match positions.get(number) {
-            Some(&position) => position,
-            // A number is used for the first time when all smaller ones were.
-            None => {
-                let position = ((write_entry(text, writer)?.0 - start) / heap::ENTRY_ALIGNMENT) as u32;
-                positions.push(position);
-                position
+    let mut rest = numbered.iter().map(|part| part.count).sum::<u64>();
+    let mut bytes = Vec::with_capacity(GROUP_LEN * size_of::<u32>());
+    while rest > 0 {
+        let len = rest.min(GROUP_LEN as u64) as usize;
+        let places = order.take(spill, len)?.unwrap_or_default();
+        // Positions that are known are read for all of the group, so that the processor waits for many at a time.
+        let mut group = [(0usize, 0usize, None); GROUP_LEN];
+        for (&place, next) in places.iter().zip(&mut group) {
+            if let Some(part) = parts.get_mut(usize::from(place)) {
+                let number = part.numbers.u32(&build.spill)?.unwrap_or_default() as usize;
+                *next = (place.into(), number, part.positions.get(number).copied());
             }
-        };
-        build.spill.append(cells, &position.to_le_bytes())?;
+        }
+        bytes.clear();
+        for &(place, number, known) in group.get(..len).unwrap_or_default() {
+            let Some(Part { texts, positions, .. }) = parts.get_mut(place) else { continue };
+            let text = texts.content(spill)?.unwrap_or_default();
+            let position = match known.or_else(|| positions.get(number).copied()) {
+                Some(position) => position,
+                // A number is used for the first time when all smaller ones were.
+                None => {
+                    let position = ((write_entry(text, writer)?.0 - start) / heap::ENTRY_ALIGNMENT) as u32;
+                    positions.push(position);
+                    position
+                }
+            };
+            bytes.extend(position.to_le_bytes());
+        }
+        build.spill.append(cells, &bytes)?;
+        rest -= len as u64;
         build.meter.step()?;
     }
     debug_assert_eq!(encoding(true, writer.position() - start), Encoding::Text32);

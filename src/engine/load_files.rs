@@ -5,12 +5,12 @@ use super::block_writer::{BlockWriter, FileSpec, Unsynced};
 use super::column_builder::{ColumnBuilder, DistinctCells, Values};
 use super::index_builder::HashedKeys;
 use super::late_values::{ValueReader, decode, in_slot_order};
-use super::load_columns::{is_written_as_it_is, write_as_it_is};
+use super::load_columns::{is_written_as_it_is, write_as_it_is, write_axis_of_cells};
 use super::meter::Meter;
 use super::numbering::{Build, Contents, FirstUses, Numbered, number};
 use super::record_streams::RecordStreams;
 use super::spill::Spill;
-use super::value_streams::{RowValues, TaggedValues, ValueStreams};
+use super::value_streams::{Form, RowValues, TaggedValues, ValueStreams};
 use super::workers::{build_files, thread_count};
 use crate::error::Result;
 use crate::format::block_file::{AXIS_MAGIC, COLUMN_MAGIC, Identity, NO_DIMENSION};
@@ -180,7 +180,8 @@ impl<'s> Rows<'s> {
         let hashed = self.hashes();
         if let Some(HashedKeys { hashes, spill }) = hashed {
             let jobs = (self.threads, hashes.part_count());
-            let differ = build_files(jobs, &Unsynced::default(), meter, |part, meter| hashes.all_differ(part, spill, meter))?;
+            let differ =
+                build_files(jobs, &Unsynced::default(), meter, |part, meter| hashes.all_differ(part, spill, meter))?;
             if differ.into_iter().all(|differ| differ) {
                 return Ok(());
             }
@@ -288,9 +289,14 @@ impl<'s> Rows<'s> {
         };
         let mut build = self.build(manifest.hash_seed, meter);
         let hashes = if self.numbering.is_none() { self.hashes() } else { None };
-        let builder = AxisBuilder::new(&mut build, values, self.slot_count)?.with_hashes(hashes);
         let name = axis_name(manifest.generation);
-        builder.write(&mut build, self.writer(manifest, name, AXIS_MAGIC, (file_id, NO_DIMENSION))?)
+        let writer = || self.writer(manifest, name, AXIS_MAGIC, (file_id, NO_DIMENSION));
+        if let (Form::Cells { stream, kind }, None, None) = (keys.values.form(), keys.dense, &self.numbering) {
+            let cells = ((*stream, *kind), (&keys.values, spill));
+            return write_axis_of_cells(&mut build, cells, (values, hashes), self.slot_count, writer()?);
+        }
+        let builder = AxisBuilder::new(&mut build, values, self.slot_count)?.with_hashes(hashes);
+        builder.write(&mut build, writer()?)
     }
 
     fn write_column(

@@ -1,9 +1,8 @@
 //! Taking the records of a load apart on a thread of its own, while the caller makes the next ones.
 
-use super::record_batch::RecordBatch;
+use super::record_batch::{LongValues, RecordBatch};
 use super::record_streams::RecordStreams;
 use crate::error::Result;
-use crate::model::StoredValue;
 use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -30,7 +29,6 @@ struct Job {
     streams: Box<RecordStreams>,
     batch: RecordBatch,
     hash_seed: u64,
-    batch_len: usize,
 }
 
 impl Taker {
@@ -39,9 +37,9 @@ impl Taker {
         let (sender, jobs) = sync_channel::<Job>(1);
         let (results, receiver) = sync_channel(1);
         let run = move || {
-            for Job { mut streams, mut batch, hash_seed, batch_len } in jobs {
-                let result = streams.take(&batch, &[], hash_seed);
-                batch.clear(batch_len);
+            for Job { mut streams, mut batch, hash_seed } in jobs {
+                let result = streams.take(&batch, &Vec::new(), hash_seed);
+                batch.clear();
                 if results.send((streams, batch, result)).is_err() {
                     return;
                 }
@@ -105,8 +103,8 @@ impl LoadPipeline {
     pub(super) fn take(
         &mut self,
         batch: &mut RecordBatch,
-        long: &[StoredValue<'_>],
-        (hash_seed, batch_len, beside): (u64, usize, bool),
+        long: &LongValues<'_>,
+        (hash_seed, beside): (u64, bool),
     ) -> Result<()> {
         self.streams()?;
         if beside && long.is_empty() && self.thread.is_none() {
@@ -116,11 +114,11 @@ impl LoadPipeline {
         match (sender, self.here.take()) {
             (Some(sender), Some(streams)) => {
                 let full = std::mem::replace(batch, std::mem::take(&mut self.batch));
-                if let Err(failed) = sender.send(Job { streams, batch: full, hash_seed, batch_len }) {
+                if let Err(failed) = sender.send(Job { streams, batch: full, hash_seed }) {
                     // The thread is gone; nothing of it was taken.
                     let Job { mut streams, batch: mut full, .. } = failed.0;
-                    let result = streams.take(&full, &[], hash_seed);
-                    full.clear(batch_len);
+                    let result = streams.take(&full, &Vec::new(), hash_seed);
+                    full.clear();
                     (self.here, *batch) = (Some(streams), full);
                     return result;
                 }
@@ -128,7 +126,7 @@ impl LoadPipeline {
             }
             (None, Some(mut streams)) => {
                 let result = streams.take(batch, long, hash_seed);
-                batch.clear(batch_len);
+                batch.clear();
                 self.here = Some(streams);
                 result
             }

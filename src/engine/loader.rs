@@ -8,14 +8,14 @@ use super::database::{new_manifest, replace_manifest};
 use super::load_files::Rows;
 use super::load_pipeline::LoadPipeline;
 use super::meter::Meter;
-use super::record_batch::RecordBatch;
+use super::record_batch::{LongValues, RecordBatch};
 use super::record_streams::RecordStreams;
 use super::workers::thread_limit;
 use super::writer::now;
 use crate::error::{Error, Result};
 use crate::format::manifest::Manifest;
 use crate::format::value;
-use crate::model::{AnyValue, KeyRef, NAME_LEN_MAX, Slot, StoredValue, VALUE_LEN_MAX, ValueRef, ValueTooLarge};
+use crate::model::{AnyValue, KeyRef, NAME_LEN_MAX, Slot, VALUE_LEN_MAX, ValueRef, ValueTooLarge};
 use crate::progress::ProgressFn;
 use crate::storage::{ReplaceError, Storage};
 use std::collections::HashMap;
@@ -107,42 +107,45 @@ impl Loader {
         self.record += 1;
         let dimension_count = self.dimensions.len();
         let mut long = Vec::new();
-        self.batch.begin(key.value());
         if let Err(error) = self.gather(attributes, &mut long) {
-            self.batch.take_back();
+            self.batch.take_back_all(dimension_count);
             self.undefine(dimension_count);
             return Err(error);
         }
+        self.batch.end(key.value());
         self.row_count += 1;
         if long.is_empty() && self.batch.len() < self.batch_len { Ok(()) } else { self.hand_over(&long) }
     }
 
     /// Adds the attributes of a record to the batch.
+    #[inline]
     fn gather<'v, N: AsRef<str>>(
         &mut self,
         attributes: impl Iterator<Item = (N, AnyValue<'v>)>,
-        long: &mut Vec<StoredValue<'v>>,
+        long: &mut LongValues<'v>,
     ) -> Result<()> {
         for (name, value) in attributes {
             let value = value.stored()?;
-            let len = check_len(value.as_ref().canonical())?;
             let index = self.index_of(name.as_ref())?;
             let Some(dimension) = self.dimensions.get_mut(index) else { continue };
             // Of a name that comes twice, the last value counts.
             if std::mem::replace(&mut dimension.record, self.record) == self.record {
-                self.batch.replace(index);
+                self.batch.take_back(index, long);
             }
-            self.batch.add(index, (value, len), long);
+            let canonical = value.as_ref().canonical();
+            if !self.batch.add(index, canonical) {
+                check_len(canonical)?;
+                long.push((index, value));
+            }
         }
         Ok(())
     }
 
     /// Hands the batch over to the streams, with the long values of its last record.
     #[cold]
-    fn hand_over(&mut self, long: &[StoredValue<'_>]) -> Result<()> {
+    fn hand_over(&mut self, long: &LongValues<'_>) -> Result<()> {
         let beside = self.batch_len >= BESIDE_LEN_MIN && thread_limit(self.threads) > 1;
-        let how = (self.manifest.hash_seed, self.batch_len, beside);
-        let taken = self.pipeline.take(&mut self.batch, long, how);
+        let taken = self.pipeline.take(&mut self.batch, long, (self.manifest.hash_seed, beside));
         self.is_broken |= taken.is_err();
         taken
     }
@@ -168,7 +171,8 @@ impl Loader {
     }
 
     fn index_of(&mut self, name: &str) -> Result<usize> {
-        if self.dimensions.get(self.guess).is_none_or(|dimension| *dimension.name != *name) {
+        if self.dimensions.get(self.guess).is_none_or(|dimension| !are_same(dimension.name.as_bytes(), name.as_bytes()))
+        {
             self.guess = match self.by_name.get(name) {
                 Some(&index) => index,
                 None => self.define(name)?,
@@ -190,8 +194,8 @@ impl Loader {
     /// Writes the database into its empty directory. Returns the number of points and of records that were merged.
     pub(crate) fn finish(mut self, progress: &mut ProgressFn<'_>) -> Result<(u64, u64)> {
         self.check_whole()?;
-        if !self.batch.is_empty() {
-            self.hand_over(&[])?;
+        if self.batch.record_count() > 0 {
+            self.hand_over(&Vec::new())?;
         }
         let Self { mut manifest, memory_budget, threads, pipeline, row_count, dimensions, .. } = self;
         let mut streams = pipeline.finish()?;
@@ -223,15 +227,33 @@ impl Loader {
     }
 }
 
+/// Whether two names are the same, without a call where they are short.
+#[inline]
+fn are_same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    // The first and the last bytes, which overlap.
+    match one.len() {
+        4..=8 => (one.first_chunk::<4>(), one.last_chunk::<4>()) == (other.first_chunk(), other.last_chunk()),
+        9..=16 => (one.first_chunk::<8>(), one.last_chunk::<8>()) == (other.first_chunk(), other.last_chunk()),
+        1..=3 => one.iter().eq(other),
+        _ => one == other,
+    }
+}
+
 /// Bytes of a batch; two are there at a time.
 fn batch_len(memory_budget: usize) -> usize {
     BATCH_LEN.min(memory_budget / 32)
 }
 
-/// The length of a value's payload.
-fn check_len(value: ValueRef<'_>) -> Result<usize> {
-    let len = value::payload_len(value);
-    if len > VALUE_LEN_MAX { Err(ValueTooLarge.into()) } else { Ok(len) }
+fn check_len(value: ValueRef<'_>) -> Result<()> {
+    match value {
+        // Most keys.
+        ValueRef::Int(_) => Ok(()),
+        value if value::payload_len(value) > VALUE_LEN_MAX => Err(ValueTooLarge.into()),
+        _ => Ok(()),
+    }
 }
 
 fn check_name(name: &str) -> Result<()> {
@@ -328,6 +350,57 @@ mod tests {
         assert_eq!(one.len(), 4);
         for threads in [0, 3] {
             assert!(all(threads) == one, "with {threads} threads");
+        }
+    }
+
+    /// With much memory values are kept in one form or another as they come, and a thread takes them; with little they are not.
+    #[test]
+    fn the_files_do_not_depend_on_how_values_are_kept_until_they_are_written() {
+        const ROWS: u64 = 150_000;
+        let all = |budget: usize, threads, repeats: bool| {
+            let storage = MemoryStorage::new();
+            let mut loader = Loader::new(Arc::new(storage.clone()), budget);
+            (loader.manifest.database_id, loader.manifest.hash_seed) = ([7; 16], 9);
+            loader.set_threads(threads);
+            for n in 0..ROWS {
+                let bits = n.wrapping_mul(0x5851_F42D_4C95_7F2D);
+                let key = if repeats { (bits >> 40) % 140_000 } else { bits };
+                let (name, long) = (format!("{}", bits >> 47), "y".repeat(5000 + (n % 3) as usize));
+                let early = if n < 100_000 { ValueRef::Int(n.into()) } else { ValueRef::Text(&name) };
+                let values = [
+                    ("name", ValueRef::Text(&name)),
+                    ("score", ValueRef::Float(bits as f64)),
+                    ("sparse name", ValueRef::Text(&name)),
+                    ("sparse number", ValueRef::Int((bits >> 3).into())),
+                    ("few", ValueRef::Bool(n % 3 == 0)),
+                    ("early", early),
+                    ("large", ValueRef::Int((bits | 1 << 63).into())),
+                    ("long", ValueRef::Text(&long)),
+                ];
+                let is_sparse = |name: &str| name.starts_with("sparse");
+                let values = values.into_iter().filter(|(name, _)| {
+                    let is_there = *name != "long" || n % 10_000 == 0;
+                    is_there && (!is_sparse(name) || bits >> 60 == 0 || n / 20_000 == 3)
+                });
+                loader.push(KeyRef::from(key), values.map(|(name, value)| (name, value.into()))).unwrap();
+            }
+            let (points, merged) = loader.finish(&mut crate::progress::ignore).unwrap();
+            assert_eq!((points + merged, merged > 0), (ROWS, repeats));
+            let mut files = storage.files();
+            files.remove(crate::format::manifest::MANIFEST_NAME).unwrap();
+            files
+        };
+        for repeats in [false, true] {
+            let plain = all(1 << 20, 1, repeats);
+            assert_eq!(plain.len(), 9);
+            for (budget, threads) in [(16 << 20, 2), (256 << 20, 1), (256 << 20, 3)] {
+                for (name, bytes) in all(budget, threads, repeats) {
+                    assert!(
+                        bytes == plain[&name],
+                        "{name} is another one with {budget} bytes, {threads} threads, {repeats}"
+                    );
+                }
+            }
         }
     }
 

@@ -132,13 +132,23 @@ pub(super) fn append_content(stream: StreamId, content: &[u8], spill: &mut Spill
 
 /// Numbers contents.
 pub(super) fn number(build: &mut Build<'_, '_>, contents: &mut dyn Contents) -> Result<Numbered> {
-    number_level(build, contents, 0)
+    number_level(build, contents, 0, &mut Distinct::default())
 }
 
-fn number_level(build: &mut Build<'_, '_>, contents: &mut dyn Contents, level: u32) -> Result<Numbered> {
-    match number_in_memory(build, contents, level)? {
+/// `distinct` is a table to use again.
+fn number_level(
+    build: &mut Build<'_, '_>,
+    contents: &mut dyn Contents,
+    level: u32,
+    distinct: &mut Distinct,
+) -> Result<Numbered> {
+    distinct.clear();
+    match number_in_memory(build, contents, level, distinct)? {
         Some(numbered) => Ok(numbered),
-        None => number_partitions(build, contents, level),
+        None => {
+            *distinct = Distinct::default();
+            number_partitions(build, contents, level)
+        }
     }
 }
 
@@ -163,6 +173,12 @@ fn spread(hash: u32) -> u64 {
 }
 
 impl Distinct {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+        self.index.clear();
+    }
+
     /// The number of a content, and whether it is new; `None` where it is and does not fit.
     fn number(&mut self, content: &[u8], hash: u64, limit: usize) -> Option<u32> {
         let hash = hash as u32;
@@ -192,10 +208,14 @@ impl Distinct {
     }
 }
 
-fn number_in_memory(build: &mut Build<'_, '_>, contents: &mut dyn Contents, level: u32) -> Result<Option<Numbered>> {
+fn number_in_memory(
+    build: &mut Build<'_, '_>,
+    contents: &mut dyn Contents,
+    level: u32,
+    distinct: &mut Distinct,
+) -> Result<Option<Numbered>> {
     let numbers = build.spill.stream();
     let limit = if level < LEVEL_MAX { build.limit } else { usize::MAX };
-    let mut distinct = Distinct::default();
     let mut count = 0;
     // Not visited, as this is given up where too many are distinct.
     contents.rewind();
@@ -228,10 +248,12 @@ fn number_partitions(build: &mut Build<'_, '_>, contents: &mut dyn Contents, lev
         meter.step()
     })?;
     let mut numbered = Vec::with_capacity(PARTITION_COUNT);
+    let mut distinct = Distinct::default();
     for &partition in &partitions {
-        numbered.push(number_level(build, &mut StreamContents::new(partition), level + 1)?);
+        numbered.push(number_level(build, &mut StreamContents::new(partition), level + 1, &mut distinct)?);
         build.spill.clear(partition);
     }
+    drop(distinct);
     let merged = merge(build, &numbered, (order, None), count)?;
     build.spill.clear(order);
     Ok(merged)
@@ -255,8 +277,11 @@ impl Contents for OtherContents<'_> {
 
 /// Numbers the contents of each partition by itself. They were dealt out by [`partition`], in `spill`.
 pub(super) fn number_each(build: &mut Build<'_, '_>, partitions: &[StreamId], spill: &Spill) -> Result<Vec<Numbered>> {
-    let number = |&id: &StreamId| number_level(build, &mut OtherContents { spill, contents: StreamContents::new(id) }, 1);
-    partitions.iter().map(number).collect()
+    let mut distinct = Distinct::default();
+    let mut number = |&id: &StreamId| {
+        number_level(build, &mut OtherContents { spill, contents: StreamContents::new(id) }, 1, &mut distinct)
+    };
+    partitions.iter().map(&mut number).collect()
 }
 
 /// The partition of each content, in a spill of its own or in the build's.
@@ -307,8 +332,7 @@ fn merge_in_streams(build: &mut Build<'_, '_>, parts: &[Numbered], order: Order<
     let mut distinct = 0u64;
     let mut places = StreamReader::new(order.0);
     while let Some(place) = next_place(&mut places, order, &build.spill)? {
-        let (Some(reader), Some(&assigned)) = (readers.get_mut(place), assigned.get(place))
-        else {
+        let (Some(reader), Some(&assigned)) = (readers.get_mut(place), assigned.get(place)) else {
             continue;
         };
         if let Some((_, true)) = reader.next(&build.spill)? {

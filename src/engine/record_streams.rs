@@ -1,12 +1,12 @@
 //! The records of a load, taken apart into streams by row: keys, their hashes, and the values of each dimension.
 
 use super::key_hashes::KeyHashes;
-use super::record_batch::{BatchCell, RecordBatch};
+use super::record_batch::{BatchColumn, LongValues, RecordBatch, next_value};
 use super::spill::Spill;
 use super::value_streams::{Allowance, Taking, ValueStreams};
 use crate::error::Result;
 use crate::format::value::{self, TAG_INT, TAG_UINT, tag_and_cell};
-use crate::model::{StoredValue, ValueRef};
+use crate::model::ValueRef;
 use crate::storage::Storage;
 use std::sync::Arc;
 
@@ -23,7 +23,6 @@ pub(super) struct RecordStreams {
     pub(super) columns: Vec<ValueStreams>,
     allowance: Allowance,
     row_count: u32,
-    scratch: Vec<u8>,
 }
 
 /// The keys of all rows.
@@ -48,7 +47,7 @@ impl RecordStreams {
             hashes: None,
         };
         let allowance = Allowance { dictionaries: 0, dealt: 0 };
-        let mut streams = Self { spill, keys, columns: Vec::new(), allowance, row_count: 0, scratch: Vec::new() };
+        let mut streams = Self { spill, keys, columns: Vec::new(), allowance, row_count: 0 };
         streams.set_memory_budget(memory_budget);
         streams
     }
@@ -64,37 +63,25 @@ impl RecordStreams {
     }
 
     /// Adds records. The long values of the last one are in `long`.
-    pub(super) fn take(&mut self, batch: &RecordBatch, long: &[StoredValue<'_>], hash_seed: u64) -> Result<()> {
-        let mut long = long.iter();
-        for cell in batch.cells() {
-            match cell {
-                BatchCell::Key(tagged) => {
-                    self.take_key(tagged, hash_seed)?;
-                    self.row_count += 1;
-                }
-                BatchCell::Value(dimension, tagged) => self.take_value(dimension, tagged, hash_seed)?,
-                BatchCell::Long(dimension) => {
-                    if let (Some(value), Some(dimension)) = (long.next(), dimension) {
-                        let mut tagged = Vec::with_capacity(value::payload_len(value.as_ref()) + 1);
-                        value::encode(value.as_ref().canonical(), &mut tagged);
-                        self.take_value(dimension, &tagged, hash_seed)?;
-                    }
-                }
+    pub(super) fn take(&mut self, batch: &RecordBatch, long: &LongValues<'_>, hash_seed: u64) -> Result<()> {
+        let first_row = self.row_count;
+        self.take_keys(batch.keys(), hash_seed)?;
+        self.row_count = first_row + batch.record_count();
+        let dimension_count = long.iter().map(|&(dimension, _)| dimension + 1).max().unwrap_or(0);
+        self.define(dimension_count.max(batch.columns().len()));
+        let Self { spill, allowance, columns, .. } = self;
+        let mut taking = Taking { spill, allowance, hash_seed };
+        for (values, column) in columns.iter_mut().zip(batch.columns()).filter(|(_, column)| column.count > 0) {
+            values.push_all(first_row, column, &mut taking)?;
+        }
+        for (dimension, value) in long {
+            let mut tagged = Vec::with_capacity(value::payload_len(value.as_ref()) + 1);
+            value::encode(value.as_ref().canonical(), &mut tagged);
+            if let Some(values) = columns.get_mut(*dimension) {
+                values.push(self.row_count - 1, &tagged, &mut taking)?;
             }
         }
         Ok(())
-    }
-
-    #[inline]
-    fn take_value(&mut self, dimension: usize, tagged: &[u8], hash_seed: u64) -> Result<()> {
-        if dimension >= self.columns.len() {
-            self.define(dimension + 1);
-        }
-        let Self { spill, allowance, row_count, .. } = self;
-        match self.columns.get_mut(dimension) {
-            Some(column) => column.push(*row_count - 1, tagged, &mut Taking { spill, allowance, hash_seed }),
-            None => Ok(()),
-        }
     }
 
     /// Makes streams for so many dimensions.
@@ -108,33 +95,41 @@ impl RecordStreams {
         }
     }
 
-    #[inline]
-    fn take_key(&mut self, tagged: &[u8], hash_seed: u64) -> Result<()> {
-        let row = self.row_count;
-        let int = match tag_and_cell(tagged) {
-            (TAG_INT, cell) => Some(i128::from(cell.cast_signed())),
-            (TAG_UINT, cell) => Some(i128::from(cell)),
-            _ => None,
-        };
-        if row == 0 {
-            self.keys.dense = int;
-        }
-        if let Some(first) = self.keys.dense
-            && int != Some(first + i128::from(row))
-        {
-            self.keys.dense = None;
-            for row in 0..row {
-                let mut tagged = std::mem::take(&mut self.scratch);
-                tagged.clear();
-                value::encode(ValueRef::Int(first + i128::from(row)), &mut tagged);
-                self.append_key(row, &tagged, hash_seed)?;
-                self.scratch = tagged;
+    fn take_keys(&mut self, column: &BatchColumn, hash_seed: u64) -> Result<()> {
+        let mut rest = &*column.bytes;
+        for row in self.row_count.. {
+            let Some((_, tagged)) = next_value(&mut rest) else { break };
+            let int = match tag_and_cell(tagged) {
+                (TAG_INT, cell) => Some(i128::from(cell.cast_signed())),
+                (TAG_UINT, cell) => Some(i128::from(cell)),
+                _ => None,
+            };
+            if row == 0 {
+                self.keys.dense = int;
             }
+            if let Some(first) = self.keys.dense
+                && int != Some(first + i128::from(row))
+            {
+                self.keys.dense = None;
+                self.append_dense_keys(first, row, hash_seed)?;
+            }
+            if self.keys.dense.is_none() {
+                self.append_key(row, tagged, hash_seed)?;
+            }
+            self.keys.ascending = int.filter(|&int| self.keys.ascending.is_some_and(|last| int > last));
         }
-        if self.keys.dense.is_none() {
-            self.append_key(row, tagged, hash_seed)?;
+        Ok(())
+    }
+
+    /// Appends the keys of so many rows, which were consecutive integers.
+    #[cold]
+    fn append_dense_keys(&mut self, first: i128, rows: u32, hash_seed: u64) -> Result<()> {
+        let mut tagged = Vec::new();
+        for row in 0..rows {
+            tagged.clear();
+            value::encode(ValueRef::Int(first + i128::from(row)), &mut tagged);
+            self.append_key(row, &tagged, hash_seed)?;
         }
-        self.keys.ascending = int.filter(|&int| self.keys.ascending.is_some_and(|last| int > last));
         Ok(())
     }
 

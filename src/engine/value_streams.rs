@@ -8,13 +8,16 @@
 use super::dictionary_builder::DictionaryBuilder;
 use super::late_values::ValueReader;
 use super::numbering::{PARTITION_COUNT, append_content, content_hash, partition};
+use super::record_batch::{BatchColumn, next_value};
 use super::spill::{Spill, StreamId, StreamReader, encode_number};
 use crate::error::Result;
 use crate::format::column::Encoding;
 use crate::format::value::{TAG_FLOAT, TAG_INT, TAG_TEXT, TAG_UINT, tag_and_cell};
 
-/// What a dictionary's entry takes in memory, beside its value: place, hash and count, and its share of the table, both of which double.
-const ENTRY_COST: usize = 96;
+/// What an entry of a dictionary takes in memory: place, hash and count, its place in the table, and a short value where it is read back.
+const ENTRY_COST: usize = 64;
+/// Bytes of a short value.
+const SHORT_LEN: usize = 32;
 /// The longest chunk that each of many readers reads at once.
 const PART_CHUNK_LEN: usize = 16 << 10;
 
@@ -79,8 +82,11 @@ impl CellKind {
     fn with(self, other: Self) -> Option<Self> {
         let has_negative = self.has_negative || other.has_negative;
         let has_unsigned = self.has_unsigned || other.has_unsigned;
-        (self.is_float == other.is_float && !(has_negative && has_unsigned))
-            .then_some(Self { is_float: self.is_float, has_negative, has_unsigned })
+        (self.is_float == other.is_float && !(has_negative && has_unsigned)).then_some(Self {
+            is_float: self.is_float,
+            has_negative,
+            has_unsigned,
+        })
     }
 
     /// The tag of a cell.
@@ -168,6 +174,26 @@ impl ValueStreams {
         Ok(())
     }
 
+    /// Appends the values of a batch whose first record is that of a row.
+    pub(super) fn push_all(&mut self, first_row: u32, column: &BatchColumn, taking: &mut Taking<'_>) -> Result<()> {
+        let (mut rest, mut row) = (&*column.bytes, first_row);
+        if let Form::Tagged(stream) = &self.form {
+            // They are as in the stream, but that the first gap starts at the batch.
+            let Some((gap, tagged)) = next_value(&mut rest) else { return Ok(()) };
+            append_tagged(*stream, first_row + gap - self.next_row, tagged, taking.spill)?;
+            taking.spill.append(*stream, rest)?;
+            self.next_row = first_row + column.next_record();
+            self.count += column.count;
+            return Ok(());
+        }
+        while let Some((gap, tagged)) = next_value(&mut rest) {
+            row += gap;
+            self.push(row, tagged, taking)?;
+            row += 1;
+        }
+        Ok(())
+    }
+
     /// Appends the value, if it fits the form.
     #[inline]
     fn take(&mut self, row: u32, tagged: &[u8], taking: &mut Taking<'_>) -> Result<bool> {
@@ -183,10 +209,12 @@ impl ValueStreams {
                     return Ok(false);
                 }
                 if dictionary.len() > len {
-                    let cost = ENTRY_COST + tagged.len();
-                    self.dictionary_cost += cost;
+                    let cost = ENTRY_COST + tagged.len().saturating_sub(SHORT_LEN);
                     match taking.allowance.dictionaries.checked_sub(cost) {
-                        Some(rest) => taking.allowance.dictionaries = rest,
+                        Some(rest) => {
+                            taking.allowance.dictionaries = rest;
+                            self.dictionary_cost += cost;
+                        }
                         None => self.is_over = true,
                     }
                 }
@@ -489,5 +517,134 @@ impl TaggedValues for ValueReader {
     #[inline]
     fn next(&mut self, spill: &Spill) -> Result<Option<(u32, &[u8])>> {
         Self::next(self, spill)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::value;
+    use crate::model::ValueRef;
+    use crate::storage::MemoryStorage;
+    use std::sync::Arc;
+
+    /// A dimension that is pushed to, and what it should have.
+    struct Pushed {
+        values: ValueStreams,
+        spill: Spill,
+        allowance: Allowance,
+        expected: Vec<(u32, Vec<u8>)>,
+    }
+
+    impl Pushed {
+        fn new(limit: usize, dictionaries: usize, dealt: usize) -> Self {
+            let mut spill = Spill::new(Arc::new(MemoryStorage::new()), limit);
+            let values = ValueStreams::new(true, &mut spill);
+            Self { values, spill, allowance: Allowance { dictionaries, dealt }, expected: Vec::new() }
+        }
+
+        fn push(&mut self, row: u32, value: ValueRef<'_>) {
+            let mut tagged = Vec::new();
+            value::encode(value, &mut tagged);
+            let Self { values, spill, allowance, .. } = self;
+            values.push(row, &tagged, &mut Taking { spill, allowance, hash_seed: 5 }).unwrap();
+            self.expected.push((row, tagged));
+        }
+
+        fn form(&self) -> &'static str {
+            match &self.values.form {
+                Form::Empty { .. } => "empty",
+                Form::Dictionary(_) => "dictionary",
+                Form::Cells { .. } => "cells",
+                Form::Texts { .. } => "texts",
+                Form::Tagged(_) => "tagged",
+            }
+        }
+
+        /// Twice, as files are built from values that are read again.
+        fn check(&self) {
+            assert_eq!(self.values.count(), self.expected.len() as u64);
+            let mut reader = RowValues::new(&self.values, &self.spill).unwrap();
+            for _ in 0..2 {
+                for (row, tagged) in &self.expected {
+                    let read = reader.next(&self.spill).unwrap();
+                    assert_eq!(read, Some((*row, &**tagged)), "as {}", self.form());
+                }
+                assert_eq!(reader.next(&self.spill).unwrap(), None);
+                reader.rewind();
+            }
+        }
+    }
+
+    const MANY: u32 = 70_000;
+    const LARGE: i128 = u64::MAX as i128;
+
+    /// Gaps at the start, of one row, of many, and none for a while.
+    fn row(n: u32) -> u32 {
+        3 + n + n / 1000 * 7 + if n > 500 { 300_000 } else { 0 }
+    }
+
+    #[test]
+    fn values_are_read_back_from_every_form_whatever_fits_in_memory() {
+        for limit in [1000, 1 << 24] {
+            for (name, form, is_diverse, value) in [
+                ("few", "dictionary", false, (|n| ValueRef::Int((n % 300).into())) as fn(u32) -> ValueRef<'static>),
+                ("integers", "cells", true, |n| ValueRef::Int(i128::from(n) - 9)),
+                ("unsigned", "cells", true, |n| ValueRef::Int(LARGE - i128::from(n) % 69_000 * 260_000_000_000_000)),
+                ("floats", "cells", true, |n| ValueRef::Float(f64::from(n) / 7.0)),
+                ("both ends", "tagged", true, |n| ValueRef::Int(if n % 2 == 0 { LARGE } else { -1 } - i128::from(n))),
+                ("numbers", "tagged", true, |n| if n == 0 { ValueRef::Float(1.0) } else { ValueRef::Int(n.into()) }),
+            ] {
+                let mut pushed = Pushed::new(limit, 1 << 30, 1);
+                (0..MANY).for_each(|n| pushed.push(row(n), value(n)));
+                assert_eq!((pushed.form(), pushed.values.is_diverse()), (form, is_diverse), "{name}");
+                pushed.check();
+            }
+        }
+    }
+
+    #[test]
+    fn texts_are_dealt_out_where_there_is_memory_for_it() {
+        for (dealt, form) in [(1, "texts"), (0, "tagged")] {
+            let mut pushed = Pushed::new(1 << 24, 1 << 30, dealt);
+            for n in 0..MANY {
+                let text = "x".repeat((n % 150) as usize) + &n.to_string();
+                pushed.push(row(n), ValueRef::Text(&text));
+            }
+            assert_eq!((pushed.form(), pushed.allowance.dealt), (form, 0));
+            pushed.check();
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_a_form_ends_it_and_every_value_stays() {
+        for (form, last) in
+            [("cells", ValueRef::Text("a")), ("texts", ValueRef::Int(1)), ("dictionary", ValueRef::Null)]
+        {
+            let mut pushed = Pushed::new(1 << 24, 1 << 30, 1);
+            for n in 0..if form == "dictionary" { 100 } else { MANY } {
+                let text = n.to_string();
+                pushed.push(row(n), if form == "cells" { ValueRef::Int(n.into()) } else { ValueRef::Text(&text) });
+            }
+            assert_eq!(pushed.form(), form);
+            pushed.push(row(MANY) + 5, last);
+            // A dictionary has values of any type.
+            assert_eq!(pushed.form(), if form == "dictionary" { "dictionary" } else { "tagged" });
+            pushed.push(row(MANY) + 9, last);
+            pushed.check();
+        }
+    }
+
+    #[test]
+    fn a_dictionary_that_takes_too_much_is_given_up_and_its_memory_given_back() {
+        let mut pushed = Pushed::new(1 << 24, 50_000, 1);
+        let mut n = 0;
+        while pushed.form() != "cells" {
+            pushed.push(row(n), ValueRef::Int(n.into()));
+            assert!((n as usize) < 50_000 / ENTRY_COST + 2, "{n} entries");
+            n += 1;
+        }
+        assert_eq!((pushed.allowance.dictionaries, pushed.values.is_diverse()), (50_000, false));
+        pushed.check();
     }
 }
