@@ -6,7 +6,7 @@
 
 use super::database::{new_manifest, replace_manifest};
 use super::load_files::Rows;
-use super::load_pipeline::LoadPipeline;
+use super::load_pipeline::{LoadPipeline, broken};
 use super::meter::Meter;
 use super::record_batch::{LongValues, RecordBatch};
 use super::record_streams::RecordStreams;
@@ -144,7 +144,9 @@ impl Loader {
     /// Hands the batch over to the streams, with the long values of its last record.
     #[cold]
     fn hand_over(&mut self, long: &LongValues<'_>) -> Result<()> {
-        let beside = self.batch_len >= BESIDE_LEN_MIN && thread_limit(self.threads) > 1;
+        // Of long keys there is one at a time.
+        let is_usual = self.batch.len() < 2 * self.batch_len;
+        let beside = is_usual && self.batch_len >= BESIDE_LEN_MIN && thread_limit(self.threads) > 1;
         let taken = self.pipeline.take(&mut self.batch, long, (self.manifest.hash_seed, beside));
         self.is_broken |= taken.is_err();
         taken
@@ -159,10 +161,7 @@ impl Loader {
     }
 
     fn check_whole(&self) -> Result<()> {
-        if self.is_broken {
-            return Err(Error::invalid_argument("an earlier record could not be written, so the load cannot go on"));
-        }
-        Ok(())
+        if self.is_broken { Err(broken()) } else { Ok(()) }
     }
 
     /// Makes a dimension before it is used, so that it has its place among the others.

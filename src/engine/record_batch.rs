@@ -7,6 +7,8 @@ use crate::model::{StoredValue, ValueRef};
 /// Longer values are not copied before it is known that the record can be taken, and then one at a time.
 const SHORT_LEN_MAX: usize = 4096;
 
+/// Memory that a column keeps for the next records.
+const CAPACITY_MAX: usize = 1 << 20;
 /// Bytes of a tagged number.
 const NUMBER_LEN: u8 = 9;
 
@@ -107,10 +109,11 @@ impl BatchColumn {
         }
     }
 
-    /// Forgets all values, and the memory of much longer columns.
+    /// Forgets all values, and the memory of columns that were much longer or have a long key.
     fn clear(&mut self) {
-        self.bytes.shrink_to(4 * self.bytes.len() + 64);
+        let capacity = (4 * self.bytes.len() + 64).min(CAPACITY_MAX);
         self.bytes.clear();
+        self.bytes.shrink_to(capacity);
         (self.count, self.next_record) = (0, 0);
     }
 }

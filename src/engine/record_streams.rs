@@ -96,9 +96,8 @@ impl RecordStreams {
     }
 
     fn take_keys(&mut self, column: &BatchColumn, hash_seed: u64) -> Result<()> {
-        let mut rest = &*column.bytes;
-        for row in self.row_count.. {
-            let Some((_, tagged)) = next_value(&mut rest) else { break };
+        let (mut rest, mut row) = (&*column.bytes, self.row_count);
+        while let Some((_, tagged)) = next_value(&mut rest) {
             let int = match tag_and_cell(tagged) {
                 (TAG_INT, cell) => Some(i128::from(cell.cast_signed())),
                 (TAG_UINT, cell) => Some(i128::from(cell)),
@@ -117,6 +116,7 @@ impl RecordStreams {
                 self.append_key(row, tagged, hash_seed)?;
             }
             self.keys.ascending = int.filter(|&int| self.keys.ascending.is_some_and(|last| int > last));
+            row += 1;
         }
         Ok(())
     }
