@@ -315,3 +315,51 @@ fn write_heap(
     numbered.iter().for_each(|part| build.spill.clear(part.numbers));
     Ok(cells)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::block_writer::{FileSpec, Unsynced};
+    use crate::engine::meter::Meter;
+    use crate::engine::value_streams::{Allowance, Taking};
+    use crate::format::block_file::{COLUMN_MAGIC, Identity};
+    use crate::format::value;
+    use crate::model::ValueRef;
+    use crate::storage::{MemoryStorage, Storage};
+    use std::sync::Arc;
+
+    const TEXTS: u32 = 150_000;
+
+    /// The file of texts that were dealt out, built with a table of so many bytes.
+    fn column(limit: usize) -> Vec<u8> {
+        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        let mut spill = Spill::new(Arc::clone(&storage), 1 << 20);
+        let mut values = ValueStreams::new(true, &mut spill);
+        let mut allowance = Allowance { dictionaries: 1 << 30, dealt: 1 };
+        for n in 0..TEXTS {
+            let mut tagged = Vec::new();
+            let text = (n.wrapping_mul(0x9E37_79B9) >> 14).to_string();
+            value::encode(ValueRef::Text(&text), &mut tagged);
+            let mut taking = Taking { spill: &mut spill, allowance: &mut allowance, hash_seed: 5 };
+            values.push(n + n / 1000, &tagged, &mut taking).unwrap();
+        }
+        assert!(matches!(values.form(), Form::Texts { .. }) && is_written_as_it_is(&values));
+        let mut ignore = crate::progress::ignore;
+        let mut meter = Meter::new(&mut ignore, "", 0);
+        let mut build = Build::with_share(Arc::clone(&storage), limit, 5, &mut meter);
+        let unsynced = Unsynced::default();
+        let identity = Identity { database_id: [7; 16], file_id: 1 };
+        let (name, magic) = ("a".to_owned(), COLUMN_MAGIC);
+        let spec =
+            FileSpec { storage: &*storage, unsynced: &unsynced, name, magic, identity, generation: 1, dimension_id: 0 };
+        let writer = BlockWriter::create(spec).unwrap();
+        write_as_it_is(&mut build, (&values, &spill), TEXTS + TEXTS / 1000, writer).unwrap();
+        storage.read("a").unwrap().unwrap()
+    }
+
+    #[test]
+    fn dealt_out_texts_give_the_same_file_whether_their_positions_fit_in_memory_or_not() {
+        let whole = column(1 << 24);
+        assert!(column(200_000) == whole);
+    }
+}
