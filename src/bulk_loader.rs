@@ -90,9 +90,11 @@ impl BulkLoader {
         self
     }
 
-    /// The most threads that [`finish`](Self::finish) builds files with; the default is as many as the system runs at a time. Each has its
-    /// share of the [`memory_budget`](Self::memory_budget). A thread takes at least a million keys and values, so a small database is
-    /// built by the caller's. The files do not depend on it. Any number is valid; 0 is as good as 1.
+    /// The most threads that load; the default is as many as the system runs at a time. If they are more than one, [`push`](Self::push)
+    /// hands records over to a thread, some thousand at a time, which takes them apart while the caller makes more.
+    /// [`finish`](Self::finish) builds files with all of them, each with its share of the [`memory_budget`](Self::memory_budget); there a
+    /// thread takes at least a million keys and values, so a small database is built by the caller's. The files do not depend on it. Any
+    /// number is valid; 0 is as good as 1.
     ///
     /// ```
     /// # let dir = tempfile::tempdir()?;
@@ -125,7 +127,8 @@ impl BulkLoader {
     ///   [`NESTING_MAX`](crate::NESTING_MAX), or a name is longer than [`NAME_LEN_MAX`](crate::NAME_LEN_MAX). The reason says
     ///   which record it is, counted from 0 as [`len`](Self::len) does. The record was not added, and loading can go on.
     /// - [`Error::TooManyPoints`](crate::Error::TooManyPoints): there are as many records as there can be slots.
-    /// - [`Error::NoSpace`](crate::Error::NoSpace), [`Error::Io`](crate::Error::Io): the system refused. The load cannot go on.
+    /// - [`Error::NoSpace`](crate::Error::NoSpace), [`Error::Io`](crate::Error::Io): the system refused, maybe records before this one, or
+    ///   this one only later on: records are put aside many at a time. The load cannot go on.
     pub fn push<'k, 'v, N: AsRef<str>, V: Into<AnyValue<'v>>>(
         &mut self,
         key: impl Into<KeyRef<'k>>,

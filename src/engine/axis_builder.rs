@@ -4,7 +4,7 @@
 use super::block_writer::BlockWriter;
 use super::column_builder::{HeapContents, Kinds, PresentSlots, Values, encode_position};
 use super::heap_builder::{self, section_kind, write_entry};
-use super::index_builder::{IndexSummary, write_index};
+use super::index_builder::{HashedKeys, IndexSummary, write_index};
 use super::numbering::{Build, Contents};
 use super::perfect_hash::PerfectHashSections;
 use super::segment_writer::SegmentSurvey;
@@ -28,6 +28,8 @@ pub(super) struct AxisBuilder<'v> {
     first_key: Option<i64>,
     /// Takes the place of an index where keys are stored.
     perfect_hash: Option<PerfectHashSections<'v>>,
+    /// The hashes of the keys, if they are known.
+    hashes: Option<HashedKeys<'v>>,
 }
 
 impl<'v> AxisBuilder<'v> {
@@ -63,12 +65,26 @@ impl<'v> AxisBuilder<'v> {
         })?;
         build.meter.add((slots - counted).into())?;
         segments.finish(slot_count, &mut build.spill)?;
-        Ok(Self { keys, segments, kinds, free, slot_count, first_key: dense.flatten(), perfect_hash: None })
+        Ok(Self {
+            keys,
+            segments,
+            kinds,
+            free,
+            slot_count,
+            first_key: dense.flatten(),
+            perfect_hash: None,
+            hashes: None,
+        })
     }
 
     /// Takes a perfect hash in which the rank of each key is its slot, in place of an index.
     pub(super) fn with_perfect_hash(self, perfect_hash: Option<PerfectHashSections<'v>>) -> Self {
         Self { perfect_hash, ..self }
+    }
+
+    /// Takes the hashes of the keys, so that they need not be read for the index.
+    pub(super) fn with_hashes(self, hashes: Option<HashedKeys<'v>>) -> Self {
+        Self { hashes, ..self }
     }
 
     pub(super) const fn slot_count(&self) -> u32 {
@@ -82,7 +98,7 @@ impl<'v> AxisBuilder<'v> {
     /// Writes the file.
     pub(super) fn write(self, build: &mut Build<'_, '_>, mut writer: BlockWriter<'_>) -> Result<FileEntry> {
         let point_count = self.point_count();
-        let Self { keys, segments, kinds, free, slot_count, first_key, perfect_hash } = self;
+        let Self { keys, segments, kinds, free, slot_count, first_key, perfect_hash, hashes } = self;
         let layout = if let Some(first_key) = first_key {
             Layout::Dense { first_key }
         } else {
@@ -94,7 +110,7 @@ impl<'v> AxisBuilder<'v> {
                 Some(perfect_hash) => write_perfect_hash(&perfect_hash, &mut writer)?,
                 None => {
                     let IndexSummary { bucket_count, hash_seed, chain_len_max } =
-                        write_index(build, keys, point_count, &mut writer)?;
+                        write_index(build, (keys, hashes), point_count, &mut writer)?;
                     Layout::Indexed { bucket_count, hash_seed, chain_len_max }
                 }
             }

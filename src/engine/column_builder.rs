@@ -245,7 +245,7 @@ impl<'v> ColumnBuilder<'v> {
         let Self { values, survey, slot_count } = self;
         let Survey { segments, kinds, dictionary } = survey;
         let distinct_count = if let Some(dictionary) = &dictionary {
-            dictionary.write_column(&segments, &mut build.spill, &mut writer)?;
+            dictionary.write_column((&segments, &build.spill), &build.spill, &mut writer)?;
             dictionary.len() as u64
         } else if let Some(encoding) = kinds.plain() {
             write_plain(build, values, &segments, encoding, &mut writer)?

@@ -9,7 +9,7 @@ use crate::format::column::{
     DICTIONARY_COUNT_MAX, Encoding, Entry, NO_ENTRY, SECTION_COUNTS, SECTION_DICTIONARY, SECTION_DICTIONARY_INDEX,
     SECTION_TEXT_HEAP, SECTION_VALUE_HEAP,
 };
-use crate::format::value::{self, TAG_FLOAT, TAG_INT, TAG_NULL, TAG_TEXT, TAG_UINT};
+use crate::format::value::{self, TAG_FLOAT, TAG_INT, TAG_NULL, TAG_TEXT, TAG_UINT, tag_and_cell};
 use hashbrown::HashTable;
 
 /// Distinct values in order of first use.
@@ -29,6 +29,9 @@ pub(super) struct DictionaryBuilder {
 /// Bytes of values that are kept in memory.
 const FIRST_VALUES_LEN: usize = 256 << 10;
 
+/// Numbers of entries that are read at once.
+const NUMBERS_LEN: usize = 16 << 10;
+
 #[derive(Clone, Copy, Debug)]
 struct DictionaryEntry {
     /// Where its tagged value starts.
@@ -36,6 +39,8 @@ struct DictionaryEntry {
     len: u32,
     count: u32,
     hash: u64,
+    /// Of a number, its plain cell.
+    cell: u64,
     tag: u8,
 }
 
@@ -97,8 +102,8 @@ impl DictionaryBuilder {
 
     /// An entry for a value that is about to be appended.
     fn new_entry(&self, tagged: &[u8], hash: u64, spill: &Spill) -> DictionaryEntry {
-        let tag = tagged.first().copied().unwrap_or(TAG_NULL);
-        DictionaryEntry { start: spill.len(self.values), len: tagged.len() as u32, count: 0, hash, tag }
+        let (tag, cell) = tag_and_cell(tagged);
+        DictionaryEntry { start: spill.len(self.values), len: tagged.len() as u32, count: 0, hash, cell, tag }
     }
 
     /// Adds a cell that has the value of an entry.
@@ -144,6 +149,28 @@ impl DictionaryBuilder {
         self.entries.len()
     }
 
+    /// Of each entry the tag and, of a number, its plain cell.
+    pub(super) fn tags_and_cells(&self) -> impl Iterator<Item = (u8, u64)> {
+        self.entries.iter().map(|entry| (entry.tag, entry.cell))
+    }
+
+    /// Where each entry starts in what [`all_values`](Self::all_values) returns, and its length.
+    pub(super) fn places(&self) -> impl Iterator<Item = (u64, u32)> {
+        self.entries.iter().map(|entry| (entry.start, entry.len))
+    }
+
+    /// The tagged values of all entries.
+    pub(super) fn all_values(&self, spill: &Spill) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; spill.len(self.values) as usize];
+        spill.read_at(self.values, 0, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The number of each cell's entry, as a u16.
+    pub(super) const fn cells(&self) -> StreamId {
+        self.cells
+    }
+
     pub(super) fn encoding(&self) -> Encoding {
         match self.entries.len() {
             0..=1 => Encoding::Constant,
@@ -170,29 +197,33 @@ impl DictionaryBuilder {
         self.cell_count * self.encoding().width() + table_len + heaps > other
     }
 
-    /// Writes cells, presence and dictionary.
+    /// Writes cells, presence and dictionary. What was surveyed is in a spill of its own.
     pub(super) fn write_column(
         &self,
-        segments: &SegmentSurvey,
-        spill: &mut Spill,
+        (segments, segments_spill): (&SegmentSurvey, &Spill),
+        spill: &Spill,
         writer: &mut BlockWriter<'_>,
     ) -> Result<()> {
-        let mut cells = StreamReader::new(self.cells);
-        segments.write(self.encoding(), spill, writer, |spill, out| self.encode_cell(&mut cells, spill, out))?;
-        self.write(spill, writer)
-    }
-
-    /// Appends the next cell.
-    fn encode_cell(&self, cells: &mut StreamReader, spill: &Spill, out: &mut Vec<u8>) -> Result<()> {
-        match cells.take(spill, 2)? {
-            Some(&[low, high]) => match self.encoding().width() {
-                0 => {}
-                1 => out.push(low),
-                _ => out.extend([low, high]),
-            },
-            _ => debug_assert!(false, "a cell for each value"),
+        let encoding = self.encoding();
+        let mut numbers = StreamReader::new(self.cells);
+        let mut cells = segments.begin_cells(encoding, writer)?;
+        let (mut rest, mut narrow) = (self.cell_count, Vec::with_capacity(NUMBERS_LEN));
+        while rest > 0 {
+            let count = rest.min(NUMBERS_LEN as u64);
+            let bytes = numbers.take(spill, count as usize * 2)?.unwrap_or_default();
+            match encoding.width() {
+                0 => cells.extend_empty(count, writer)?,
+                1 => {
+                    narrow.clear();
+                    narrow.extend(bytes.as_chunks::<2>().0.iter().map(|[low, _]| *low));
+                    cells.extend(&narrow, writer)?;
+                }
+                _ => cells.extend(bytes, writer)?,
+            }
+            rest -= count;
         }
-        Ok(())
+        cells.finish(segments_spill, writer)?;
+        self.write(spill, writer)
     }
 
     /// Writes the sections "text_heap", "value_heap", "dictionary", "counts" and "dictionary_index".

@@ -81,7 +81,18 @@ pub(super) fn write_heap(
     writer: &mut BlockWriter<'_>,
 ) -> Result<Heap> {
     let numbered = number(build, contents)?;
-    write_entries(build, contents, &numbered, Some(FirstUses::new(&numbered)), is_text, writer)
+    write_numbered_heap(build, contents, &numbered, is_text, writer)
+}
+
+/// Writes the heap of the contents of all cells, whose numbers are known.
+pub(super) fn write_numbered_heap(
+    build: &mut Build<'_, '_>,
+    contents: &mut dyn Contents,
+    numbered: &Numbered,
+    is_text: bool,
+    writer: &mut BlockWriter<'_>,
+) -> Result<Heap> {
+    write_entries(build, contents, numbered, Some(FirstUses::new(numbered)), is_text, writer)
 }
 
 /// Writes the heap of contents of which each comes once, in the order of their numbers. `numbered` has the number of each cell.

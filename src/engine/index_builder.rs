@@ -6,8 +6,9 @@
 
 use super::block_writer::BlockWriter;
 use super::column_builder::Values;
+use super::key_hashes::KeyHashes;
 use super::numbering::Build;
-use super::spill::{StreamId, StreamReader};
+use super::spill::{Spill, StreamId, StreamReader};
 use crate::error::Result;
 use crate::format::axis::{BUCKET_PLACES, BucketBuilder, SECTION_INDEX, fingerprint, home};
 use crate::format::value;
@@ -35,17 +36,39 @@ pub(super) struct IndexSummary {
 /// A key's home bucket, slot and fingerprint.
 type Place = (u32, u32, u16);
 
-/// Keys by home bucket, dealt out so that those of one range of buckets fit in memory.
-struct IndexParts {
-    bucket_count: u64,
-    range_len: u64,
-    parts: Vec<StreamId>,
+/// The hashes of keys, under the seed of the build, whose slots are their rows.
+#[derive(Clone, Copy)]
+pub(super) struct HashedKeys<'s> {
+    pub(super) hashes: &'s KeyHashes,
+    pub(super) spill: &'s Spill,
 }
 
-/// Writes the section of an index of `key_count` keys.
+impl HashedKeys<'_> {
+    /// Bytes that the keys of one part take at most while they are put in order.
+    pub(super) fn table_len(&self) -> u64 {
+        4 * ENTRY_LEN * self.hashes.longest(self.spill)
+    }
+}
+
+/// Keys by home bucket, dealt out so that those of one range of buckets fit in memory.
+struct IndexParts<'s> {
+    bucket_count: u64,
+    source: PartSource<'s>,
+}
+
+enum PartSource<'s> {
+    /// Places, in streams of the build.
+    Places {
+        range_len: u64,
+        parts: Vec<StreamId>,
+    },
+    Hashes(HashedKeys<'s>),
+}
+
+/// Writes the section of an index of `key_count` keys, whose hashes may be known.
 pub(super) fn write_index(
     build: &mut Build<'_, '_>,
-    keys: &mut dyn Values,
+    (keys, hashes): (&mut dyn Values, Option<HashedKeys<'_>>),
     key_count: u64,
     writer: &mut BlockWriter<'_>,
 ) -> Result<IndexSummary> {
@@ -54,7 +77,10 @@ pub(super) fn write_index(
     let mut tries = 0;
     loop {
         let hash_seed = build.hash_seed.wrapping_add(tries);
-        let parts = IndexParts::new(build, keys, bucket_count, key_count, hash_seed)?;
+        let parts = match hashes {
+            Some(hashes) if tries == 0 => IndexParts { bucket_count, source: PartSource::Hashes(hashes) },
+            _ => IndexParts::new(build, keys, bucket_count, key_count, hash_seed)?,
+        };
         tries += 1;
         let (longest, passed_on) = parts.count_runs(build)?;
         if longest < CHAIN_LEN_LIMIT || tries == SEED_TRIES {
@@ -67,7 +93,7 @@ pub(super) fn write_index(
     }
 }
 
-impl IndexParts {
+impl IndexParts<'_> {
     fn new(
         build: &mut Build<'_, '_>,
         keys: &mut dyn Values,
@@ -94,40 +120,79 @@ impl IndexParts {
             }
             meter.step()
         })?;
-        Ok(Self { bucket_count, range_len, parts })
+        Ok(Self { bucket_count, source: PartSource::Places { range_len, parts } })
     }
 
     fn clear(self, build: &mut Build<'_, '_>) {
-        self.parts.iter().for_each(|&part| build.spill.clear(part));
+        if let PartSource::Places { parts, .. } = self.source {
+            parts.iter().for_each(|&part| build.spill.clear(part));
+        }
     }
 
-    /// The buckets of a part.
+    const fn part_count(&self) -> usize {
+        match &self.source {
+            PartSource::Places { parts, .. } => parts.len(),
+            PartSource::Hashes(hashed) => hashed.hashes.part_count(),
+        }
+    }
+
+    /// The buckets of a part. The next part may have keys of the last of them, too, unless this is the last one.
     fn range(&self, index: usize) -> std::ops::Range<u64> {
-        let first = index as u64 * self.range_len;
-        first..(first + self.range_len).min(self.bucket_count)
+        match &self.source {
+            PartSource::Places { range_len, .. } => {
+                let first = index as u64 * range_len;
+                first..(first + range_len).min(self.bucket_count)
+            }
+            PartSource::Hashes(_) => {
+                let start = |part| home(KeyHashes::first_hash(part), self.bucket_count);
+                let end = if index + 1 < self.part_count() { start(index + 1) } else { self.bucket_count };
+                start(index)..end
+            }
+        }
     }
 
-    fn next(build: &mut Build<'_, '_>, reader: &mut StreamReader) -> Result<Option<Place>> {
-        build.meter.step()?;
-        let entry = reader.take(&build.spill, ENTRY_LEN as usize)?;
-        Ok(entry.and_then(|entry| {
-            let mut fields = entry.as_chunks::<4>().0.iter().map(|&field| u32::from_le_bytes(field));
-            Some((fields.next()?, fields.next()?, fields.next()? as u16))
-        }))
+    /// Calls `each` with the keys of a part.
+    fn visit(&self, build: &mut Build<'_, '_>, index: usize, mut each: impl FnMut(Place)) -> Result<()> {
+        match &self.source {
+            PartSource::Places { parts, .. } => {
+                let Some(&part) = parts.get(index) else { return Ok(()) };
+                let mut reader = StreamReader::new(part);
+                while let Some(entry) = reader.take(&build.spill, ENTRY_LEN as usize)? {
+                    let fields = entry.as_chunks::<4>().0;
+                    if let [home, slot, fingerprint] = *fields {
+                        let [home, slot, fingerprint] = [home, slot, fingerprint].map(u32::from_le_bytes);
+                        each((home, slot, fingerprint as u16));
+                    }
+                    build.meter.step()?;
+                }
+                Ok(())
+            }
+            PartSource::Hashes(HashedKeys { hashes, spill }) => {
+                let bucket_count = self.bucket_count;
+                hashes.visit(index, spill, build.meter, |hash, slot| {
+                    each((home(hash, bucket_count) as u32, slot, fingerprint(hash)));
+                })
+            }
+        }
     }
 
     /// The longest run of buckets that pass keys on, and how many the last one does.
     fn count_runs(&self, build: &mut Build<'_, '_>) -> Result<(u32, u64)> {
         let (mut longest, mut run, mut passed_on) = (0u32, 0u32, 0u64);
-        for (index, &part) in self.parts.iter().enumerate() {
+        let mut carried = 0u32;
+        for index in 0..self.part_count() {
             let range = self.range(index);
             let mut counts = vec![0u32; (range.end - range.start) as usize];
-            let mut reader = StreamReader::new(part);
-            while let Some((home, ..)) = Self::next(build, &mut reader)? {
-                if let Some(count) = counts.get_mut((u64::from(home) - range.start) as usize) {
-                    *count += 1;
-                }
+            let mut later = 0;
+            match counts.first_mut() {
+                Some(first) => *first = std::mem::take(&mut carried),
+                None => later = std::mem::take(&mut carried),
             }
+            self.visit(build, index, |(home, ..)| match counts.get_mut((u64::from(home) - range.start) as usize) {
+                Some(count) => *count += 1,
+                None => later += 1,
+            })?;
+            carried = later;
             for count in counts {
                 passed_on = (passed_on + u64::from(count)).saturating_sub(BUCKET_PLACES as u64);
                 run = if passed_on > 0 { run + 1 } else { 0 };
@@ -144,13 +209,22 @@ impl IndexParts {
         mut each: impl FnMut(&mut BucketBuilder) -> Result<()>,
     ) -> Result<VecDeque<Place>> {
         let mut waiting: VecDeque<Place> = VecDeque::new();
-        for (index, &part) in self.parts.iter().enumerate() {
-            let mut places = Vec::with_capacity((build.spill.len(part) / ENTRY_LEN) as usize);
-            let mut reader = StreamReader::new(part);
-            while let Some(place) = Self::next(build, &mut reader)? {
-                places.push(place);
+        // Those of the next range.
+        let mut carried: Vec<Place> = Vec::new();
+        for index in 0..self.part_count() {
+            let range = self.range(index);
+            // Parts of less than a bucket only pass them on.
+            let mut places = if range.is_empty() { Vec::new() } else { std::mem::take(&mut carried) };
+            let is_mixed = !places.is_empty();
+            self.visit(build, index, |place| {
+                if u64::from(place.0) < range.end { places.push(place) } else { carried.push(place) }
+            })?;
+            let mut sorted = by_home(&places, &range);
+            if is_mixed {
+                // Slots of the first bucket came in two pieces.
+                let first = sorted.partition_point(|&(home, ..)| u64::from(home) == range.start);
+                sorted.get_mut(..first).unwrap_or_default().sort_unstable_by_key(|&(_, slot, _)| slot);
             }
-            let sorted = by_home(&places, &self.range(index));
             let mut rest = sorted.iter().copied().peekable();
             for at in self.range(index) {
                 let mut bucket = BucketBuilder::EMPTY;

@@ -5,6 +5,7 @@
 
 use super::meter::Meter;
 use super::spill::{Spill, StreamId, StreamReader, encode_number};
+use super::value_streams::RowValues;
 use crate::error::Result;
 use crate::format::value;
 use crate::model::ValueRef;
@@ -147,15 +148,14 @@ impl Arrivals {
 }
 
 /// Puts the values of one dimension in slot order, into a stream of `spill`. `values` has rows in place of slots, and `slots` the slot of
-/// each row as a u32; both are streams of other spills. A table in memory takes at most `limit` bytes.
+/// each row as a u32; both are of other spills. A table in memory takes at most `limit` bytes.
 pub(super) fn in_slot_order(
-    (values, values_spill): (StreamId, &Spill),
+    (mut values, values_spill): (RowValues, &Spill),
     (slots, slots_spill): (StreamId, &Spill),
     (spill, limit): (&mut Spill, usize),
     meter: &mut Meter<'_>,
 ) -> Result<StreamId> {
     let mut arrivals = Arrivals::new(spill);
-    let mut values = ValueReader::new(values);
     let mut slots = StreamReader::new(slots);
     let mut next_row = 0;
     while let Some((row, tagged)) = values.next(values_spill)? {

@@ -3,11 +3,14 @@
 use super::axis_builder::AxisBuilder;
 use super::block_writer::{BlockWriter, FileSpec, Unsynced};
 use super::column_builder::{ColumnBuilder, DistinctCells, Values};
+use super::index_builder::HashedKeys;
 use super::late_values::{ValueReader, decode, in_slot_order};
-use super::loader::{Dimension, Keys};
+use super::load_columns::{is_written_as_it_is, write_as_it_is, write_axis_of_cells};
 use super::meter::Meter;
-use super::numbering::{Build, Contents, FirstUses, Numbered, StreamContents, number};
-use super::spill::{Spill, StreamReader};
+use super::numbering::{Build, Contents, FirstUses, Numbered, number};
+use super::record_streams::RecordStreams;
+use super::spill::Spill;
+use super::value_streams::{Form, RowValues, TaggedValues, ValueStreams};
 use super::workers::{build_files, thread_count};
 use crate::error::Result;
 use crate::format::block_file::{AXIS_MAGIC, COLUMN_MAGIC, Identity, NO_DIMENSION};
@@ -18,7 +21,7 @@ use std::sync::Arc;
 
 /// The streams of all records, and the slots of their rows.
 pub(super) struct Rows<'s> {
-    spill: &'s Spill,
+    streams: &'s RecordStreams,
     /// Slots by row, where these are not the same.
     numbering: Option<(Spill, Numbered)>,
     pub(super) slot_count: u32,
@@ -32,16 +35,16 @@ pub(super) struct Rows<'s> {
 /// The keys of all rows.
 struct RowKeys<'s> {
     spill: &'s Spill,
-    contents: StreamContents,
+    reader: RowValues,
 }
 
 impl Contents for RowKeys<'_> {
     fn rewind(&mut self) {
-        self.contents.rewind();
+        self.reader.rewind();
     }
 
     fn next(&mut self, _spill: &Spill) -> Result<Option<&[u8]>> {
-        self.contents.next(self.spill)
+        Ok(self.reader.next(self.spill)?.map(|(_, tagged)| tagged))
     }
 }
 
@@ -81,7 +84,7 @@ impl Values for DenseKeys {
 /// Keys in slot order: those of rows whose key did not come before.
 struct SlotKeys<'s> {
     spill: &'s Spill,
-    reader: StreamReader,
+    reader: RowValues,
     next: u32,
     numbering: Option<(&'s Spill, &'s Numbered)>,
     uses: Option<FirstUses>,
@@ -108,13 +111,14 @@ impl Values for SlotKeys<'_> {
 }
 
 impl SlotKeys<'_> {
+    #[inline]
     fn next_tagged(&mut self) -> Result<Option<(u32, &[u8])>> {
         if let (Some(uses), Some((spill, _))) = (&mut self.uses, self.numbering) {
             while let Some((_, false)) = uses.next(spill)? {
-                self.reader.content(self.spill)?;
+                self.reader.next(self.spill)?;
             }
         }
-        let Some(tagged) = self.reader.content(self.spill)? else { return Ok(None) };
+        let Some((_, tagged)) = self.reader.next(self.spill)? else { return Ok(None) };
         let slot = self.next;
         self.next += 1;
         Ok(Some((slot, tagged)))
@@ -122,12 +126,12 @@ impl SlotKeys<'_> {
 }
 
 /// The values of a dimension in slot order.
-struct SlotValues<'s> {
+struct SlotValues<'s, R> {
     spill: &'s Spill,
-    reader: ValueReader,
+    reader: R,
 }
 
-impl Values for SlotValues<'_> {
+impl<R: TaggedValues> Values for SlotValues<'_, R> {
     fn rewind(&mut self) {
         self.reader.rewind();
     }
@@ -147,13 +151,13 @@ impl Values for SlotValues<'_> {
 
 impl<'s> Rows<'s> {
     /// Rows each of which has the slot of its number.
-    pub(super) fn new(spill: &'s Spill, row_count: u32, memory_budget: usize) -> Self {
+    pub(super) fn new(streams: &'s RecordStreams, row_count: u32, memory_budget: usize) -> Self {
         let unsynced = Unsynced::default();
-        Self { spill, numbering: None, slot_count: row_count, memory_budget, threads: 1, unsynced }
+        Self { streams, numbering: None, slot_count: row_count, memory_budget, threads: 1, unsynced }
     }
 
     fn build<'b, 'p>(&self, hash_seed: u64, meter: &'b mut Meter<'p>) -> Build<'b, 'p> {
-        Build::with_share(Arc::clone(self.spill.storage()), self.share(), hash_seed, meter)
+        Build::with_share(Arc::clone(self.streams.spill.storage()), self.share(), hash_seed, meter)
     }
 
     /// What one user of the memory of a thread may take, beside the records. Each thread has a spill and a table; where rows are not in the
@@ -162,11 +166,31 @@ impl<'s> Rows<'s> {
         self.memory_budget / (if self.numbering.is_none() { 5 } else { 10 } * self.threads)
     }
 
+    /// The hashes of all keys, if a part of them fits in memory.
+    fn hashes(&self) -> Option<HashedKeys<'s>> {
+        let streams = self.streams;
+        let hashes = streams.keys.hashes.as_ref().filter(|_| streams.keys.dense.is_none())?;
+        let hashed = HashedKeys { hashes, spill: &streams.spill };
+        (hashed.table_len() <= self.share() as u64).then_some(hashed)
+    }
+
     /// Finds rows whose key came before.
-    pub(super) fn merge(&mut self, keys: &Keys, hash_seed: u64, meter: &mut Meter<'_>) -> Result<()> {
+    pub(super) fn merge(&mut self, hash_seed: u64, (threads, meter): (Option<usize>, &mut Meter<'_>)) -> Result<()> {
+        self.threads = thread_count(threads, self.slot_count.into());
+        let hashed = self.hashes();
+        if let Some(HashedKeys { hashes, spill }) = hashed {
+            let jobs = (self.threads, hashes.part_count());
+            let differ =
+                build_files(jobs, &Unsynced::default(), meter, |part, meter| hashes.all_differ(part, spill, meter))?;
+            if differ.into_iter().all(|differ| differ) {
+                return Ok(());
+            }
+        }
+        self.threads = 1;
         let mut build = self.build(hash_seed, meter);
-        let mut contents = RowKeys { spill: self.spill, contents: StreamContents::new(keys.stream) };
-        if all_differ(&mut build, &mut contents, self.slot_count.into())? {
+        let spill = &self.streams.spill;
+        let mut contents = RowKeys { spill, reader: RowValues::new(&self.streams.keys.values, spill)? };
+        if hashed.is_none() && all_differ(&mut build, &mut contents, self.slot_count.into())? {
             return Ok(());
         }
         let numbered = number(&mut build, &mut contents)?;
@@ -181,27 +205,25 @@ impl<'s> Rows<'s> {
     pub(super) fn write_files(
         &mut self,
         manifest: &mut Manifest,
-        keys: &Keys,
-        dimensions: &[Dimension],
         (threads, meter): (Option<usize>, &mut Meter<'_>),
     ) -> Result<()> {
         manifest.slot_count = self.slot_count;
         manifest.point_count = self.slot_count;
-        let threads = thread_count(threads, (dimensions.len() as u64 + 1) * u64::from(self.slot_count));
-        self.threads = threads;
-        let (jobs, empty) = self.file_jobs(manifest, keys, dimensions);
+        let dimension_count = self.streams.columns.len();
+        self.threads = thread_count(threads, (dimension_count as u64 + 1) * u64::from(self.slot_count));
+        let (jobs, empty) = self.file_jobs(manifest);
         meter.add(empty * u64::from(self.slot_count))?;
         let (rows, started) = (&*self, &*manifest);
-        let files = build_files((threads, jobs.len()), &rows.unsynced, meter, |index, meter| {
+        let files = build_files((rows.threads, jobs.len()), &rows.unsynced, meter, |index, meter| {
             let Some(job) = jobs.get(index) else { return Ok(None) };
-            match job.dimension {
-                None => rows.write_axis(started, job.file_id, keys, meter).map(Some),
-                Some(dimension) => rows.write_column(started, job, dimension, meter),
+            match job.values {
+                None => rows.write_axis(started, job.file_id, meter).map(Some),
+                Some(values) => rows.write_column(started, job, values, meter),
             }
         })?;
-        manifest.dimensions = vec![DimensionEntry { id: 0, name: String::new(), file: None }; dimensions.len()];
+        manifest.dimensions = vec![DimensionEntry { id: 0, name: String::new(), file: None }; dimension_count];
         for (job, file) in jobs.iter().zip(files) {
-            match (job.dimension, manifest.dimensions.get_mut(job.index as usize)) {
+            match (job.values, manifest.dimensions.get_mut(job.index as usize)) {
                 (Some(_), Some(entry)) => entry.file = file,
                 _ => manifest.axis = file,
             }
@@ -210,25 +232,21 @@ impl<'s> Rows<'s> {
     }
 
     /// The files to write, and how many dimensions have none.
-    fn file_jobs<'d>(
-        &self,
-        manifest: &mut Manifest,
-        keys: &Keys,
-        dimensions: &'d [Dimension],
-    ) -> (Vec<FileJob<'d>>, u64) {
-        let mut jobs = Vec::with_capacity(dimensions.len() + 1);
-        let mut job = |index, dimension, work| {
-            jobs.push(FileJob { file_id: manifest.next_file_id, index, dimension, work });
+    fn file_jobs(&self, manifest: &mut Manifest) -> (Vec<FileJob<'s>>, u64) {
+        let RecordStreams { spill, keys, columns, .. } = self.streams;
+        let mut jobs = Vec::with_capacity(columns.len() + 1);
+        let mut job = |index, values, work| {
+            jobs.push(FileJob { file_id: manifest.next_file_id, index, values, work });
             manifest.next_file_id += 1;
         };
         if self.slot_count > 0 {
             // The index is as much work as the keys.
-            job(0, None, 2 * self.spill.len(keys.stream));
+            job(0, None, 2 * keys.values.len(spill));
         }
         let mut empty = 0;
-        for (index, dimension) in dimensions.iter().enumerate() {
-            if dimension.value_count > 0 {
-                job(index as u32, Some(dimension), self.spill.len(dimension.stream));
+        for (index, values) in columns.iter().enumerate() {
+            if values.count() > 0 {
+                job(index as u32, Some(values), values.len(spill));
             } else {
                 empty += 1;
             }
@@ -248,64 +266,75 @@ impl<'s> Rows<'s> {
         (file_id, dimension_id): (u64, u32),
     ) -> Result<BlockWriter<'_>> {
         let identity = Identity { database_id: manifest.database_id, file_id };
-        let (storage, generation) = (&**self.spill.storage(), manifest.generation);
+        let (storage, generation) = (&**self.streams.spill.storage(), manifest.generation);
         let unsynced = &self.unsynced;
         BlockWriter::create(FileSpec { storage, unsynced, name, magic, identity, generation, dimension_id })
     }
 
-    fn write_axis(&self, manifest: &Manifest, file_id: u64, keys: &Keys, meter: &mut Meter<'_>) -> Result<FileEntry> {
+    fn write_axis(&self, manifest: &Manifest, file_id: u64, meter: &mut Meter<'_>) -> Result<FileEntry> {
+        let RecordStreams { spill, keys, .. } = self.streams;
         let mut dense;
         let mut stored;
-        let keys: &mut dyn Values = match keys.dense {
+        let values: &mut dyn Values = match keys.dense {
             Some(first) => {
                 dense = DenseKeys { first, next: 0, count: self.slot_count };
                 &mut dense
             }
             None => {
                 let numbering = self.numbering.as_ref().map(|(spill, numbered)| (spill, numbered));
-                let reader = StreamReader::new(keys.stream);
-                stored = SlotKeys { spill: self.spill, reader, next: 0, numbering, uses: None };
+                let reader = RowValues::new(&keys.values, spill)?;
+                stored = SlotKeys { spill, reader, next: 0, numbering, uses: None };
                 &mut stored
             }
         };
         let mut build = self.build(manifest.hash_seed, meter);
-        let builder = AxisBuilder::new(&mut build, keys, self.slot_count)?;
+        let hashes = if self.numbering.is_none() { self.hashes() } else { None };
         let name = axis_name(manifest.generation);
-        builder.write(&mut build, self.writer(manifest, name, AXIS_MAGIC, (file_id, NO_DIMENSION))?)
+        let writer = || self.writer(manifest, name, AXIS_MAGIC, (file_id, NO_DIMENSION));
+        if let (Form::Cells { stream, kind }, None, None) = (keys.values.form(), keys.dense, &self.numbering) {
+            let cells = ((*stream, *kind), (&keys.values, spill));
+            return write_axis_of_cells(&mut build, cells, (values, hashes), self.slot_count, writer()?);
+        }
+        let builder = AxisBuilder::new(&mut build, values, self.slot_count)?.with_hashes(hashes);
+        builder.write(&mut build, writer()?)
     }
 
     fn write_column(
         &self,
         manifest: &Manifest,
         job: &FileJob<'_>,
-        dimension: &Dimension,
+        values: &ValueStreams,
         meter: &mut Meter<'_>,
     ) -> Result<Option<FileEntry>> {
         let limit = self.share();
-        let mut ordered = Spill::new(Arc::clone(self.spill.storage()), limit);
-        let (spill, stream) = match &self.numbering {
-            None => (self.spill, dimension.stream),
-            Some((slots_spill, numbered)) => {
-                let values = (dimension.stream, self.spill);
-                let slots = (numbered.numbers, slots_spill);
-                let stream = in_slot_order(values, slots, (&mut ordered, limit), meter)?;
-                (&ordered, stream)
+        let rows_spill = &self.streams.spill;
+        let name = column_name(job.index, manifest.generation);
+        let writer = || self.writer(manifest, name, COLUMN_MAGIC, (job.file_id, job.index));
+        let Some((slots_spill, numbered)) = &self.numbering else {
+            let mut build = self.build(manifest.hash_seed, meter);
+            if is_written_as_it_is(values) {
+                return write_as_it_is(&mut build, (values, rows_spill), self.slot_count, writer()?).map(Some);
             }
+            let mut values = SlotValues { spill: rows_spill, reader: RowValues::new(values, rows_spill)? };
+            let Some(builder) = ColumnBuilder::new(&mut build, &mut values, self.slot_count)? else { return Ok(None) };
+            return builder.write(&mut build, writer()?).map(|(file, _)| Some(file));
         };
-        let mut values = SlotValues { spill, reader: ValueReader::new(stream) };
+        let mut ordered = Spill::new(Arc::clone(rows_spill.storage()), limit);
+        let reader = RowValues::new(values, rows_spill)?;
+        let slots = (numbered.numbers, slots_spill);
+        let stream = in_slot_order((reader, rows_spill), slots, (&mut ordered, limit), meter)?;
+        let mut values = SlotValues { spill: &ordered, reader: ValueReader::new(stream) };
         let mut build = self.build(manifest.hash_seed, meter);
         let Some(builder) = ColumnBuilder::new(&mut build, &mut values, self.slot_count)? else { return Ok(None) };
-        let name = column_name(job.index, manifest.generation);
-        let writer = self.writer(manifest, name, COLUMN_MAGIC, (job.file_id, job.index))?;
-        builder.write(&mut build, writer).map(|(file, _)| Some(file))
+        builder.write(&mut build, writer()?).map(|(file, _)| Some(file))
     }
 }
 
 /// A file to be written.
-struct FileJob<'d> {
+struct FileJob<'s> {
     file_id: u64,
-    /// The dimension whose column it is; none for the axis.
-    dimension: Option<&'d Dimension>,
+    /// The values of the dimension whose column it is; none for the axis.
+    values: Option<&'s ValueStreams>,
     index: u32,
     /// Bytes to read.
     work: u64,

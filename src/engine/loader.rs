@@ -1,34 +1,43 @@
 //! Building a new database from records, without the log, in bounded memory.
 //!
-//! Keys and the values of each dimension are streams in order of arrival, by row. When all are there, rows get their slots: keys are
-//! numbered as the contents of a heap are, so that a key that came before leads to the slot of its first row. Then the files are built
-//! (`load_files.rs`).
+//! Records are gathered in batches. A thread takes these apart into streams by row (`record_streams.rs`) while the caller makes more.
+//! When all are there, rows get their slots: keys are numbered as the contents of a heap are, so that a key that came before leads to
+//! the slot of its first row. Then the files are built (`load_files.rs`).
 
 use super::database::{new_manifest, replace_manifest};
 use super::load_files::Rows;
+use super::load_pipeline::{LoadPipeline, broken};
 use super::meter::Meter;
-use super::spill::{Spill, StreamId, encode_number};
+use super::record_batch::{LongValues, RecordBatch};
+use super::record_streams::RecordStreams;
+use super::workers::thread_limit;
 use super::writer::now;
 use crate::error::{Error, Result};
 use crate::format::manifest::Manifest;
 use crate::format::value;
-use crate::model::{AnyValue, KeyRef, NAME_LEN_MAX, Slot, StoredValue, VALUE_LEN_MAX, ValueRef, ValueTooLarge};
+use crate::model::{AnyValue, KeyRef, NAME_LEN_MAX, Slot, VALUE_LEN_MAX, ValueRef, ValueTooLarge};
 use crate::progress::ProgressFn;
 use crate::storage::{ReplaceError, Storage};
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
+
+/// Bytes of a batch, where the memory budget is not small.
+const BATCH_LEN: usize = 512 << 10;
+/// The shortest batch that is worth handing over to a thread.
+const BESIDE_LEN_MIN: usize = 64 << 10;
 
 /// Gathers records; writes no file with a name before [`finish`](Self::finish).
 #[derive(Debug)]
 pub(crate) struct Loader {
     manifest: Manifest,
     memory_budget: usize,
-    /// The most that build files; `None` for as many as the system runs at a time.
+    /// The most that take records and build files; `None` for as many as the system runs at a time.
     threads: Option<usize>,
-    spill: Spill,
+    pipeline: LoadPipeline,
+    /// Records that are not in the streams yet.
+    batch: RecordBatch,
+    batch_len: usize,
     row_count: u32,
-    keys: Keys,
     dimensions: Vec<Dimension>,
     by_name: HashMap<Box<str>, usize>,
     /// The dimension after the one that was found last: records mostly name the same ones in the same order.
@@ -37,74 +46,30 @@ pub(crate) struct Loader {
     record: u64,
     /// A record could be written in part only.
     is_broken: bool,
-    scratch: Vec<u8>,
-    row: Row,
-}
-
-/// The attributes of one record, as their streams will have them.
-#[derive(Default, Debug)]
-struct Row {
-    bytes: Vec<u8>,
-    cells: Vec<RowCell>,
 }
 
 #[derive(Debug)]
-struct RowCell {
-    dimension: usize,
-    bytes: Range<usize>,
-    /// Which of the record's long values comes behind the bytes.
-    long_value: Option<usize>,
-}
-
-impl Row {
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.cells.clear();
-    }
-}
-
-/// Longer values are not copied before it is known that the record can be taken.
-const ROW_VALUE_LEN_MAX: usize = 4096;
-
-#[derive(Debug)]
-pub(super) struct Keys {
-    /// The first key, while all keys are consecutive integers. They are not stored then.
-    pub(super) dense: Option<i128>,
-    /// The last key, while all keys are integers in ascending order and so cannot repeat.
-    pub(super) ascending: Option<i128>,
-    /// Tagged keys by row, each behind its length.
-    pub(super) stream: StreamId,
-}
-
-#[derive(Debug)]
-pub(super) struct Dimension {
+struct Dimension {
     name: Box<str>,
-    /// Values by row.
-    pub(super) stream: StreamId,
-    next_row: u32,
-    pub(super) value_count: u64,
     /// The last record that names it.
     record: u64,
 }
 
 impl Loader {
     pub(crate) fn new(storage: Arc<dyn Storage>, memory_budget: usize) -> Self {
-        let mut spill = Spill::new(storage, records_share(memory_budget));
-        let keys = Keys { dense: None, ascending: Some(i128::MIN), stream: spill.stream() };
         Self {
             manifest: new_manifest(Vec::new()),
             memory_budget,
             threads: None,
-            spill,
+            pipeline: LoadPipeline::new(RecordStreams::new(storage, memory_budget)),
+            batch: RecordBatch::default(),
+            batch_len: batch_len(memory_budget),
             row_count: 0,
-            keys,
             dimensions: Vec::new(),
             by_name: HashMap::new(),
             guess: 0,
             record: 0,
             is_broken: false,
-            scratch: Vec::new(),
-            row: Row::default(),
         }
     }
 
@@ -112,7 +77,7 @@ impl Loader {
         self.memory_budget
     }
 
-    /// At most so many threads build files.
+    /// At most so many threads take records and build files.
     pub(crate) const fn set_threads(&mut self, threads: usize) {
         self.threads = Some(threads);
     }
@@ -120,7 +85,12 @@ impl Loader {
     /// Changes how much memory may be used from here on.
     pub(crate) fn set_memory_budget(&mut self, memory_budget: usize) {
         self.memory_budget = memory_budget;
-        self.spill.set_limit(records_share(memory_budget));
+        self.batch_len = batch_len(memory_budget);
+        match self.pipeline.streams() {
+            Ok(streams) => streams.set_memory_budget(memory_budget),
+            // The next call says so.
+            Err(_) => self.is_broken = true,
+        }
     }
 
     /// Adds a record. One whose key came before changes that point.
@@ -136,54 +106,50 @@ impl Loader {
         }
         self.record += 1;
         let dimension_count = self.dimensions.len();
-        let mut row = std::mem::take(&mut self.row);
-        row.clear();
         let mut long = Vec::new();
-        let gathered = self.gather(attributes, &mut row, &mut long);
-        let result = match gathered {
-            Ok(()) => {
-                let written = self.write(key, &row, &long);
-                self.is_broken = written.is_err();
-                written
-            }
-            Err(error) => {
-                self.undefine(dimension_count);
-                Err(error)
-            }
-        };
-        self.row = row;
-        result
+        if let Err(error) = self.gather(attributes, &mut long) {
+            self.batch.take_back_all(dimension_count);
+            self.undefine(dimension_count);
+            return Err(error);
+        }
+        self.batch.end(key.value());
+        self.row_count += 1;
+        if long.is_empty() && self.batch.len() < self.batch_len { Ok(()) } else { self.hand_over(&long) }
     }
 
-    /// Checks the attributes of a record, and encodes them.
+    /// Adds the attributes of a record to the batch.
+    #[inline]
     fn gather<'v, N: AsRef<str>>(
         &mut self,
         attributes: impl Iterator<Item = (N, AnyValue<'v>)>,
-        row: &mut Row,
-        long: &mut Vec<StoredValue<'v>>,
+        long: &mut LongValues<'v>,
     ) -> Result<()> {
         for (name, value) in attributes {
             let value = value.stored()?;
-            let len = check_len(value.as_ref().canonical())?;
             let index = self.index_of(name.as_ref())?;
             let Some(dimension) = self.dimensions.get_mut(index) else { continue };
             // Of a name that comes twice, the last value counts.
             if std::mem::replace(&mut dimension.record, self.record) == self.record {
-                row.cells.retain(|cell| cell.dimension != index);
+                self.batch.take_back(index, long);
             }
-            let start = row.bytes.len();
-            encode_number((self.row_count - dimension.next_row).into(), &mut row.bytes);
-            encode_number(len as u64 + 1, &mut row.bytes);
-            let long_value = if len > ROW_VALUE_LEN_MAX {
-                long.push(value);
-                long.len().checked_sub(1)
-            } else {
-                value::encode(value.as_ref().canonical(), &mut row.bytes);
-                None
-            };
-            row.cells.push(RowCell { dimension: index, bytes: start..row.bytes.len(), long_value });
+            let canonical = value.as_ref().canonical();
+            if !self.batch.add(index, canonical) {
+                check_len(canonical)?;
+                long.push((index, value));
+            }
         }
         Ok(())
+    }
+
+    /// Hands the batch over to the streams, with the long values of its last record.
+    #[cold]
+    fn hand_over(&mut self, long: &LongValues<'_>) -> Result<()> {
+        // Of long keys there is one at a time.
+        let is_usual = self.batch.len() < 2 * self.batch_len;
+        let beside = is_usual && self.batch_len >= BESIDE_LEN_MIN && thread_limit(self.threads) > 1;
+        let taken = self.pipeline.take(&mut self.batch, long, (self.manifest.hash_seed, beside));
+        self.is_broken |= taken.is_err();
+        taken
     }
 
     /// Takes back the dimensions from an index on, which have no value.
@@ -195,57 +161,7 @@ impl Loader {
     }
 
     fn check_whole(&self) -> Result<()> {
-        if self.is_broken {
-            return Err(Error::invalid_argument("an earlier record could not be written, so the load cannot go on"));
-        }
-        Ok(())
-    }
-
-    /// Appends a record to the streams.
-    fn write(&mut self, key: KeyRef<'_>, row: &Row, long: &[StoredValue<'_>]) -> Result<()> {
-        self.write_key(key)?;
-        let Self { spill, dimensions, scratch, row_count, .. } = self;
-        for cell in &row.cells {
-            let Some(dimension) = dimensions.get_mut(cell.dimension) else { continue };
-            spill.append(dimension.stream, row.bytes.get(cell.bytes.clone()).unwrap_or_default())?;
-            if let Some(value) = cell.long_value.and_then(|index| long.get(index)) {
-                scratch.clear();
-                value::encode(value.as_ref().canonical(), scratch);
-                spill.append(dimension.stream, scratch)?;
-            }
-            dimension.next_row = *row_count + 1;
-            dimension.value_count += 1;
-        }
-        self.row_count += 1;
-        Ok(())
-    }
-
-    fn write_key(&mut self, key: KeyRef<'_>) -> Result<()> {
-        let row = i128::from(self.row_count);
-        let int = if let ValueRef::Int(int) = key.value() { Some(int) } else { None };
-        if row == 0 {
-            self.keys.dense = int;
-        }
-        if let Some(first) = self.keys.dense
-            && int != Some(first + row)
-        {
-            self.keys.dense = None;
-            for int in first..first + row {
-                self.append_key(ValueRef::Int(int))?;
-            }
-        }
-        if self.keys.dense.is_none() {
-            self.append_key(key.value())?;
-        }
-        self.keys.ascending = int.filter(|&int| self.keys.ascending.is_some_and(|last| int > last));
-        Ok(())
-    }
-
-    fn append_key(&mut self, key: ValueRef<'_>) -> Result<()> {
-        self.scratch.clear();
-        encode_number(value::payload_len(key) as u64 + 1, &mut self.scratch);
-        value::encode(key, &mut self.scratch);
-        self.spill.append(self.keys.stream, &self.scratch)
+        if self.is_broken { Err(broken()) } else { Ok(()) }
     }
 
     /// Makes a dimension before it is used, so that it has its place among the others.
@@ -254,7 +170,8 @@ impl Loader {
     }
 
     fn index_of(&mut self, name: &str) -> Result<usize> {
-        if self.dimensions.get(self.guess).is_none_or(|dimension| *dimension.name != *name) {
+        if self.dimensions.get(self.guess).is_none_or(|dimension| !are_same(dimension.name.as_bytes(), name.as_bytes()))
+        {
             self.guess = match self.by_name.get(name) {
                 Some(&index) => index,
                 None => self.define(name)?,
@@ -268,16 +185,21 @@ impl Loader {
     fn define(&mut self, name: &str) -> Result<usize> {
         check_name(name)?;
         let index = self.dimensions.len();
-        let stream = self.spill.stream();
-        self.dimensions.push(Dimension { name: name.into(), stream, next_row: 0, value_count: 0, record: 0 });
+        self.dimensions.push(Dimension { name: name.into(), record: 0 });
         self.by_name.insert(name.into(), index);
         Ok(index)
     }
 
     /// Writes the database into its empty directory. Returns the number of points and of records that were merged.
-    pub(crate) fn finish(self, progress: &mut ProgressFn<'_>) -> Result<(u64, u64)> {
+    pub(crate) fn finish(mut self, progress: &mut ProgressFn<'_>) -> Result<(u64, u64)> {
         self.check_whole()?;
-        let Self { mut manifest, memory_budget, threads, spill, row_count, keys, dimensions, .. } = self;
+        if self.batch.record_count() > 0 {
+            self.hand_over(&Vec::new())?;
+        }
+        let Self { mut manifest, memory_budget, threads, pipeline, row_count, dimensions, .. } = self;
+        let mut streams = pipeline.finish()?;
+        streams.define(dimensions.len());
+        let storage = Arc::clone(streams.spill.storage());
         manifest.generation = 1;
         if row_count > 0 {
             manifest.last_sequence = 1;
@@ -285,35 +207,52 @@ impl Loader {
         }
         let files = dimensions.len() as u64 + 1;
         let mut meter = Meter::new(progress, "writing columns", files * u64::from(row_count));
-        let mut rows = Rows::new(&spill, row_count, memory_budget);
-        if keys.ascending.is_none() {
-            rows.merge(&keys, manifest.hash_seed, &mut meter)?;
+        let mut rows = Rows::new(&streams, row_count, memory_budget);
+        if streams.keys.ascending.is_none() {
+            rows.merge(manifest.hash_seed, (threads, &mut meter))?;
             meter.set_total(files * u64::from(rows.slot_count));
         }
-        rows.write_files(&mut manifest, &keys, &dimensions, (threads, &mut meter))?;
+        rows.write_files(&mut manifest, (threads, &mut meter))?;
         for (index, (entry, dimension)) in manifest.dimensions.iter_mut().zip(dimensions).enumerate() {
             entry.id = index as u32;
             entry.name = dimension.name.into();
         }
         manifest.next_dimension_id = manifest.dimensions.len() as u64;
         rows.unsynced.sync()?;
-        let storage = spill.storage();
         storage.sync_directory()?;
-        replace_manifest(&**storage, &manifest).map_err(ReplaceError::into_storage_error)?;
+        replace_manifest(&*storage, &manifest).map_err(ReplaceError::into_storage_error)?;
         let points = u64::from(rows.slot_count);
         Ok((points, u64::from(row_count) - points))
     }
 }
 
-/// What the records may take of a memory budget; the rest is for building files from them.
-const fn records_share(memory_budget: usize) -> usize {
-    memory_budget / 2
+/// Whether two names are the same, without a call where they are short.
+#[inline]
+fn are_same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    // The first and the last bytes, which overlap.
+    match one.len() {
+        4..=8 => (one.first_chunk::<4>(), one.last_chunk::<4>()) == (other.first_chunk(), other.last_chunk()),
+        9..=16 => (one.first_chunk::<8>(), one.last_chunk::<8>()) == (other.first_chunk(), other.last_chunk()),
+        1..=3 => one.iter().eq(other),
+        _ => one == other,
+    }
 }
 
-/// The length of a value's payload.
-fn check_len(value: ValueRef<'_>) -> Result<usize> {
-    let len = value::payload_len(value);
-    if len > VALUE_LEN_MAX { Err(ValueTooLarge.into()) } else { Ok(len) }
+/// Bytes of a batch; two are there at a time.
+fn batch_len(memory_budget: usize) -> usize {
+    BATCH_LEN.min(memory_budget / 32)
+}
+
+fn check_len(value: ValueRef<'_>) -> Result<()> {
+    match value {
+        // Most keys.
+        ValueRef::Int(_) => Ok(()),
+        value if value::payload_len(value) > VALUE_LEN_MAX => Err(ValueTooLarge.into()),
+        _ => Ok(()),
+    }
 }
 
 fn check_name(name: &str) -> Result<()> {
@@ -410,6 +349,57 @@ mod tests {
         assert_eq!(one.len(), 4);
         for threads in [0, 3] {
             assert!(all(threads) == one, "with {threads} threads");
+        }
+    }
+
+    /// With much memory values are kept in one form or another as they come, and a thread takes them; with little they are not.
+    #[test]
+    fn the_files_do_not_depend_on_how_values_are_kept_until_they_are_written() {
+        const ROWS: u64 = 150_000;
+        let all = |budget: usize, threads, repeats: bool| {
+            let storage = MemoryStorage::new();
+            let mut loader = Loader::new(Arc::new(storage.clone()), budget);
+            (loader.manifest.database_id, loader.manifest.hash_seed) = ([7; 16], 9);
+            loader.set_threads(threads);
+            for n in 0..ROWS {
+                let bits = n.wrapping_mul(0x5851_F42D_4C95_7F2D);
+                let key = if repeats { (bits >> 40) % 140_000 } else { bits };
+                let (name, long) = (format!("{}", bits >> 47), "y".repeat(5000 + (n % 3) as usize));
+                let early = if n < 100_000 { ValueRef::Int(n.into()) } else { ValueRef::Text(&name) };
+                let values = [
+                    ("name", ValueRef::Text(&name)),
+                    ("score", ValueRef::Float(bits as f64)),
+                    ("sparse name", ValueRef::Text(&name)),
+                    ("sparse number", ValueRef::Int((bits >> 3).into())),
+                    ("few", ValueRef::Bool(n % 3 == 0)),
+                    ("early", early),
+                    ("large", ValueRef::Int((bits | 1 << 63).into())),
+                    ("long", ValueRef::Text(&long)),
+                ];
+                let is_sparse = |name: &str| name.starts_with("sparse");
+                let values = values.into_iter().filter(|(name, _)| {
+                    let is_there = *name != "long" || n % 10_000 == 0;
+                    is_there && (!is_sparse(name) || bits >> 60 == 0 || n / 20_000 == 3)
+                });
+                loader.push(KeyRef::from(key), values.map(|(name, value)| (name, value.into()))).unwrap();
+            }
+            let (points, merged) = loader.finish(&mut crate::progress::ignore).unwrap();
+            assert_eq!((points + merged, merged > 0), (ROWS, repeats));
+            let mut files = storage.files();
+            files.remove(crate::format::manifest::MANIFEST_NAME).unwrap();
+            files
+        };
+        for repeats in [false, true] {
+            let plain = all(1 << 20, 1, repeats);
+            assert_eq!(plain.len(), 9);
+            for (budget, threads) in [(16 << 20, 2), (256 << 20, 1), (256 << 20, 3)] {
+                for (name, bytes) in all(budget, threads, repeats) {
+                    assert!(
+                        bytes == plain[&name],
+                        "{name} is another one with {budget} bytes, {threads} threads, {repeats}"
+                    );
+                }
+            }
         }
     }
 

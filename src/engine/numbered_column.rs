@@ -124,7 +124,7 @@ impl NumberedColumn {
     pub(super) fn write(self, build: &mut Build<'_, '_>, mut writer: BlockWriter<'_>) -> Result<FileEntry> {
         let Self { cells, kinds, segments, dictionary, plain, slot_count } = self;
         if let Some(dictionary) = &dictionary {
-            dictionary.write_column(&segments, &mut build.spill, &mut writer)?;
+            dictionary.write_column((&segments, &build.spill), &build.spill, &mut writer)?;
         } else if let (Some(encoding), Some(plain)) = (kinds.plain(), plain) {
             write_plain(build, &cells.numbered, plain, &segments, encoding, &mut writer)?;
         } else {

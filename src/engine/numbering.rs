@@ -13,7 +13,7 @@ use twox_hash::XxHash3_64;
 
 /// Partitions are told apart by so many bits of the hash.
 const PARTITION_BITS: u32 = 8;
-const PARTITION_COUNT: usize = 1 << PARTITION_BITS;
+pub(super) const PARTITION_COUNT: usize = 1 << PARTITION_BITS;
 /// After so many levels of partitions, what is left has the same hash, and is numbered in memory whatever it takes.
 const LEVEL_MAX: u32 = 7;
 
@@ -104,15 +104,51 @@ impl Contents for StreamContents {
     }
 }
 
-/// Numbers contents.
-pub(super) fn number(build: &mut Build<'_, '_>, contents: &mut dyn Contents) -> Result<Numbered> {
-    number_level(build, contents, 0)
+/// The hash that contents are told apart and dealt out by.
+#[inline]
+pub(super) fn content_hash(content: &[u8], hash_seed: u64) -> u64 {
+    XxHash3_64::oneshot_with_seed(hash_seed, content)
 }
 
-fn number_level(build: &mut Build<'_, '_>, contents: &mut dyn Contents, level: u32) -> Result<Numbered> {
-    match number_in_memory(build, contents, level)? {
+/// The partition of contents of a hash, of those of one partition of each level above.
+#[inline]
+pub(super) const fn partition(hash: u64, level: u32) -> u8 {
+    (hash >> (u64::BITS - PARTITION_BITS * (level + 1))) as u8
+}
+
+/// Appends a content behind its length.
+#[inline]
+pub(super) fn append_content(stream: StreamId, content: &[u8], spill: &mut Spill) -> Result<()> {
+    match u8::try_from(content.len()) {
+        Ok(len @ 0..0x80) => spill.append(stream, &[len])?,
+        _ => {
+            let mut prefix = Vec::with_capacity(10);
+            encode_number(content.len() as u64, &mut prefix);
+            spill.append(stream, &prefix)?;
+        }
+    }
+    spill.append(stream, content)
+}
+
+/// Numbers contents.
+pub(super) fn number(build: &mut Build<'_, '_>, contents: &mut dyn Contents) -> Result<Numbered> {
+    number_level(build, contents, 0, &mut Distinct::default())
+}
+
+/// `distinct` is a table to use again.
+fn number_level(
+    build: &mut Build<'_, '_>,
+    contents: &mut dyn Contents,
+    level: u32,
+    distinct: &mut Distinct,
+) -> Result<Numbered> {
+    distinct.clear();
+    match number_in_memory(build, contents, level, distinct)? {
         Some(numbered) => Ok(numbered),
-        None => number_partitions(build, contents, level),
+        None => {
+            *distinct = Distinct::default();
+            number_partitions(build, contents, level)
+        }
     }
 }
 
@@ -137,6 +173,12 @@ fn spread(hash: u32) -> u64 {
 }
 
 impl Distinct {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+        self.index.clear();
+    }
+
     /// The number of a content, and whether it is new; `None` where it is and does not fit.
     fn number(&mut self, content: &[u8], hash: u64, limit: usize) -> Option<u32> {
         let hash = hash as u32;
@@ -166,15 +208,19 @@ impl Distinct {
     }
 }
 
-fn number_in_memory(build: &mut Build<'_, '_>, contents: &mut dyn Contents, level: u32) -> Result<Option<Numbered>> {
+fn number_in_memory(
+    build: &mut Build<'_, '_>,
+    contents: &mut dyn Contents,
+    level: u32,
+    distinct: &mut Distinct,
+) -> Result<Option<Numbered>> {
     let numbers = build.spill.stream();
     let limit = if level < LEVEL_MAX { build.limit } else { usize::MAX };
-    let mut distinct = Distinct::default();
     let mut count = 0;
     // Not visited, as this is given up where too many are distinct.
     contents.rewind();
     while let Some(content) = contents.next(&build.spill)? {
-        let hash = XxHash3_64::oneshot_with_seed(build.hash_seed, content);
+        let hash = content_hash(content, build.hash_seed);
         let Some(number) = distinct.number(content, hash, limit) else {
             build.spill.clear(numbers);
             return Ok(None);
@@ -187,43 +233,68 @@ fn number_in_memory(build: &mut Build<'_, '_>, contents: &mut dyn Contents, leve
 }
 
 fn number_partitions(build: &mut Build<'_, '_>, contents: &mut dyn Contents, level: u32) -> Result<Numbered> {
-    let shift = u64::BITS - PARTITION_BITS * (level + 1);
     let partitions: Vec<StreamId> = (0..PARTITION_COUNT).map(|_| build.spill.stream()).collect();
     // Which partition each content is in.
     let order = build.spill.stream();
     let mut count = 0;
-    let mut prefix = Vec::new();
     let Build { spill, hash_seed, meter, .. } = build;
     contents.visit(spill, &mut |spill, content| {
-        let hash = XxHash3_64::oneshot_with_seed(*hash_seed, content);
-        let place = (hash >> shift) as usize % PARTITION_COUNT;
-        if let Some(&partition) = partitions.get(place) {
-            match u8::try_from(content.len()) {
-                Ok(len @ 0..0x80) => spill.append(partition, &[len])?,
-                _ => {
-                    prefix.clear();
-                    encode_number(content.len() as u64, &mut prefix);
-                    spill.append(partition, &prefix)?;
-                }
-            }
-            spill.append(partition, content)?;
+        let place = partition(content_hash(content, *hash_seed), level);
+        if let Some(&partition) = partitions.get(usize::from(place)) {
+            append_content(partition, content, spill)?;
         }
-        spill.append(order, &[place as u8])?;
+        spill.append(order, &[place])?;
         count += 1;
         meter.step()
     })?;
     let mut numbered = Vec::with_capacity(PARTITION_COUNT);
+    let mut distinct = Distinct::default();
     for &partition in &partitions {
-        numbered.push(number_level(build, &mut StreamContents::new(partition), level + 1)?);
+        numbered.push(number_level(build, &mut StreamContents::new(partition), level + 1, &mut distinct)?);
         build.spill.clear(partition);
     }
-    let merged = merge(build, &numbered, order, count)?;
+    drop(distinct);
+    let merged = merge(build, &numbered, (order, None), count)?;
     build.spill.clear(order);
     Ok(merged)
 }
 
+/// Contents of a stream of another spill than the build's.
+struct OtherContents<'s> {
+    spill: &'s Spill,
+    contents: StreamContents,
+}
+
+impl Contents for OtherContents<'_> {
+    fn rewind(&mut self) {
+        self.contents.rewind();
+    }
+
+    fn next(&mut self, _spill: &Spill) -> Result<Option<&[u8]>> {
+        self.contents.next(self.spill)
+    }
+}
+
+/// Numbers the contents of each partition by itself. They were dealt out by [`partition`], in `spill`.
+pub(super) fn number_each(build: &mut Build<'_, '_>, partitions: &[StreamId], spill: &Spill) -> Result<Vec<Numbered>> {
+    let mut distinct = Distinct::default();
+    let mut number = |&id: &StreamId| {
+        number_level(build, &mut OtherContents { spill, contents: StreamContents::new(id) }, 1, &mut distinct)
+    };
+    partitions.iter().map(&mut number).collect()
+}
+
+/// The partition of each content, in a spill of its own or in the build's.
+type Order<'s> = (StreamId, Option<&'s Spill>);
+
+/// The next partition.
+#[inline]
+fn next_place(places: &mut StreamReader, (_, other): Order<'_>, spill: &Spill) -> Result<Option<usize>> {
+    Ok(places.take(other.unwrap_or(spill), 1)?.and_then(|bytes| bytes.first()).map(|&place| usize::from(place)))
+}
+
 /// The numbers of the whole from those of its partitions.
-fn merge(build: &mut Build<'_, '_>, parts: &[Numbered], order: StreamId, count: u64) -> Result<Numbered> {
+pub(super) fn merge(build: &mut Build<'_, '_>, parts: &[Numbered], order: Order<'_>, count: u64) -> Result<Numbered> {
     let distinct: u64 = parts.iter().map(|part| part.distinct).sum();
     if distinct <= build.limit as u64 / size_of::<u32>() as u64 {
         merge_in_memory(build, parts, order, count)
@@ -233,14 +304,14 @@ fn merge(build: &mut Build<'_, '_>, parts: &[Numbered], order: StreamId, count: 
 }
 
 /// Keeps the number in the whole for each number of a partition.
-fn merge_in_memory(build: &mut Build<'_, '_>, parts: &[Numbered], order: StreamId, count: u64) -> Result<Numbered> {
+fn merge_in_memory(build: &mut Build<'_, '_>, parts: &[Numbered], order: Order<'_>, count: u64) -> Result<Numbered> {
     let table = |part: &Numbered| (StreamReader::new(part.numbers), Vec::with_capacity(part.distinct as usize));
     let mut tables: Vec<(StreamReader, Vec<u32>)> = parts.iter().map(table).collect();
     let numbers = build.spill.stream();
     let mut distinct = 0u32;
-    let mut places = StreamReader::new(order);
-    while let Some(&place) = places.take(&build.spill, 1)?.and_then(|bytes| bytes.first()) {
-        let Some((reader, table)) = tables.get_mut(usize::from(place)) else { continue };
+    let mut places = StreamReader::new(order.0);
+    while let Some(place) = next_place(&mut places, order, &build.spill)? {
+        let Some((reader, table)) = tables.get_mut(place) else { continue };
         let Some(number) = reader.u32(&build.spill)? else { continue };
         // A number is used for the first time when all smaller ones were.
         if number as usize == table.len() {
@@ -255,14 +326,13 @@ fn merge_in_memory(build: &mut Build<'_, '_>, parts: &[Numbered], order: StreamI
     Ok(Numbered { numbers, count, distinct: distinct.into() })
 }
 
-fn merge_in_streams(build: &mut Build<'_, '_>, parts: &[Numbered], order: StreamId, count: u64) -> Result<Numbered> {
+fn merge_in_streams(build: &mut Build<'_, '_>, parts: &[Numbered], order: Order<'_>, count: u64) -> Result<Numbered> {
     let assigned: Vec<StreamId> = parts.iter().map(|_| build.spill.stream()).collect();
     let mut readers: Vec<FirstUses> = parts.iter().map(FirstUses::new).collect();
     let mut distinct = 0u64;
-    let mut places = StreamReader::new(order);
-    while let Some(&place) = places.take(&build.spill, 1)?.and_then(|bytes| bytes.first()) {
-        let (Some(reader), Some(&assigned)) = (readers.get_mut(usize::from(place)), assigned.get(usize::from(place)))
-        else {
+    let mut places = StreamReader::new(order.0);
+    while let Some(place) = next_place(&mut places, order, &build.spill)? {
+        let (Some(reader), Some(&assigned)) = (readers.get_mut(place), assigned.get(place)) else {
             continue;
         };
         if let Some((_, true)) = reader.next(&build.spill)? {
@@ -279,8 +349,8 @@ fn merge_in_streams(build: &mut Build<'_, '_>, parts: &[Numbered], order: Stream
     }
     let numbers = build.spill.stream();
     places.rewind();
-    while let Some(&place) = places.take(&build.spill, 1)?.and_then(|bytes| bytes.first()) {
-        if let Some(translation) = translations.get_mut(usize::from(place))
+    while let Some(place) = next_place(&mut places, order, &build.spill)? {
+        if let Some(translation) = translations.get_mut(place)
             && let Some(number) = translation.next(&build.spill)?
         {
             build.spill.append(numbers, &(number as u32).to_le_bytes())?;

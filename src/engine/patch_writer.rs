@@ -245,7 +245,7 @@ impl<'s, 'b, 'm, 'a> PatchWriter<'s, 'b, 'm, 'a> {
         let mut descriptor =
             PatchDescriptor { delta_column_count: entries.len() as u32, base_next, ..PatchDescriptor::default() };
         if key_count > 0 {
-            let index = write_index(&mut build, keys, key_count, &mut writer)?;
+            let index = write_index(&mut build, (keys, None), key_count, &mut writer)?;
             let IndexSummary { bucket_count, hash_seed, chain_len_max } = index;
             descriptor = PatchDescriptor { bucket_count, hash_seed, chain_len_max, ..descriptor };
         }

@@ -78,6 +78,23 @@ impl SegmentSurvey {
         Ok(())
     }
 
+    /// Adds cells of consecutive slots of one segment. What they are is gathered by itself.
+    pub(super) fn add_slots(&mut self, first: u32, count: u32, spill: &mut Spill) -> Result<&mut Gathered> {
+        while self.done.len() < (first >> SEGMENT_SHIFT) as usize {
+            self.close(SEGMENT_LEN, spill)?;
+        }
+        let first = first & (SEGMENT_LEN - 1);
+        let end = first + count;
+        for index in first >> 6..end.div_ceil(64) {
+            let (low, high) = (first.max(index << 6) & 63, end.min((index + 1) << 6) - (index << 6));
+            if let Some(word) = self.words.get_mut(index as usize) {
+                *word |= (u64::MAX >> (64 - (high - low))) << low;
+            }
+        }
+        self.value_count += u64::from(count);
+        Ok(&mut self.gathered)
+    }
+
     /// Cells so far.
     pub(super) const fn value_count(&self) -> u64 {
         self.value_count
@@ -203,6 +220,34 @@ impl CellWriter<'_> {
     pub(super) fn push<const N: usize>(&mut self, cell: [u8; N], writer: &mut BlockWriter<'_>) -> Result<()> {
         self.buffer.extend_from_slice(&cell);
         self.count(writer)
+    }
+
+    /// Appends the next cells.
+    pub(super) fn extend(&mut self, mut cells: &[u8], writer: &mut BlockWriter<'_>) -> Result<()> {
+        let width = self.encoding.width() as usize;
+        while !cells.is_empty() && self.missing > 0 {
+            let (now, later) = cells.split_at(cells.len().min(self.missing as usize * width));
+            self.buffer.extend_from_slice(now);
+            self.missing -= (now.len() / width) as u32;
+            cells = later;
+            if self.missing == 0 || self.buffer.len() >= CELLS_LEN {
+                self.flush(writer)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts the next cells, which take no bytes.
+    pub(super) fn extend_empty(&mut self, mut count: u64, writer: &mut BlockWriter<'_>) -> Result<()> {
+        while count > 0 && self.missing > 0 {
+            let now = count.min(self.missing.into());
+            self.missing -= now as u32;
+            count -= now;
+            if self.missing == 0 {
+                self.flush(writer)?;
+            }
+        }
+        Ok(())
     }
 
     /// Counts the cell that was appended to the buffer.

@@ -247,16 +247,22 @@ pub(super) struct StreamReader {
     next: u64,
     buffer: Vec<u8>,
     at: usize,
+    chunk_len_max: usize,
 }
 
 impl StreamReader {
     pub(super) const fn new(id: StreamId) -> Self {
-        Self { id, next: 0, buffer: Vec::new(), at: 0 }
+        Self::with_chunk_len(id, CHUNK_LEN_MAX)
+    }
+
+    /// One that reads at most so many bytes at once, unless more are asked for.
+    pub(super) const fn with_chunk_len(id: StreamId, chunk_len_max: usize) -> Self {
+        Self { id, next: 0, buffer: Vec::new(), at: 0, chunk_len_max }
     }
 
     /// Starts again.
     pub(super) fn rewind(&mut self) {
-        *self = Self::new(self.id);
+        *self = Self::with_chunk_len(self.id, self.chunk_len_max);
     }
 
     /// The next `len` bytes; `None` where the stream ends before.
@@ -280,7 +286,7 @@ impl StreamReader {
         if rest < missing as u64 {
             return Ok(false);
         }
-        let chunk = (missing.max(spill.chunk_len()) as u64).min(rest) as usize;
+        let chunk = (missing.max(spill.chunk_len().min(self.chunk_len_max)) as u64).min(rest) as usize;
         let old = self.buffer.len();
         // A long value once does not make a long buffer for ever.
         if self.buffer.capacity() > 4 * (old + chunk) {

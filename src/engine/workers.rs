@@ -20,8 +20,12 @@ pub(super) fn thread_count(limit: Option<usize>, cells: u64) -> usize {
     if worth <= 1 {
         return 1;
     }
-    let limit = limit.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
-    limit.clamp(1, worth)
+    thread_limit(limit).clamp(1, worth)
+}
+
+/// How many threads may run at a time; without a limit, as many as the system runs.
+pub(super) fn thread_limit(limit: Option<usize>) -> usize {
+    limit.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// Runs `count` jobs, each of which builds a file, on `threads` threads, and returns what they return, in order. Jobs start in order. The
