@@ -77,29 +77,24 @@ impl<'s> DimensionView<'s> {
     }
 }
 
-/// What one thread has found.
+/// What one thread has found, by group.
 #[derive(Default)]
 struct Part<'s> {
     /// Whether there is no other thread.
     is_alone: bool,
     groups: Groups<'s>,
-    /// By group.
-    totals: Vec<Aggregates<'s>>,
-    /// Number of segment, group, and sum of the floats, which are added in the order of segments; where other threads have some
-    /// segments.
-    floats: Vec<(usize, u32, f64)>,
-    group_numbers: Vec<u32>,
-    these_positions: Vec<u16>,
-    other_positions: Vec<u16>,
-    /// By group, empty but while a segment is added.
-    accumulators: Accumulators<'s>,
-}
-
-#[derive(Default)]
-struct Accumulators<'s> {
     integers: Vec<Accumulator<i64>>,
     floats: Vec<Accumulator<f64>>,
     values: Vec<Aggregates<'s>>,
+    /// The floats' sums of whole segments.
+    float_sums: Vec<f64>,
+    /// Where other threads have some segments: number of segment, group, and sum of its floats there, to be added in the order of segments.
+    apart: Vec<(usize, u32, f64)>,
+    /// Whether a float is `-0.0`.
+    has_negative_zero: bool,
+    group_numbers: Vec<u32>,
+    these_positions: Vec<u16>,
+    other_positions: Vec<u16>,
 }
 
 impl<'s> Part<'s> {
@@ -108,7 +103,6 @@ impl<'s> Part<'s> {
             return Ok(());
         }
         self.groups.numbers(others, &mut self.group_numbers)?;
-        let len = self.groups.values().len();
         let whole = these.value_count() == these.slot_count() && others.value_count() == these.slot_count();
         if !whole {
             these.positions_in(&others.bits(), &mut self.these_positions);
@@ -116,44 +110,61 @@ impl<'s> Part<'s> {
             self.group_numbers = at(&self.group_numbers, Some(&self.other_positions)).into_owned();
         }
         let positions = (!whole).then_some(&*self.these_positions);
-        let (groups, totals, is_alone) = (&*self.group_numbers, &mut self.totals, self.is_alone);
-        totals.resize(len, Aggregates::NONE);
-        let each = |group: u32, mut aggregates: Aggregates<'s>| {
-            if !is_alone {
-                self.floats.extend(aggregates.sum.take_floats().map(|floats| (number, group, floats)));
-            }
-            if let Some(total) = totals.get_mut(group as usize) {
-                total.merge(&aggregates);
-            }
-        };
-        let Accumulators { integers, floats, values } = &mut self.accumulators;
+        let (groups, len) = (&*self.group_numbers, self.groups.values().len());
         match Cells::of(these)? {
-            Cells::I64(cells) => accumulate(groups, &at(&cells, positions), len, integers, each),
-            Cells::F64(cells) => accumulate(groups, &at(&cells, positions), len, floats, each),
-            Cells::Other => aggregate(groups, these, positions, (len, values), each)?,
+            Cells::I64(cells) => accumulate(groups, &at(&cells, positions), len, &mut self.integers),
+            Cells::F64(cells) => {
+                let cells = at(&cells, positions);
+                accumulate(groups, &cells, len, &mut self.floats);
+                self.has_negative_zero |= has_negative_zero(&cells);
+                if self.has_negative_zero {
+                    sign_zeros(groups, &cells, &mut self.floats);
+                }
+            }
+            Cells::Other => aggregate(groups, these, positions, len, &mut self.values)?,
         }
+        self.end_segment(number);
         Ok(())
+    }
+
+    /// Puts the sums of a segment's floats to those of whole segments.
+    fn end_segment(&mut self, number: usize) {
+        let (groups, len) = (&*self.group_numbers, self.groups.values().len());
+        self.float_sums.resize(len, 0.0);
+        for_each_used(groups, len, |group| {
+            let index = group as usize;
+            let typed = self.floats.get_mut(index).map(|floats| std::mem::take(&mut floats.sum));
+            let other = self.values.get_mut(index).map(|values| values.sum.take_floats());
+            let sum = typed.unwrap_or_default() + other.unwrap_or_default();
+            if !self.is_alone && sum != 0.0 {
+                self.apart.push((number, group, sum));
+            } else if let Some(total) = self.float_sums.get_mut(index) {
+                *total += sum;
+            }
+        });
     }
 
     fn finish(parts: Vec<Self>) -> Vec<GroupAggregates<'s>> {
         let mut groups = Groups::default();
         let mut totals: Vec<Aggregates<'s>> = Vec::new();
-        let mut floats = Vec::new();
+        let mut apart = Vec::new();
         for part in parts {
             let numbers: Vec<u32> = part.groups.values().iter().map(|&value| groups.number(value)).collect();
             totals.resize(groups.values().len(), Aggregates::NONE);
-            for (&group, aggregates) in numbers.iter().zip(&part.totals) {
+            for (index, &group) in numbers.iter().enumerate() {
                 if let Some(total) = totals.get_mut(group as usize) {
-                    total.merge(aggregates);
+                    part.integers.get(index).into_iter().for_each(|integers| total.merge(&integers.aggregates()));
+                    part.floats.get(index).into_iter().for_each(|floats| total.merge(&floats.aggregates()));
+                    part.values.get(index).into_iter().for_each(|values| total.merge(values));
+                    part.float_sums.get(index).into_iter().for_each(|&sum| total.sum.put_floats(sum));
                 }
             }
             let known = |group: u32| numbers.get(group as usize).copied();
-            floats.extend(
-                part.floats.into_iter().filter_map(|(segment, group, sum)| Some((segment, known(group)?, sum))),
-            );
+            apart
+                .extend(part.apart.into_iter().filter_map(|(segment, group, sum)| Some((segment, known(group)?, sum))));
         }
-        floats.sort_unstable_by_key(|&(segment, group, _)| (segment, group));
-        for (_, group, sum) in floats {
+        apart.sort_unstable_by_key(|&(segment, group, _)| (segment, group));
+        for (_, group, sum) in apart {
             if let Some(total) = totals.get_mut(group as usize) {
                 total.sum.put_floats(sum);
             }
@@ -163,29 +174,6 @@ impl<'s> Part<'s> {
         rows.sort_unstable_by_key(|&(value, _)| value);
         rows
     }
-}
-
-/// The same as [`accumulate`] for values of any type, those of a segment at some positions, or all.
-fn aggregate<'s>(
-    groups: &[u32],
-    segment: &Segment<'s>,
-    positions: Option<&[u16]>,
-    (len, accumulators): (usize, &mut Vec<Aggregates<'s>>),
-    mut each: impl FnMut(u32, Aggregates<'s>),
-) -> Result<()> {
-    accumulators.resize(len, Aggregates::NONE);
-    for (index, &group) in groups.iter().enumerate() {
-        let position = positions.map_or(Some(index), |positions| positions.get(index).map(|&at| at.into()));
-        if let (Some(aggregates), Some(position)) = (accumulators.get_mut(group as usize), position) {
-            aggregates.add(segment.value(position)?);
-        }
-    }
-    for_each_used(groups, len, |group| {
-        if let Some(aggregates) = accumulators.get_mut(group as usize).filter(|aggregates| aggregates.points > 0) {
-            each(group, std::mem::replace(aggregates, Aggregates::NONE));
-        }
-    });
-    Ok(())
 }
 
 /// The numbers of a segment as cells of one type, where they have one.
@@ -240,12 +228,13 @@ fn at<'a, T: Copy>(cells: &'a [T], positions: Option<&[u16]>) -> Cow<'a, [T]> {
     }
 }
 
-/// Count, sum and extremes of the cells of one group in one segment.
+/// Count, sum and extremes of the cells of one group.
 #[derive(Clone, Copy)]
 struct Accumulator<T: Cell> {
     count: u32,
     least: T,
     greatest: T,
+    /// Of floats only those of one segment.
     sum: T::Sum,
 }
 
@@ -261,11 +250,6 @@ trait Cell: Copy {
     fn lower(self, than: Self) -> Self;
 
     fn higher(self, than: Self) -> Self;
-
-    /// Tells zeros apart, which compare as equal.
-    fn sign_zeros(_groups: &[u32], _cells: &[Self], _accumulators: &mut [Accumulator<Self>]) {}
-
-    fn aggregates<'s>(accumulator: &Accumulator<Self>) -> Aggregates<'s>;
 }
 
 impl Cell for i64 {
@@ -283,12 +267,6 @@ impl Cell for i64 {
 
     fn higher(self, than: Self) -> Self {
         self.max(than)
-    }
-
-    fn aggregates<'s>(accumulator: &Accumulator<Self>) -> Aggregates<'s> {
-        let Accumulator { count, least, greatest, sum } = *accumulator;
-        let extremes = Extremes::of(Some((least.into(), greatest.into())));
-        Aggregates { points: count.into(), sum: Sum::of_integers(sum, count), extremes }
     }
 }
 
@@ -309,32 +287,6 @@ impl Cell for f64 {
     fn higher(self, than: Self) -> Self {
         if self > than { self } else { than }
     }
-
-    fn sign_zeros(groups: &[u32], cells: &[Self], accumulators: &mut [Accumulator<Self>]) {
-        if !cells.iter().fold(false, |any, cell| any | (cell.to_bits() == (-0.0f64).to_bits())) {
-            return;
-        }
-        // First as if a least zero were positive and a greatest one negative.
-        let zeros = || groups.iter().zip(cells).filter(|&(_, &cell)| cell == 0.0);
-        for (&group, _) in zeros() {
-            if let Some(Accumulator { least, greatest, .. }) = accumulators.get_mut(group as usize) {
-                *least = if *least == 0.0 { 0.0 } else { *least };
-                *greatest = if *greatest == 0.0 { -0.0 } else { *greatest };
-            }
-        }
-        for (&group, cell) in zeros() {
-            if let Some(Accumulator { least, greatest, .. }) = accumulators.get_mut(group as usize) {
-                let extreme = if cell.is_sign_negative() { least } else { greatest };
-                *extreme = if *extreme == 0.0 { *cell } else { *extreme };
-            }
-        }
-    }
-
-    fn aggregates<'s>(accumulator: &Accumulator<Self>) -> Aggregates<'s> {
-        let Accumulator { count, least, greatest, sum } = *accumulator;
-        let extremes = Extremes::of((least <= greatest).then(|| (least.into(), greatest.into())));
-        Aggregates { points: count.into(), sum: Sum::of_floats(sum, count), extremes }
-    }
 }
 
 impl<T: Cell> Accumulator<T> {
@@ -343,16 +295,27 @@ impl<T: Cell> Accumulator<T> {
     }
 }
 
-/// Adds each cell to the accumulator of its group, and calls `each` with what those of all groups have that have any.
-/// `accumulators` are those of `len` groups, empty before and after.
-fn accumulate<'s, T: Cell>(
-    groups: &[u32],
-    cells: &[T],
-    len: usize,
-    accumulators: &mut Vec<Accumulator<T>>,
-    mut each: impl FnMut(u32, Aggregates<'s>),
-) {
-    accumulators.resize(len, Accumulator::none());
+impl Accumulator<i64> {
+    fn aggregates<'s>(&self) -> Aggregates<'s> {
+        if self.count == 0 {
+            return Aggregates::NONE;
+        }
+        let extremes = Extremes::of(Some((self.least.into(), self.greatest.into())));
+        Aggregates { points: self.count.into(), sum: Sum::of_integers(self.sum, self.count), extremes }
+    }
+}
+
+impl Accumulator<f64> {
+    /// Without the sum, which is kept apart.
+    fn aggregates<'s>(&self) -> Aggregates<'s> {
+        let range = (self.least <= self.greatest).then(|| (self.least.into(), self.greatest.into()));
+        Aggregates { points: self.count.into(), sum: Sum::of_floats(0.0, self.count), extremes: Extremes::of(range) }
+    }
+}
+
+/// Adds each cell to the accumulator of its group. `len` is the number of groups.
+fn accumulate<T: Cell>(groups: &[u32], cells: &[T], len: usize, accumulators: &mut Vec<Accumulator<T>>) {
+    accumulators.resize_with(len, Accumulator::none);
     for (&group, &cell) in groups.iter().zip(cells) {
         let Some(accumulator) = accumulators.get_mut(group as usize) else { continue };
         accumulator.count += 1;
@@ -360,13 +323,38 @@ fn accumulate<'s, T: Cell>(
         accumulator.least = cell.lower(accumulator.least);
         accumulator.greatest = cell.higher(accumulator.greatest);
     }
-    T::sign_zeros(groups, cells, accumulators);
-    for_each_used(groups, len, |group| {
-        if let Some(accumulator) = accumulators.get_mut(group as usize).filter(|accumulator| accumulator.count > 0) {
-            each(group, T::aggregates(accumulator));
-            *accumulator = Accumulator::none();
+}
+
+/// The same for values of any type, those of a segment at some positions, or all.
+fn aggregate<'s>(
+    groups: &[u32],
+    segment: &Segment<'s>,
+    positions: Option<&[u16]>,
+    len: usize,
+    aggregates: &mut Vec<Aggregates<'s>>,
+) -> Result<()> {
+    aggregates.resize(len, Aggregates::NONE);
+    for (index, &group) in groups.iter().enumerate() {
+        let position = positions.map_or(Some(index), |positions| positions.get(index).map(|&at| at.into()));
+        if let (Some(aggregates), Some(position)) = (aggregates.get_mut(group as usize), position) {
+            aggregates.add(segment.value(position)?);
         }
-    });
+    }
+    Ok(())
+}
+
+fn has_negative_zero(cells: &[f64]) -> bool {
+    cells.iter().fold(false, |any, cell| any | (cell.to_bits() == (-0.0f64).to_bits()))
+}
+
+/// Zeros compare as equal: makes the least of them `-0.0` and the greatest `0.0` where a group has one.
+fn sign_zeros(groups: &[u32], cells: &[f64], accumulators: &mut [Accumulator<f64>]) {
+    for (&group, &cell) in groups.iter().zip(cells).filter(|&(_, &cell)| cell == 0.0) {
+        if let Some(Accumulator { least, greatest, .. }) = accumulators.get_mut(group as usize) {
+            let extreme = if cell.is_sign_negative() { least } else { greatest };
+            *extreme = if *extreme == 0.0 { cell } else { *extreme };
+        }
+    }
 }
 
 /// Calls `each` with the numbers of all groups of some cells, and maybe with others below `len`, whichever are fewer.

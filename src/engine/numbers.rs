@@ -81,9 +81,9 @@ impl Sum {
         Self { floats, float_count: count.into(), ..Self::ZERO }
     }
 
-    /// Leaves out the sum of the floats, and returns it; `None` when there are none.
-    pub(super) fn take_floats(&mut self) -> Option<f64> {
-        (self.float_count > 0).then(|| std::mem::take(&mut self.floats))
+    /// Leaves out the sum of the floats, and returns it.
+    pub(super) fn take_floats(&mut self) -> f64 {
+        std::mem::take(&mut self.floats)
     }
 
     /// Adds a sum of floats that was left out.
