@@ -6,6 +6,7 @@ use crate::support::order::Ordered;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use vector_datalib::internals::MemoryStorage;
 use vector_datalib::{Aggregates, Dimension, Slot, Snapshot, Value, ValueBuf, ValueRef, VectorDb};
 
 /// The values of a dimension, by slot.
@@ -271,6 +272,32 @@ fn the_error_of_a_scan_is_that_of_the_first_damaged_segment_whatever_the_number_
     for threads in [1, 2, 5] {
         for _ in 0..20 {
             assert_eq!(dimension.parallel(threads).sum().unwrap_err().to_string(), expected);
+        }
+    }
+}
+
+#[test]
+fn floats_of_many_segments_are_added_in_their_order_on_any_number_of_threads() {
+    let db = crate::scans::create(&MemoryStorage::new());
+    // What is left of one segment depends on those before it.
+    let float = |n: u64| {
+        f64::from(n as u32 + 2).sqrt()
+            * 10f64.powi((n >> 16) as i32 * 5 % 17)
+            * if n.is_multiple_of(2) { 1.0 } else { -1.0 }
+    };
+    for start in (0..300_000).step_by(50_000) {
+        db.batch_upsert((start..start + 50_000).map(|n| (n, [("f", float(n)), ("by", (n % 3) as f64)]))).unwrap();
+    }
+    let snapshot = db.snapshot();
+    let (floats, by) = (snapshot.dimension("f").unwrap(), snapshot.dimension("by").unwrap());
+    let sum = floats.sum().unwrap().unwrap().floats();
+    let column: Column = (0..300_000u32).map(|n| (n, Value::from(float(n.into())))).collect();
+    let by_column: Column = (0..300_000u32).map(|n| (n, Value::from(f64::from(n % 3)))).collect();
+    let groups = grouped(&column, &by_column);
+    for threads in [1, 2, 3, 4, 3, 2] {
+        assert_eq!(floats.parallel(threads).sum().unwrap().unwrap().floats().to_bits(), sum.to_bits());
+        for ((_, aggregates), (_, values)) in floats.parallel(threads).aggregate_by(by).unwrap().iter().zip(&groups) {
+            check_aggregates(aggregates, values);
         }
     }
 }

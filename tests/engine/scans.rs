@@ -31,7 +31,7 @@ fn options() -> Options {
     Options::new().durability(Durability::Eventual).auto_checkpoint(None).merge_fraction(1e9)
 }
 
-fn create(storage: &MemoryStorage) -> VectorDb {
+pub(crate) fn create(storage: &MemoryStorage) -> VectorDb {
     options().create_in(Arc::new(storage.clone())).unwrap()
 }
 
@@ -250,6 +250,23 @@ fn a_nan_makes_the_sum_of_floats_nan_and_is_neither_least_nor_greatest() {
         assert_eq!((only.min_max().unwrap(), only.sum().unwrap().unwrap().float_count()), (None, 1));
         db.compact(&CompactOptions::new()).unwrap();
     }
+}
+
+#[test]
+fn what_a_descriptor_states_of_numbers_says_nothing_of_nans_and_text_beside_them() {
+    let db = create(&MemoryStorage::new());
+    let float = |n: u64| if n == 500 { f64::NAN } else { (n as f64).sqrt() };
+    let integer = |n: u64| if n == 500 { Value::from("text") } else { Value::from(n) };
+    db.batch_upsert((0..70_000).map(|n| (n, [("floats", float(n).into()), ("integers", integer(n))]))).unwrap();
+    db.compact(&CompactOptions::new()).unwrap();
+    let snapshot = db.snapshot();
+    let dimension = |name| snapshot.dimension(name).unwrap();
+    assert_eq!(["floats", "integers"].map(|name| describe(&segment(&snapshot, name, 0)).0), ["f64", "values"]);
+    assert_eq!(dimension("floats").count_in(0..1000).unwrap(), 69_999);
+    assert_eq!(dimension("integers").count_in(0..).unwrap(), 69_999);
+    assert_eq!(dimension("integers").count_in("a"..).unwrap(), 1);
+    assert_eq!(dimension("integers").find_in("a"..).unwrap().next().unwrap().unwrap(), Slot(500));
+    assert_eq!([dimension("floats"), dimension("integers")].map(|all| all.count_in::<i64>(..).unwrap()), [70_000; 2]);
 }
 
 #[test]
