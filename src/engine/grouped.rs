@@ -115,11 +115,8 @@ impl<'s> Part<'s> {
             Cells::I64(cells) => accumulate(groups, &at(&cells, positions), len, &mut self.integers),
             Cells::F64(cells) => {
                 let cells = at(&cells, positions);
-                accumulate(groups, &cells, len, &mut self.floats);
-                self.has_negative_zero |= has_negative_zero(&cells);
-                if self.has_negative_zero {
-                    sign_zeros(groups, &cells, &mut self.floats);
-                }
+                let before = self.has_negative_zero;
+                self.has_negative_zero = accumulate_floats(groups, &cells, len, &mut self.floats, before);
             }
             Cells::Other => aggregate(groups, these, positions, len, &mut self.values)?,
         }
@@ -325,7 +322,30 @@ fn accumulate<T: Cell>(groups: &[u32], cells: &[T], len: usize, accumulators: &m
     }
 }
 
-/// The same for values of any type, those of a segment at some positions, or all.
+/// The same for floats, where zeros compare as equal: the least of them is `-0.0`, and the greatest `0.0`, where a group has one. Returns
+/// whether there is a `-0.0`; `has_negative_zero` is whether there was one before.
+fn accumulate_floats(
+    groups: &[u32],
+    cells: &[f64],
+    len: usize,
+    accumulators: &mut Vec<Accumulator<f64>>,
+    has_negative_zero: bool,
+) -> bool {
+    accumulate(groups, cells, len, accumulators);
+    let is_negative_zero = |cell: &f64| cell.to_bits() == (-0.0f64).to_bits();
+    let has_negative_zero = cells.iter().fold(has_negative_zero, |any, cell| any | is_negative_zero(cell));
+    if has_negative_zero {
+        for (&group, &cell) in groups.iter().zip(cells).filter(|&(_, &cell)| cell == 0.0) {
+            if let Some(Accumulator { least, greatest, .. }) = accumulators.get_mut(group as usize) {
+                let extreme = if cell.is_sign_negative() { least } else { greatest };
+                *extreme = if *extreme == 0.0 { cell } else { *extreme };
+            }
+        }
+    }
+    has_negative_zero
+}
+
+/// What [`accumulate`] does, for values of any type, those of a segment at some positions, or all.
 fn aggregate<'s>(
     groups: &[u32],
     segment: &Segment<'s>,
@@ -343,21 +363,42 @@ fn aggregate<'s>(
     Ok(())
 }
 
-fn has_negative_zero(cells: &[f64]) -> bool {
-    cells.iter().fold(false, |any, cell| any | (cell.to_bits() == (-0.0f64).to_bits()))
-}
-
-/// Zeros compare as equal: makes the least of them `-0.0` and the greatest `0.0` where a group has one.
-fn sign_zeros(groups: &[u32], cells: &[f64], accumulators: &mut [Accumulator<f64>]) {
-    for (&group, &cell) in groups.iter().zip(cells).filter(|&(_, &cell)| cell == 0.0) {
-        if let Some(Accumulator { least, greatest, .. }) = accumulators.get_mut(group as usize) {
-            let extreme = if cell.is_sign_negative() { least } else { greatest };
-            *extreme = if *extreme == 0.0 { cell } else { *extreme };
-        }
-    }
-}
-
 /// Calls `each` with the numbers of all groups of some cells, and maybe with others below `len`, whichever are fewer.
 fn for_each_used(groups: &[u32], len: usize, each: impl FnMut(u32)) {
     if len <= groups.len() { (0..len as u32).for_each(each) } else { groups.iter().copied().for_each(each) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FLOATS: [f64; 7] = [0.0, -0.0, 1.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+
+    #[test]
+    fn extremes_of_groups_of_floats_tell_zeros_apart_across_segments() {
+        for seed in 0..2000u64 {
+            let mut state = seed;
+            let mut below = |count: usize| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 33) as usize % count
+            };
+            let (mut part, mut has_negative_zero) = (Vec::new(), false);
+            let mut all: Vec<Vec<f64>> = vec![Vec::new(); 3];
+            for _ in 0..4 {
+                // Some segments have zeros alone, of one sign or of both.
+                let (kinds, first) = (1 + below(FLOATS.len()), below(2));
+                let len = below(9);
+                let groups: Vec<u32> = (0..len).map(|_| below(3) as u32).collect();
+                let cells: Vec<f64> = (0..len).map(|_| FLOATS[(first + below(kinds)) % FLOATS.len()]).collect();
+                has_negative_zero = accumulate_floats(&groups, &cells, 3, &mut part, has_negative_zero);
+                groups.iter().zip(&cells).for_each(|(&group, &cell)| all[group as usize].push(cell));
+            }
+            for (accumulator, cells) in part.iter().zip(&all) {
+                let numbers = || cells.iter().copied().filter(|cell| !cell.is_nan());
+                let expected = numbers().min_by(f64::total_cmp).zip(numbers().max_by(f64::total_cmp));
+                let expected = expected.map(|(least, greatest)| (ValueRef::from(least), ValueRef::from(greatest)));
+                assert_eq!(accumulator.aggregates().min_max(), expected, "{cells:?}, seed {seed}");
+            }
+        }
+    }
 }

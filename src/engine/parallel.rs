@@ -56,3 +56,44 @@ pub(super) fn for_each<T: Send>(
     }
     failure.map_or(Ok(states), |(_, error)| Err(error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+
+    #[test]
+    fn each_segment_is_one_threads_whatever_their_number() {
+        for (threads, count) in [(0, 0), (0, 3), (1, 3), (2, 0), (2, 1), (2, 100), (3, 100), (100, 7)] {
+            let parts = for_each(threads, count, Vec::new, |part, number| {
+                part.push(number);
+                Ok(())
+            });
+            let parts = parts.unwrap();
+            assert!(parts.len() <= threads.max(1) && parts.iter().all(|part| part.is_sorted()));
+            let mut all = parts.concat();
+            all.sort_unstable();
+            assert!(all.into_iter().eq(0..count), "{threads} threads, {count} segments");
+        }
+    }
+
+    #[test]
+    fn the_error_is_that_of_the_first_segment_that_failed() {
+        for round in 0..20 {
+            // Both fail before either is told.
+            let both = Barrier::new(2);
+            let failed = for_each(
+                2,
+                5,
+                || (),
+                |(), number| {
+                    if number < 2 {
+                        both.wait();
+                    }
+                    Err(Error::invalid_argument(number.to_string()))
+                },
+            );
+            assert_eq!(failed.unwrap_err().to_string(), "0", "round {round}");
+        }
+    }
+}
