@@ -16,6 +16,9 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const POINTS: u64 = 10_000_000;
 const CITIES: u64 = 1000;
+const STATES: u64 = 50;
+/// Points of a day, one behind the other.
+const DAY: u64 = 20_000;
 const RUNS: usize = 15;
 /// Points that are changed for the second table: some hundred segments have one at least.
 const CHANGES: u64 = 1000;
@@ -28,7 +31,7 @@ fn main() -> Outcome<()> {
     let points = std::env::var("VECTOR_BENCH_POINTS").map_or(Ok(POINTS), |points| points.parse())?;
     let temporary = tempfile::tempdir()?;
     let directory = std::env::var_os("VECTOR_BENCH_DIR").map_or_else(|| temporary.path().to_owned(), Into::into);
-    let path = directory.join(format!("scan-{points}.vdb"));
+    let path = directory.join(format!("scan-{points}-5.vdb"));
     load(&path, points)?;
     let plain = Plain::new(points);
     let db = VectorDb::open_read_only(&path)?;
@@ -62,6 +65,10 @@ fn city(n: u64) -> String {
     format!("City of {}", scatter(n ^ 0x5A5A) % CITIES)
 }
 
+fn state(n: u64) -> u64 {
+    scatter(n ^ 0x3C3C) % STATES
+}
+
 fn number(n: u64) -> i64 {
     scatter(n ^ 0xA5A5).cast_signed()
 }
@@ -77,6 +84,8 @@ fn load(path: &Path, points: u64) -> Outcome<()> {
             ("score", ValueRef::Float(score(n))),
             ("city", ValueRef::Text(&city)),
             ("number", ValueRef::Int(number(n).into())),
+            ("state", ValueRef::Int(state(n).into())),
+            ("day", ValueRef::Int((n / DAY).into())),
         ];
         loader.push(n, attributes)?;
     }
@@ -98,6 +107,8 @@ struct Plain {
     scores: Vec<f64>,
     cities: Vec<u16>,
     numbers: Vec<i64>,
+    states: Vec<u8>,
+    days: Vec<u16>,
 }
 
 impl Plain {
@@ -106,6 +117,8 @@ impl Plain {
             scores: (0..points).map(score).collect(),
             cities: (0..points).map(|n| (scatter(n ^ 0x5A5A) % CITIES) as u16).collect(),
             numbers: (0..points).map(number).collect(),
+            states: (0..points).map(|n| state(n) as u8).collect(),
+            days: (0..points).map(|n| (n / DAY) as u16).collect(),
         }
     }
 }
@@ -132,6 +145,7 @@ fn compare<T, P>(what: &str, scan: impl Fn() -> Outcome<T>, plain: impl Fn() -> 
 fn measure(snapshot: &Snapshot, plain: &Plain) -> Outcome<()> {
     let dimension = |name| snapshot.dimension(name).ok_or("the dimension is there");
     let (scores, cities, numbers) = (dimension("score")?, dimension("city")?, dimension("number")?);
+    let (states, days) = (dimension("state")?, dimension("day")?);
     println!("{:<44} {:>12} {:>12} {:>7}", "", "database", "plain Vec", "ratio");
     compare("sum of floats", || Ok(scores.sum()?), || sum(&plain.scores))?;
     compare("sum of floats, own loop over slices", || sum_segments(scores), || sum(&plain.scores))?;
@@ -152,7 +166,73 @@ fn measure(snapshot: &Snapshot, plain: &Plain) -> Outcome<()> {
         || Ok(numbers.find(wanted_number)?.count()),
         || find(&plain.numbers, wanted_number),
     )?;
-    compare("cities of points with a score, map_to", || Ok(scores.map_to(cities)?), || group_plain(&plain.cities))
+    compare("cities of points with a score, map_to", || Ok(scores.map_to(cities)?), || group_plain(&plain.cities))?;
+    compare("days of points with a score, map_to", || Ok(scores.map_to(days)?), || group_plain(&plain.days))?;
+    let (low, high) = (4e12, 6e12);
+    let is_within = |score: f64| (low..=high).contains(&score);
+    compare(
+        "points of a ninth of all scores, count_in",
+        || Ok(scores.count_in(low..=high)?),
+        || plain.scores.iter().filter(|&&score| is_within(score)).count(),
+    )?;
+    compare(
+        "points of a ninth of all scores, find_in",
+        || Ok(scores.find_in(low..=high)?.count()),
+        || plain.scores.iter().enumerate().filter(|(_, score)| is_within(**score)).map(|(n, _)| n).collect::<Vec<_>>(),
+    )?;
+    let (least, most) = (i64::MIN / 16, i64::MAX / 16);
+    compare(
+        "points of a sixteenth of all numbers, count_in",
+        || Ok(numbers.count_in(least..=most)?),
+        || plain.numbers.iter().filter(|number| (least..=most).contains(*number)).count(),
+    )?;
+    let mut is_chosen = vec![false; CITIES as usize];
+    (0..CITIES as usize).step_by(100).for_each(|n| is_chosen[n] = true);
+    compare(
+        "points in one of ten cities, find_where",
+        || {
+            Ok(cities
+                .find_where(|city| city.as_str().is_some_and(|city| city.ends_with("00") || city.ends_with(" 0")))?
+                .count())
+        },
+        || {
+            plain
+                .cities
+                .iter()
+                .enumerate()
+                .filter(|(_, city)| is_chosen[usize::from(**city)])
+                .map(|(n, _)| n)
+                .collect::<Vec<_>>()
+        },
+    )?;
+    compare("cities by state, cross_counts", || Ok(states.cross_counts(cities)?), || cross(plain))?;
+    compare("scores by city, aggregate_by", || Ok(scores.aggregate_by(cities)?), || aggregate(plain))?;
+    compare("sum of floats, 2 threads", || Ok(scores.parallel(2).sum()?), || sum(&plain.scores))?;
+    compare(
+        "scores by city, aggregate_by, 2 threads",
+        || Ok(scores.parallel(2).aggregate_by(cities)?),
+        || aggregate(plain),
+    )
+}
+
+/// Points by state and city.
+fn cross(plain: &Plain) -> Vec<u32> {
+    let mut counts = vec![0; (STATES * CITIES) as usize];
+    for (&state, &city) in plain.states.iter().zip(&plain.cities) {
+        counts[usize::from(state) * CITIES as usize + usize::from(city)] += 1;
+    }
+    counts
+}
+
+/// Points, sum, least and greatest score by city.
+fn aggregate(plain: &Plain) -> Vec<(u64, f64, f64, f64)> {
+    let mut groups = vec![(0, 0.0, f64::INFINITY, f64::NEG_INFINITY); CITIES as usize];
+    for (&city, &score) in plain.cities.iter().zip(&plain.scores) {
+        let (points, sum, least, greatest) = &mut groups[usize::from(city)];
+        (*points, *sum) = (*points + 1, *sum + score);
+        (*least, *greatest) = (score.min(*least), score.max(*greatest));
+    }
+    groups
 }
 
 fn sum(floats: &[f64]) -> f64 {

@@ -1,4 +1,4 @@
-//! Analytics by scan: counts from dictionaries, sums and extremes, a cross table, and a loop of one's own over typed
+//! Analytics by scan: counts from dictionaries, sums and extremes, also by group, ranges, a cross table, and a loop of one's own over typed
 //! slices.
 //!
 //! `cargo run --example analytics`
@@ -51,7 +51,21 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("90.5 minutes: {:?}", snapshot.key(slot?)?);
     }
 
-    // Delays by carrier: both dimensions a segment at a time.
+    println!("{} flights were an hour late or more", delay.count_in(60.0..)?);
+    println!(
+        "{} have a carrier with a B",
+        carrier.count_where(|name| name.as_str().is_some_and(|name| name.contains('B')))?
+    );
+    for (name, delays) in delay.parallel(2).aggregate_by(carrier)? {
+        println!(
+            "  {name:?}: {} flights, mean {:?}, extremes {:?}",
+            delays.point_count(),
+            delays.mean(),
+            delays.min_max()
+        );
+    }
+
+    // The same by a loop of one's own: both dimensions a segment at a time.
     let mut delays: BTreeMap<ValueRef<'_>, (f64, u32)> = BTreeMap::new();
     for (carriers, delays_of) in carrier.segments().zip(delay.segments()) {
         let (carriers, segment) = (carriers?, delays_of?);

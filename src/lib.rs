@@ -53,6 +53,7 @@ pub mod inspect;
 mod model;
 mod new_database;
 mod options;
+mod parallel_scan;
 mod place;
 mod point;
 mod progress;
@@ -70,8 +71,9 @@ pub use bulk_loader::{BulkLoader, LoadReport};
 pub use db::{CompactOptions, VectorDb};
 pub use dimension::Dimension;
 pub use engine::{
-    CellValues, CrossCounts, Dictionary, Durability, Find, ImportReport, Layout, Losses, Metadata, Offsets, OpenReport,
-    Repairs, Segment, SegmentPresence, SegmentValues, Segments, Sum, ValueCounts, VerifyReport,
+    Aggregates, CellValues, CrossCounts, Dictionary, Durability, Find, GroupAggregates, ImportReport, Layout, Losses,
+    Metadata, Offsets, OpenReport, Repairs, Segment, SegmentPresence, SegmentValues, Segments, Sum, ValueCounts,
+    VerifyReport,
 };
 pub use error::{Error, Result};
 pub use format::canonical::read::ImportLimits;
@@ -81,6 +83,7 @@ pub use model::{
     NestedBuf, NestedError, Slot, Timestamp, VALUE_LEN_MAX, Value, ValueBuf, ValueRef, ValueTooLarge,
 };
 pub use options::Options;
+pub use parallel_scan::ParallelScan;
 pub use point::VectorPoint;
 pub use progress::{Progress, ProgressFn};
 pub use record::{to_attributes, to_value};

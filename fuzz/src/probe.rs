@@ -139,6 +139,9 @@ fn scan(snapshot: &Snapshot) {
             value_or_corrupt(dimension.count_of(value));
             value_or_corrupt(dimension.find(value).and_then(Iterator::collect::<Result<Vec<Slot>>>));
         }
+        value_or_corrupt(dimension.count_in(1..1000));
+        value_or_corrupt(dimension.find_in("a"..).and_then(Iterator::collect::<Result<Vec<Slot>>>));
+        value_or_corrupt(dimension.parallel(2).count_where(|value| value.as_str().is_some()));
         value_or_corrupt(dimension.count_of("is not there"));
         value_or_corrupt(dimension.distinct_count());
         value_or_corrupt(dimension.value_counts());
@@ -148,6 +151,7 @@ fn scan(snapshot: &Snapshot) {
         if let Some(other) = dimensions().last() {
             value_or_corrupt(dimension.map_to(other));
             value_or_corrupt(dimension.cross_counts(other));
+            value_or_corrupt(dimension.aggregate_by(other));
         }
     }
 }

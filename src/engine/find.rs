@@ -1,23 +1,27 @@
-//! From a value to the points that have it.
+//! From values to the points that have them.
 
-use super::scan::{Segments, Untouched};
-use super::segment::{Dictionary, Segment, SegmentValues};
+use super::kernels::Selection;
+use super::parallel;
+use super::predicate::{Condition, Predicate, Stated};
+use super::scan::Segments;
+use super::segment::{Offsets, Segment, SegmentPresence};
 use super::state::DimensionView;
+use super::value_range::ValueRange;
 use crate::error::Result;
-use crate::format::column::Statistics;
-use crate::format::value;
-use crate::model::{Slot, ValueBuf, ValueRef};
+use crate::model::{Slot, ValueRef};
 use std::fmt;
+use std::ops::Bound;
+use std::sync::Arc;
 
-/// The slots of the points that have a value, ascending; got from [`Dimension::find`](crate::Dimension::find). Reads a
-/// segment when the slots of the one before are used up. An item is [`Error::Corrupt`](crate::Error::Corrupt) where a
-/// segment is damaged; the iterator goes on behind it.
+/// The slots of the points whose value was asked for, ascending; got from [`Dimension::find`](crate::Dimension::find),
+/// [`find_in`](crate::Dimension::find_in) and [`find_where`](crate::Dimension::find_where). Reads a segment when the slots of the
+/// one before are used up. An item is [`Error::Corrupt`](crate::Error::Corrupt) where a segment is damaged; the iterator goes on
+/// behind it.
 #[derive(Clone)]
 pub struct Find<'s> {
     segments: Segments<'s>,
-    value: ValueBuf,
-    /// Its number in the column file's dictionary, if there is one that has it.
-    number: Option<u32>,
+    predicate: Predicate<'s>,
+    selection: Selection,
     first: u32,
     /// What was found in the segment that begins there, and how many of these were handed out.
     offsets: Vec<u16>,
@@ -26,18 +30,81 @@ pub struct Find<'s> {
 
 impl fmt::Debug for Find<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Find").field("value", &self.value).field("segments", &self.segments).finish_non_exhaustive()
+        let Self { predicate, segments, .. } = self;
+        f.debug_struct("Find").field("predicate", predicate).field("segments", segments).finish_non_exhaustive()
     }
 }
 
 impl<'s> DimensionView<'s> {
     pub(crate) fn find(self, value: ValueRef<'_>) -> Result<Find<'s>> {
-        let (segments, value) = (Segments::of(self), value.to_buf());
-        let number = match segments.base() {
-            Some(base) if base.resolve()?.1.has_dictionary() => base.find(value.as_ref())?,
-            _ => None,
-        };
-        Ok(Find { segments, value, number, first: 0, offsets: Vec::new(), used: 0 })
+        self.find_by(Condition::Equals(value.canonical().to_buf()))
+    }
+
+    /// The slots of the values between two bounds.
+    pub(crate) fn find_in(self, start: Bound<ValueRef<'_>>, end: Bound<ValueRef<'_>>) -> Result<Find<'s>> {
+        self.find_by(Condition::Within(ValueRange::new(start, end)?))
+    }
+
+    /// The slots of the values that pass a test.
+    pub(crate) fn find_where(self, test: impl Fn(ValueRef<'_>) -> bool + Send + Sync + 's) -> Result<Find<'s>> {
+        self.find_by(Condition::Passes(Arc::new(test)))
+    }
+
+    fn find_by(self, condition: Condition<'s>) -> Result<Find<'s>> {
+        let segments = Segments::of(self);
+        let predicate = Predicate::new(condition, &segments)?;
+        let selection = Selection::default();
+        Ok(Find { segments, predicate, selection, first: 0, offsets: Vec::new(), used: 0 })
+    }
+
+    /// How many points have a value between two bounds.
+    pub(crate) fn count_in(self, start: Bound<ValueRef<'_>>, end: Bound<ValueRef<'_>>, threads: usize) -> Result<u64> {
+        self.count_by(Condition::Within(ValueRange::new(start, end)?), threads)
+    }
+
+    /// How many points have a value that passes a test.
+    pub(crate) fn count_where(
+        self,
+        test: impl Fn(ValueRef<'_>) -> bool + Send + Sync + 's,
+        threads: usize,
+    ) -> Result<u64> {
+        self.count_by(Condition::Passes(Arc::new(test)), threads)
+    }
+
+    /// How many points have a value for which a condition holds: from counts where they are kept.
+    fn count_by(self, condition: Condition<'s>, threads: usize) -> Result<u64> {
+        if self.has_counts()? {
+            let (entries, _) = self.entries(threads)?;
+            return Ok(entries.into_iter().filter(|&(value, _)| condition.holds(value)).map(|(_, count)| count).sum());
+        }
+        self.scan_count(condition, threads)
+    }
+
+    /// The same by a scan.
+    pub(super) fn scan_count(self, condition: Condition<'s>, threads: usize) -> Result<u64> {
+        let segments = Segments::of(self);
+        let predicate = Predicate::new(condition, &segments)?;
+        let counts =
+            parallel::for_each(threads, segments.end, <(Selection, u64)>::default, |(selection, sum), number| {
+                *sum += predicate.count(&segments, number, selection)?;
+                Ok(())
+            })?;
+        Ok(counts.into_iter().map(|(_, sum)| sum).sum())
+    }
+}
+
+impl Predicate<'_> {
+    /// For how many values of a segment the condition holds.
+    fn count(&self, segments: &Segments<'_>, number: usize, selection: &mut Selection) -> Result<u64> {
+        if let Some(untouched) = segments.untouched(number)? {
+            match self.stated(&untouched) {
+                Stated::None => return Ok(0),
+                Stated::All => return Ok(untouched.segment.present_count.into()),
+                Stated::Some => {}
+            }
+        }
+        self.select(&segments.read(number)?, selection)?;
+        Ok(selection.count() as u64)
     }
 }
 
@@ -68,87 +135,33 @@ impl Iterator for Find<'_> {
 impl Find<'_> {
     fn search(&mut self, number: usize) -> Result<()> {
         if let Some(untouched) = self.segments.untouched(number)?
-            && !self.may_hold(&untouched)?
+            && self.predicate.stated(&untouched) == Stated::None
         {
             return Ok(());
         }
         let segment = self.segments.read(number)?;
         self.first = segment.first;
-        let value = self.value.as_ref();
-        let out = &mut self.offsets;
-        match &segment.values {
-            SegmentValues::Constant(constant) if *constant == value => out.extend(segment.offsets()),
-            SegmentValues::Constant(_) => {}
-            SegmentValues::I64(cells) => match_all(&segment, cells, value.as_i64(), out),
-            SegmentValues::U64(cells) => match_all(&segment, cells, value.as_u64(), out),
-            SegmentValues::F64(cells) => {
-                let bits: &[u64] = bytemuck::must_cast_slice(cells);
-                match_all(&segment, bits, value.as_f64().map(f64::to_bits), out);
-            }
-            SegmentValues::Dictionary8(numbers, dictionary) => {
-                let number = number_in(self.number, value, dictionary).and_then(|number| u8::try_from(number).ok());
-                match_all(&segment, numbers, number, out);
-            }
-            SegmentValues::Dictionary16(numbers, dictionary) => {
-                let number = number_in(self.number, value, dictionary).and_then(|number| u16::try_from(number).ok());
-                match_all(&segment, numbers, number, out);
-            }
-            SegmentValues::Values(cells) => {
-                for (index, offset) in segment.offsets().enumerate() {
-                    if cells.get(index)? == value {
-                        out.push(offset);
-                    }
-                }
-            }
-        }
+        self.predicate.select(&segment, &mut self.selection)?;
+        selected_offsets(&segment, &self.selection, &mut self.offsets);
         Ok(())
     }
-
-    /// Whether a segment of the column file may have the value, by its descriptor.
-    fn may_hold(&self, untouched: &Untouched<'_>) -> Result<bool> {
-        let (segment, summary) = (untouched.segment, untouched.summary);
-        let value = self.value.as_ref();
-        if segment.present_count == 0 || summary.value_types & (1 << value::tag(value)) == 0 {
-            return Ok(false);
-        }
-        if segment.encoding.is_dictionary() && self.number.is_none() {
-            return Ok(false);
-        }
-        Ok(match (summary.statistics, value) {
-            (Statistics::I64(minimum, maximum), ValueRef::Int(int)) => (minimum.into()..=maximum.into()).contains(&int),
-            (Statistics::U64(minimum, maximum), ValueRef::Int(int)) => (minimum.into()..=maximum.into()).contains(&int),
-            (Statistics::F64(minimum, maximum), ValueRef::Float(float)) if !float.is_nan() => {
-                minimum.total_cmp(&float).is_le() && maximum.total_cmp(&float).is_ge()
-            }
-            (_, ValueRef::Float(float)) if float.is_nan() => summary.has_nan,
-            _ => true,
-        })
-    }
 }
 
-/// The number of a value in a segment's dictionary, given that in the column file's.
-fn number_in(shared: Option<u32>, value: ValueRef<'_>, dictionary: &Dictionary<'_>) -> Option<usize> {
-    let other = || Some(dictionary.shared_len() + dictionary.others.iter().position(|&other| other == value)?);
-    shared.map(|number| number as usize).or_else(other)
-}
-
-/// Values that are compared at a time.
-const STEP: usize = 128;
-
-/// Appends the offsets of the cells that are equal to `wanted`.
-fn match_all<T: Copy + PartialEq>(segment: &Segment<'_>, cells: &[T], wanted: Option<T>, out: &mut Vec<u16>) {
-    let Some(wanted) = wanted else { return };
-    let mut offsets = segment.offsets();
-    let mut behind = 0;
-    for (step, cells) in cells.chunks(STEP).enumerate() {
-        // Without a branch for each cell, so that the compiler compares several at once.
-        if !cells.iter().fold(false, |any, &cell| any | (cell == wanted)) {
-            continue;
+/// Appends the slots of the selected values, as offsets into the segment.
+fn selected_offsets(segment: &Segment<'_>, selection: &Selection, out: &mut Vec<u16>) {
+    match &segment.presence {
+        SegmentPresence::All => out.extend(selection.positions().map(|position| position as u16)),
+        SegmentPresence::Sorted(offsets) => {
+            out.extend(selection.positions().filter_map(|position| offsets.get(position)));
         }
-        for (index, _) in cells.iter().enumerate().filter(|&(_, &cell)| cell == wanted) {
-            let index = step * STEP + index;
-            out.extend(offsets.nth(index - behind));
-            behind = index + 1;
+        _ => {
+            let mut offsets: Offsets<'_> = segment.offsets();
+            let mut behind = 0;
+            out.extend(selection.positions().filter_map(|position| {
+                let offset = offsets.nth(position - behind);
+                behind = position + 1;
+                offset
+            }));
         }
     }
 }

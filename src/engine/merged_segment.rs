@@ -60,7 +60,7 @@ pub(super) fn merge<'s>(
 }
 
 /// Slots past the end have no value.
-fn clear_from(bits: &mut Bits, slot_count: usize) {
+pub(super) fn clear_from(bits: &mut Bits, slot_count: usize) {
     for (index, word) in bits.iter_mut().enumerate().skip(slot_count / 64) {
         *word &= if index == slot_count / 64 { (1 << (slot_count % 64)) - 1 } else { 0 };
     }

@@ -1,12 +1,14 @@
 //! Sums and extremes of a dimension's numbers.
 
+use super::kernels::{float_extremes, integer_extremes, sum_f64, sum_i64, sum_u64};
 use super::numeric_order::compare_numbers;
+use super::parallel;
 use super::scan::Segments;
 use super::segment::{Dictionary, Segment, SegmentValues};
 use super::state::DimensionView;
+use super::value_range::NUMBER_TYPES;
 use crate::error::Result;
 use crate::format::column::Statistics;
-use crate::format::value::{TAG_BIG_INT, TAG_FLOAT, TAG_INT, TAG_UINT};
 use crate::model::ValueRef;
 
 /// The sum of the numbers of a dimension: of its integers, exactly, and of its floats. Got from
@@ -24,7 +26,8 @@ pub struct Sum {
 }
 
 impl Sum {
-    const ZERO: Self = Self { high: 0, low: 0, incomplete: false, integer_count: 0, floats: 0.0, float_count: 0 };
+    pub(super) const ZERO: Self =
+        Self { high: 0, low: 0, incomplete: false, integer_count: 0, floats: 0.0, float_count: 0 };
 
     /// The exact sum of the integers; `None` when it takes more than 128 bits, or one of the integers does.
     #[must_use]
@@ -66,6 +69,49 @@ impl Sum {
         Some(self.to_f64()? / (self.integer_count + self.float_count) as f64)
     }
 
+    /// The sum of integers within 64 bits.
+    pub(super) fn of_integers(sum: i128, count: u32) -> Self {
+        let mut total = Self::ZERO;
+        total.add_sum(sum, count as usize);
+        total
+    }
+
+    /// The sum of floats.
+    pub(super) fn of_floats(floats: f64, count: u32) -> Self {
+        Self { floats, float_count: count.into(), ..Self::ZERO }
+    }
+
+    /// Leaves out the sum of the floats, and returns it.
+    pub(super) fn take_floats(&mut self) -> f64 {
+        std::mem::take(&mut self.floats)
+    }
+
+    /// Adds a sum of floats that was left out.
+    pub(super) fn put_floats(&mut self, floats: f64) {
+        self.floats += floats;
+    }
+
+    /// `None` when there are no numbers.
+    pub(super) fn if_any(self) -> Option<Self> {
+        (self.integer_count + self.float_count > 0).then_some(self)
+    }
+
+    /// Adds a value, if it is a number.
+    pub(super) fn add_number(&mut self, value: ValueRef<'_>) {
+        match value {
+            ValueRef::Int(int) => self.add_integers(int, 1),
+            ValueRef::BigInt(_) => {
+                self.incomplete = true;
+                self.integer_count += 1;
+            }
+            ValueRef::Float(float) => {
+                self.floats += float;
+                self.float_count += 1;
+            }
+            _ => {}
+        }
+    }
+
     fn add_integers(&mut self, each: i128, count: u64) {
         self.high += (each >> 64) * i128::from(count);
         self.low += (each & LOW_HALF) * i128::from(count);
@@ -78,22 +124,29 @@ impl Sum {
         self.integer_count += count as u64 - 1;
     }
 
+    /// Adds the sum of a later segment.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.high += other.high;
+        self.low += other.low;
+        self.incomplete |= other.incomplete;
+        self.integer_count += other.integer_count;
+        if other.float_count > 0 {
+            self.floats += other.floats;
+            self.float_count += other.float_count;
+        }
+    }
+
     fn add_floats(&mut self, floats: &[f64]) {
         if !floats.is_empty() {
-            self.floats += sum_floats(floats);
+            self.floats += sum_f64(floats);
             self.float_count += floats.len() as u64;
         }
     }
 
     fn add_value(&mut self, value: ValueRef<'_>, floats: &mut Vec<f64>) {
         match value {
-            ValueRef::Int(int) => self.add_integers(int, 1),
-            ValueRef::BigInt(_) => {
-                self.incomplete = true;
-                self.integer_count += 1;
-            }
             ValueRef::Float(float) => floats.push(float),
-            _ => {}
+            value => self.add_number(value),
         }
     }
 
@@ -124,9 +177,11 @@ impl Sum {
         floats: &mut Vec<f64>,
     ) -> Result<()> {
         let mut table: Vec<Option<f64>> = Vec::with_capacity(dictionary.len());
+        let mut is_mixed = false;
         for (number, count) in dictionary.count(numbers)?.into_iter().enumerate() {
             let value = if count > 0 { dictionary.get(number)? } else { ValueRef::Null };
             table.push(value.as_f64());
+            is_mixed |= count > 0 && value.as_f64().is_none();
             match value {
                 ValueRef::Int(int) => self.add_integers(int, count.into()),
                 ValueRef::BigInt(_) => {
@@ -136,8 +191,11 @@ impl Sum {
                 _ => {}
             }
         }
-        if table.iter().any(Option::is_some) {
-            // In slot order, so that the sum does not depend on the encoding.
+        // In slot order, so that the sum does not depend on the encoding.
+        if !is_mixed {
+            let table: Vec<f64> = table.into_iter().map(Option::unwrap_or_default).collect();
+            floats.extend(numbers.iter().map(|&number| table.get(number.into()).copied().unwrap_or_default()));
+        } else if table.iter().any(Option::is_some) {
             floats.extend(numbers.iter().filter_map(|&number| table.get(number.into()).copied().flatten()));
         }
         Ok(())
@@ -146,48 +204,24 @@ impl Sum {
 
 const LOW_HALF: i128 = u64::MAX as i128;
 
-/// In halves that do not overflow for as many as a segment has, and that are added several at once.
-fn sum_i64(values: &[i64]) -> i128 {
-    let (mut high, mut low) = (0i64, 0u64);
-    for &value in values {
-        high += value >> 32;
-        low += u64::from(value as u32);
-    }
-    (i128::from(high) << 32) + i128::from(low)
-}
-
-fn sum_u64(values: &[u64]) -> i128 {
-    let (mut high, mut low) = (0u64, 0u64);
-    for &value in values {
-        high += value >> 32;
-        low += u64::from(value as u32);
-    }
-    (i128::from(high) << 32) + i128::from(low)
-}
-
-const LANES: usize = 8;
-
-fn sum_floats(floats: &[f64]) -> f64 {
-    let mut lanes = [0.0; LANES];
-    let (rows, rest) = floats.as_chunks::<LANES>();
-    for row in rows {
-        for (lane, &float) in lanes.iter_mut().zip(row) {
-            *lane += float;
-        }
-    }
-    for (lane, &float) in lanes.iter_mut().zip(rest) {
-        *lane += float;
-    }
-    let [a, b, c, d, e, f, g, h] = lanes;
-    ((a + b) + (c + d)) + ((e + f) + (g + h))
-}
-
 /// The least and the greatest number so far.
-#[derive(Clone, Copy, Default, Debug)]
-struct Extremes<'s>(Option<(ValueRef<'s>, ValueRef<'s>)>);
+#[derive(Clone, Copy, PartialEq, Default, Debug)]
+pub(super) struct Extremes<'s>(Option<(ValueRef<'s>, ValueRef<'s>)>);
 
 impl<'s> Extremes<'s> {
-    fn add(&mut self, value: ValueRef<'s>) {
+    pub(super) const NONE: Self = Self(None);
+
+    /// Of numbers that are not NaN.
+    pub(super) const fn of(range: Option<(ValueRef<'s>, ValueRef<'s>)>) -> Self {
+        Self(range)
+    }
+
+    /// The least and the greatest.
+    pub(super) const fn range(&self) -> Option<(ValueRef<'s>, ValueRef<'s>)> {
+        self.0
+    }
+
+    pub(super) fn add(&mut self, value: ValueRef<'s>) {
         let is_number = match value {
             ValueRef::Int(_) | ValueRef::BigInt(_) => true,
             ValueRef::Float(float) => !float.is_nan(),
@@ -205,7 +239,7 @@ impl<'s> Extremes<'s> {
         }
     }
 
-    fn add_range<T: Into<ValueRef<'s>>>(&mut self, range: Option<(T, T)>) {
+    pub(super) fn add_range<T: Into<ValueRef<'s>>>(&mut self, range: Option<(T, T)>) {
         if let Some((least, greatest)) = range {
             self.add(least.into());
             self.add(greatest.into());
@@ -220,12 +254,36 @@ impl<'s> Extremes<'s> {
         Ok(())
     }
 
+    /// Adds what the descriptor of a segment states, and what was changed since. Returns false, and adds nothing, where the descriptor
+    /// does not state extremes, or where a value that is one of them was changed.
+    fn add_stated(&mut self, segments: &Segments<'s>, number: usize) -> Result<bool> {
+        let Some((base, summary)) = segments.stated(number)? else { return Ok(false) };
+        let stated: Option<(ValueRef<'s>, ValueRef<'s>)> = match summary.statistics {
+            Statistics::I64(least, greatest) => Some((least.into(), greatest.into())),
+            Statistics::U64(least, greatest) => Some((least.into(), greatest.into())),
+            Statistics::F64(least, greatest) => Some((least.into(), greatest.into())),
+            Statistics::None if summary.value_types & NUMBER_TYPES == 0 => None,
+            Statistics::None => return Ok(false),
+        };
+        let mut values = Vec::new();
+        for slot in segments.touched_slots(number)? {
+            let before = base.get(slot.0)?;
+            if before.zip(stated).is_some_and(|(before, (least, greatest))| before == least || before == greatest) {
+                return Ok(false);
+            }
+            values.extend(segments.view.get_through_tiers(slot.0)?);
+        }
+        self.add_range(stated);
+        values.into_iter().for_each(|value| self.add(value.canonical()));
+        Ok(true)
+    }
+
     fn add_segment(&mut self, segment: &Segment<'s>) -> Result<()> {
         match segment.values() {
             SegmentValues::Constant(value) => self.add(*value),
-            SegmentValues::I64(values) => self.add_range(range(values)),
-            SegmentValues::U64(values) => self.add_range(range(values)),
-            SegmentValues::F64(values) => self.add_range(float_range(values)),
+            SegmentValues::I64(values) => self.add_range(integer_extremes(values)),
+            SegmentValues::U64(values) => self.add_range(integer_extremes(values)),
+            SegmentValues::F64(values) => self.add_range(float_extremes(values)),
             SegmentValues::Dictionary8(numbers, dictionary) => self.add_dictionary(numbers, dictionary)?,
             SegmentValues::Dictionary16(numbers, dictionary) => self.add_dictionary(numbers, dictionary)?,
             SegmentValues::Values(values) => {
@@ -238,54 +296,34 @@ impl<'s> Extremes<'s> {
     }
 }
 
-fn range<T: Copy + Ord>(values: &[T]) -> Option<(T, T)> {
-    let first = *values.first()?;
-    Some(values.iter().fold((first, first), |(least, greatest), &value| (least.min(value), greatest.max(value))))
-}
-
-/// In IEEE 754's total order, without NaNs. The order of floats is that of the integers that [`total_key`] makes of
-/// them.
-fn float_range(values: &[f64]) -> Option<(f64, f64)> {
-    let (mut least, mut greatest) = (i64::MAX, i64::MIN);
-    for &value in values {
-        let key = total_key(value.to_bits().cast_signed());
-        least = least.min(if value.is_nan() { i64::MAX } else { key });
-        greatest = greatest.max(if value.is_nan() { i64::MIN } else { key });
-    }
-    let float = |key| f64::from_bits(total_key(key).cast_unsigned());
-    (least <= greatest).then(|| (float(least), float(greatest)))
-}
-
-/// Flips the bits behind the sign of negative floats; its own inverse.
-const fn total_key(bits: i64) -> i64 {
-    bits ^ ((bits >> 63).cast_unsigned() >> 1).cast_signed()
-}
-
 impl<'s> DimensionView<'s> {
-    pub(crate) fn sum(self) -> Result<Option<Sum>> {
-        let (mut sum, mut floats) = (Sum::ZERO, Vec::new());
-        for segment in Segments::of(self) {
-            sum.add(&segment?, &mut floats)?;
-        }
-        Ok((sum.integer_count + sum.float_count > 0).then_some(sum))
+    pub(crate) fn sum(self, threads: usize) -> Result<Option<Sum>> {
+        let segments = Segments::of(self);
+        let start = || (Vec::new(), Vec::new());
+        let sums = parallel::for_each(threads, segments.end, start, |(sums, floats), number| {
+            let mut sum = Sum::ZERO;
+            sum.add(&segments.read(number)?, floats)?;
+            sums.push((number, sum));
+            Ok(())
+        })?;
+        let mut sums: Vec<(usize, Sum)> = sums.into_iter().flat_map(|(sums, _)| sums).collect();
+        sums.sort_unstable_by_key(|&(number, _)| number);
+        let mut total = Sum::ZERO;
+        sums.iter().for_each(|(_, sum)| total.merge(sum));
+        Ok(total.if_any())
     }
 
     /// The least and the greatest number.
-    pub(crate) fn extremes(self) -> Result<Option<(ValueRef<'s>, ValueRef<'s>)>> {
-        let mut extremes = Extremes::default();
+    pub(crate) fn extremes(self, threads: usize) -> Result<Option<(ValueRef<'s>, ValueRef<'s>)>> {
         let segments = Segments::of(self);
-        for number in 0..segments.end {
-            let untouched = segments.untouched(number)?;
-            match untouched.map(|untouched| (untouched.summary.statistics, untouched.summary.value_types)) {
-                Some((Statistics::I64(least, greatest), _)) => extremes.add_range(Some((least, greatest))),
-                Some((Statistics::U64(least, greatest), _)) => extremes.add_range(Some((least, greatest))),
-                Some((Statistics::F64(least, greatest), _)) => extremes.add_range(Some((least, greatest))),
-                Some((Statistics::None, types)) if types & NUMBER_TYPES == 0 => {}
-                _ => extremes.add_segment(&segments.read(number)?)?,
+        let found = parallel::for_each(threads, segments.end, Extremes::default, |extremes, number| {
+            if !extremes.add_stated(&segments, number)? {
+                extremes.add_segment(&segments.read(number)?)?;
             }
-        }
-        Ok(extremes.0)
+            Ok(())
+        })?;
+        let mut extremes = Extremes::default();
+        found.into_iter().for_each(|found| extremes.add_range(found.range()));
+        Ok(extremes.range())
     }
 }
-
-const NUMBER_TYPES: u16 = 1 << TAG_INT | 1 << TAG_UINT | 1 << TAG_BIG_INT | 1 << TAG_FLOAT;

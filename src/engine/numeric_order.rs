@@ -6,14 +6,20 @@ use std::cmp::Ordering;
 /// Compares two numbers, neither of them NaN, exactly. Those of equal worth are in the order of values: integers before
 /// floats, `-0.0` before `0.0`.
 pub(super) fn compare_numbers(a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
-    let worth = match (a, b) {
+    compare_worth(a, b).then_with(|| a.cmp(&b))
+}
+
+/// Compares two numbers, neither of them NaN, by what they are worth, exactly; other values in their order.
+pub(super) fn compare_worth(a: ValueRef<'_>, b: ValueRef<'_>) -> Ordering {
+    match (a, b) {
         (ValueRef::Int(a), ValueRef::Float(b)) => compare_with_float(a, b),
         (ValueRef::Float(a), ValueRef::Int(b)) => compare_with_float(b, a).reverse(),
         (ValueRef::BigInt(a), ValueRef::Float(b)) => compare_big_with_float(a, b),
         (ValueRef::Float(a), ValueRef::BigInt(b)) => compare_big_with_float(b, a).reverse(),
-        _ => Ordering::Equal,
-    };
-    worth.then_with(|| a.cmp(&b))
+        // Zeros are worth the same.
+        (ValueRef::Float(a), ValueRef::Float(b)) => a.partial_cmp(&b).unwrap_or(Ordering::Equal),
+        _ => a.cmp(&b),
+    }
 }
 
 /// 2^127: floats from here on are above every `i128`.

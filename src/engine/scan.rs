@@ -5,12 +5,13 @@ use super::base_column::BaseColumn;
 use super::block_file::BlockFile;
 use super::cells::{Cells, SegmentSummary, SegmentView};
 use super::merged_segment;
-use super::segment::{CellSource, CellValues, Dictionary, Segment, SegmentPresence, SegmentValues};
+use super::segment::{Bits, CellSource, CellValues, Dictionary, Segment, SegmentPresence, SegmentValues};
 use super::state::DimensionView;
 use super::view::Changes;
 use crate::error::Result;
 use crate::format::Invalid;
 use crate::format::column::{Encoding, Presence, SEGMENT_LEN};
+use crate::model::Slot;
 use bytemuck::AnyBitPattern;
 use std::borrow::Cow;
 use std::fmt;
@@ -146,6 +147,22 @@ impl<'s> Segments<'s> {
         Ok(Some(types))
     }
 
+    /// What the column file states of a segment whose slots are all in the snapshot, changed or not.
+    pub(super) fn stated(&self, number: usize) -> Result<Option<(&'s BaseColumn, &'s SegmentSummary)>> {
+        let Some(base) = self.base() else { return Ok(None) };
+        let cells = &base.resolve()?.1;
+        let (Some(segment), Some(summary)) = (cells.segment(number), cells.summary(number)) else { return Ok(None) };
+        Ok((segment.slot_count <= self.extent(number).1).then_some((base, summary)))
+    }
+
+    /// The slots of a segment whose values may not be those of the column file, ascending.
+    pub(super) fn touched_slots(&self, number: usize) -> Result<impl Iterator<Item = Slot> + use<>> {
+        let touched = if self.is_touched(number)? { self.touched_in(number)? } else { Vec::new() };
+        let (first, slot_count) = self.extent(number);
+        let offsets = touched.into_iter().map(u32::from).filter(move |&offset| offset < slot_count);
+        Ok(offsets.map(move |offset| Slot(first + offset)))
+    }
+
     /// Slots of all segments.
     pub(super) fn slot_count(&self) -> u32 {
         self.view.state.slot_count()
@@ -169,6 +186,28 @@ impl<'s> Segments<'s> {
         };
         let touched = self.touched_in(number)?;
         merged_segment::merge(self.view, first, slot_count, base, &touched)
+    }
+
+    /// A bit for each slot of a segment that has a value. Puts no values together.
+    pub(super) fn bits(&self, number: usize) -> Result<Bits> {
+        let (first, slot_count) = self.extent(number);
+        if let Some(untouched) = self.untouched(number)? {
+            return Ok(borrowed(untouched.base, untouched.segment, untouched.summary, first)?.bits());
+        }
+        let mut bits: Bits = [0; _];
+        if let Some(base) = self.base() {
+            let cells = &base.resolve()?.1;
+            if let (Some(segment), Some(summary)) = (cells.segment(number), cells.summary(number)) {
+                bits = borrowed(base, segment, summary, first)?.bits();
+            }
+        }
+        for offset in self.touched_in(number)?.into_iter().filter(|&offset| u32::from(offset) < slot_count) {
+            let (word, bit) = (&mut bits[usize::from(offset >> 6)], 1 << (offset & 63));
+            let is_there = self.view.get_through_tiers(first + u32::from(offset))?.is_some();
+            *word = if is_there { *word | bit } else { *word & !bit };
+        }
+        merged_segment::clear_from(&mut bits, slot_count as usize);
+        Ok(bits)
     }
 
     /// The slots of a segment whose values are not those of the column file, as offsets, ascending.

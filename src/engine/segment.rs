@@ -2,6 +2,7 @@
 
 use super::block_file::BlockFile;
 use super::cells::{Cells, SegmentSummary, SegmentView};
+use super::kernels::Histogram;
 use crate::error::Result;
 use crate::format::Invalid;
 use crate::format::column::SEGMENT_LEN;
@@ -132,18 +133,8 @@ impl<'s> Dictionary<'s> {
 
     /// How many cells have each number.
     pub(super) fn count<N: Copy + Into<usize>>(&self, numbers: &[N]) -> Result<Vec<u32>> {
-        let mut counts = vec![0u32; self.len()];
-        let mut is_sound = true;
-        for &number in numbers {
-            match counts.get_mut(number.into()) {
-                Some(count) => *count += 1,
-                None => is_sound = false,
-            }
-        }
-        if !is_sound {
-            return Err(self.past_the_end());
-        }
-        Ok(counts)
+        let mut histogram = Histogram::new(self.len());
+        if histogram.add(numbers) { Ok(histogram.counts()) } else { Err(self.past_the_end()) }
     }
 }
 
@@ -328,6 +319,36 @@ impl<'s> Segment<'s> {
             _ => self.offsets().for_each(|offset| bits[usize::from(offset >> 6)] |= 1 << (offset & 63)),
         }
         bits
+    }
+
+    /// The positions among the values of those whose slot's bit is set, ascending, instead of what is in `out`.
+    pub(super) fn positions_in(&self, bits: &Bits, out: &mut Vec<u16>) {
+        out.clear();
+        match &self.presence {
+            SegmentPresence::None => {}
+            SegmentPresence::All => {
+                let words = self.bits().into_iter().zip(bits).zip((0u32..).step_by(64));
+                words.for_each(|((present, bits), rank)| positions(present, rank, present & bits, out));
+            }
+            SegmentPresence::Bitmap(words) => {
+                let words = words.iter().zip(bits);
+                words.for_each(|([present, rank], bits)| positions(*present, *rank as u32, present & bits, out));
+            }
+            SegmentPresence::Sorted(offsets) => {
+                let is_set = |offset: u16| bits[usize::from(offset >> 6)] & 1 << (offset & 63) != 0;
+                let set = offsets.iter().enumerate().filter(|&(_, &offset)| is_set(offset));
+                out.extend(set.map(|(position, _)| position as u16));
+            }
+        }
+    }
+}
+
+/// Appends the positions of the chosen ones among the values of 64 slots, `rank` of which come before.
+fn positions(present: u64, rank: u32, mut chosen: u64, out: &mut Vec<u16>) {
+    while chosen != 0 {
+        let below = (chosen & chosen.wrapping_neg()) - 1;
+        out.push((rank + (present & below).count_ones()) as u16);
+        chosen &= chosen - 1;
     }
 }
 

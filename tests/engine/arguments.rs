@@ -1,5 +1,6 @@
 //! What calls take and what they refuse: positions, values in every form, names, options; and which error comes first.
 
+use std::ops::Bound;
 use std::sync::Arc;
 use vector_datalib::internals::MemoryStorage;
 use vector_datalib::{
@@ -165,8 +166,31 @@ fn dimensions_of_two_snapshots_are_not_mapped_to_each_other() {
     assert!(a.map_to(one.dimension("b").unwrap()).is_ok());
     for other in [&clone, &later] {
         let b: Dimension<'_> = other.dimension("b").unwrap();
-        for error in [a.map_to(b).map(drop).unwrap_err(), a.cross_counts(b).map(drop).unwrap_err()] {
+        for error in [
+            a.map_to(b).map(drop).unwrap_err(),
+            a.cross_counts(b).map(drop).unwrap_err(),
+            a.aggregate_by(b).map(drop).unwrap_err(),
+        ] {
             assert!(error.is_invalid_argument() && error.to_string().contains("not of the same snapshot"), "{error}");
         }
     }
+}
+
+#[test]
+fn a_range_has_bounds_that_are_compared_with_each_other() {
+    let db = create();
+    db.batch_upsert([(1, attrs! { "a" => 1 }), (2, attrs! { "a" => "text" }), (3, attrs! { "a" => f64::NAN })])
+        .unwrap();
+    let snapshot = db.snapshot();
+    let a = snapshot.dimension("a").unwrap();
+    let pair = |start, end| (Bound::Included(start), Bound::Included(end));
+    for range in [pair(Value::from(1), Value::from("a")), pair(Value::Null, 1.into()), pair(true.into(), 1.into())] {
+        assert!(a.find_in(range.clone()).unwrap_err().is_invalid_argument(), "{range:?}");
+        assert!(a.count_in(range.clone()).unwrap_err().is_invalid_argument(), "{range:?}");
+    }
+    assert_eq!(a.count_in(pair(1.into(), 1.5.into())).unwrap(), 1, "numbers of all types are compared");
+    assert_eq!(a.count_in::<i64>(..).unwrap(), 3);
+    assert_eq!([a.count_in(f64::NAN..), a.count_in(..=f64::NAN)].map(Result::unwrap), [0; 2]);
+    assert_eq!(a.count_in(pair(5.into(), 1.into())).unwrap(), 0);
+    assert!(a.count_in("x".repeat(VALUE_LEN_MAX + 1)..).unwrap_err().is_invalid_argument());
 }

@@ -26,6 +26,7 @@ mod paths;
 mod readers;
 mod records;
 mod rot;
+mod scan_answers;
 mod scans;
 mod spec;
 mod support;

@@ -8,12 +8,12 @@ use vector_datalib::{
     attrs,
 };
 
-const POINTS: u64 = 66_000;
+pub(crate) const POINTS: u64 = 66_000;
 
 /// A dimension, the value of a point in it, and how its segments should be: values and presence, by name.
-type Layout = (&'static str, fn(u64) -> Option<Value>, &'static str, &'static str);
+pub(crate) type Layout = (&'static str, fn(u64) -> Option<Value>, &'static str, &'static str);
 
-const LAYOUTS: [Layout; 11] = [
+pub(crate) const LAYOUTS: [Layout; 11] = [
     ("constant", |_| Some(true.into()), "constant", "all"),
     ("dictionary8", |n| Some((n % 200).into()), "dictionary8", "all"),
     ("dictionary16", |n| Some(format!("text {}", n % 1000).into()), "dictionary16", "all"),
@@ -31,12 +31,12 @@ fn options() -> Options {
     Options::new().durability(Durability::Eventual).auto_checkpoint(None).merge_fraction(1e9)
 }
 
-fn create(storage: &MemoryStorage) -> VectorDb {
+pub(crate) fn create(storage: &MemoryStorage) -> VectorDb {
     options().create_in(Arc::new(storage.clone())).unwrap()
 }
 
 /// A compacted database of all layouts, made once and copied; open, with its files.
-fn load() -> (VectorDb, MemoryStorage) {
+pub(crate) fn load() -> (VectorDb, MemoryStorage) {
     static LOADED: OnceLock<MemoryStorage> = OnceLock::new();
     let storage = LOADED.get_or_init(|| {
         let storage = MemoryStorage::new();
@@ -253,6 +253,23 @@ fn a_nan_makes_the_sum_of_floats_nan_and_is_neither_least_nor_greatest() {
 }
 
 #[test]
+fn what_a_descriptor_states_of_numbers_says_nothing_of_nans_and_text_beside_them() {
+    let db = create(&MemoryStorage::new());
+    let float = |n: u64| if n == 500 { f64::NAN } else { (n as f64).sqrt() };
+    let integer = |n: u64| if n == 500 { Value::from("text") } else { Value::from(n) };
+    db.batch_upsert((0..70_000).map(|n| (n, [("floats", float(n).into()), ("integers", integer(n))]))).unwrap();
+    db.compact(&CompactOptions::new()).unwrap();
+    let snapshot = db.snapshot();
+    let dimension = |name| snapshot.dimension(name).unwrap();
+    assert_eq!(["floats", "integers"].map(|name| describe(&segment(&snapshot, name, 0)).0), ["f64", "values"]);
+    assert_eq!(dimension("floats").count_in(0..1000).unwrap(), 69_999);
+    assert_eq!(dimension("integers").count_in(0..).unwrap(), 69_999);
+    assert_eq!(dimension("integers").count_in("a"..).unwrap(), 1);
+    assert_eq!(dimension("integers").find_in("a"..).unwrap().next().unwrap().unwrap(), Slot(500));
+    assert_eq!([dimension("floats"), dimension("integers")].map(|all| all.count_in::<i64>(..).unwrap()), [70_000; 2]);
+}
+
+#[test]
 fn the_sum_of_floats_is_added_in_the_documented_order_however_they_are_stored() {
     // What the last one leaves of the others is what their order of adding rounded.
     let float = |n: i32| f64::from(n + 2).sqrt() * 10f64.powi(n * 7 % 17) * if n % 2 == 0 { 1.0 } else { -1.0 };
@@ -323,14 +340,25 @@ fn threads_divide_the_segments_among_them() {
     assert_eq!(counts, [65_536, POINTS as usize - 65_536]);
 }
 
-/// The database with a byte of a column file changed, where these eight bytes are.
-fn damage(storage: &MemoryStorage, number: u32, content: [u8; 8]) -> VectorDb {
+/// The files with a byte of a column file changed, where these eight bytes are.
+fn damaged(storage: &MemoryStorage, number: u32, content: [u8; 8]) -> MemoryStorage {
     let mut files = storage.files();
     let prefix = format!("dim-{number}-");
     let (_, bytes) = files.iter_mut().find(|(name, _)| name.starts_with(&prefix)).unwrap();
     let at = bytes.windows(8).position(|window| window == content).unwrap();
     bytes[at] ^= 1;
-    Options::new().open_read_only_in(Arc::new(MemoryStorage::from_files(files))).unwrap()
+    MemoryStorage::from_files(files)
+}
+
+/// The database with damage in both segments of a dimension.
+pub(crate) fn damage_all(storage: &MemoryStorage, name: &str) -> VectorDb {
+    let number = LAYOUTS.iter().position(|(other, ..)| *other == name).unwrap() as u32;
+    let storage = damaged(storage, number, 30_000i64.to_le_bytes());
+    damage(&storage, number, 65_300i64.to_le_bytes())
+}
+
+fn damage(storage: &MemoryStorage, number: u32, content: [u8; 8]) -> VectorDb {
+    Options::new().open_read_only_in(Arc::new(damaged(storage, number, content))).unwrap()
 }
 
 #[test]
@@ -345,6 +373,13 @@ fn what_descriptors_answer_reads_no_cells_and_what_cells_answer_finds_their_dama
     assert_eq!(dimension.find(1_000_000).unwrap().count(), 0, "out of range in each segment");
     assert_eq!(dimension.find("text").unwrap().count(), 0);
     assert_eq!(dimension.count_of(65_100).unwrap(), 1, "in the other segment");
+    assert_eq!(dimension.find_in(1_000_000..).unwrap().count(), 0);
+    assert_eq!(dimension.find_in("a"..).unwrap().count(), 0);
+    assert_eq!(dimension.count_in(-500..=100_000).unwrap(), POINTS, "all of both segments");
+    assert_eq!(dimension.count_in(65_036.5..).unwrap(), POINTS - 65_537, "none of the damaged one, some of the other");
+    assert!(dimension.count_in(-499..).unwrap_err().is_corrupt());
+    assert!(dimension.count_where(|_| true).unwrap_err().is_corrupt());
+    assert!(dimension.aggregate_by(dimension).unwrap_err().is_corrupt());
     assert!(dimension.sum().unwrap_err().is_corrupt());
     assert!(dimension.value_counts().unwrap_err().is_corrupt());
     let mut segments = dimension.segments();
@@ -352,6 +387,32 @@ fn what_descriptors_answer_reads_no_cells_and_what_cells_answer_finds_their_dama
     assert_eq!(segments.next().unwrap().unwrap().value_count(), POINTS as usize - 65_536, "goes on behind the damage");
     let mut found = dimension.find(29_999).unwrap();
     assert!(found.next().unwrap().unwrap_err().is_corrupt() && found.next().is_none());
+}
+
+#[test]
+fn extremes_of_a_changed_segment_are_read_only_where_one_of_them_was_changed() {
+    let (db, storage) = load();
+    db.close().unwrap();
+    let number = LAYOUTS.iter().position(|(name, ..)| *name == "i64").unwrap() as u32;
+    let range = |db: &VectorDb| {
+        let snapshot = db.snapshot();
+        let range = snapshot.dimension("i64").unwrap().min_max()?;
+        Ok::<_, vector_datalib::Error>(range.map(|(least, greatest)| (least.as_i64(), greatest.as_i64())))
+    };
+    let greatest = POINTS as i64 - 501;
+    for saved in [false, true] {
+        let db = options().open_in(Arc::new(damaged(&storage, number, 30_000i64.to_le_bytes()))).unwrap();
+        db.upsert(5, attrs! { "i64" => 7 }).unwrap();
+        db.upsert(6, attrs! { "i64" => -600 }).unwrap();
+        db.delete(7).unwrap();
+        db.upsert("new", attrs! { "i64" => f64::NAN }).unwrap();
+        if saved {
+            db.save().unwrap();
+        }
+        assert_eq!(range(&db).unwrap(), Some((Some(-600), Some(greatest))), "saved: {saved}");
+        db.upsert(0, attrs! { "i64" => 7 }).unwrap();
+        assert!(range(&db).unwrap_err().is_corrupt(), "the least value of the damaged segment was changed");
+    }
 }
 
 /// Puts bytes into a section of a dimension's column file, under checksums that are right.
@@ -412,4 +473,11 @@ fn presence_and_numbers_that_lie_under_right_checksums_are_corrupt() {
     assert!(dimension.map_to(dimension).unwrap_err().is_corrupt());
     assert!(dimension.cross_counts(dimension).unwrap_err().is_corrupt());
     assert!(dimension.sum().unwrap_err().is_corrupt() && segment.null_count().is_ok());
+    assert!(dimension.aggregate_by(dimension).unwrap_err().is_corrupt());
+    let other = snapshot.dimension("dictionary8").unwrap();
+    assert!(dimension.cross_counts(other).unwrap_err().is_corrupt());
+    assert!(other.cross_counts(dimension).unwrap_err().is_corrupt());
+    assert!(snapshot.dimension("half").unwrap().map_to(dimension).unwrap_err().is_corrupt());
+    let mut found = dimension.find_where(|value| value.as_str().is_some_and(|text| text.ends_with('5'))).unwrap();
+    assert!(found.next().unwrap().unwrap_err().is_corrupt() && found.next().unwrap().is_ok());
 }

@@ -4,6 +4,7 @@ use super::compare::{check_value, shorten};
 use super::plain::{Contents, Moment};
 use crate::support::order::{Ordered, same};
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use vector_datalib::{
     Dimension, Segment, SegmentPresence, SegmentValues, Slot, Snapshot, Value, ValueBuf, ValueCounts, ValueRef,
 };
@@ -45,6 +46,7 @@ pub(crate) fn check_scans(snapshot: &Snapshot, number: usize, contents: &Moment)
     let top: Vec<_> = dimension.top(3).unwrap().into_iter().collect();
     assert!(found.iter().take(3).eq(&top), "{top:?}");
     check_find(dimension, &cells, &counts, contents.sequence);
+    check_ranges(dimension, &cells, contents.sequence);
     let other = (number + contents.sequence as usize) % contents.dimensions.len();
     check_mapping(snapshot, dimension, &cells, other, contents);
 }
@@ -73,6 +75,34 @@ fn check_find(dimension: Dimension<'_>, cells: &[(u32, &Value)], counts: &Counts
         assert!(found.iter().copied().eq(expected), "{} in {dimension:?}: {found:?}", shorten(value));
         let count = counts.get(&Ordered(value)).copied().unwrap_or_default();
         assert_eq!(dimension.count_of(&buf).unwrap(), count, "points with {}", shorten(value));
+    }
+}
+
+/// Ranges between values that are there, of one type, where the order of values says what is within.
+fn check_ranges(dimension: Dimension<'_>, cells: &[(u32, &Value)], sequence: u64) {
+    let pick = |times: u64| cells.get((sequence * times % cells.len().max(1) as u64) as usize).map(|&(_, value)| value);
+    for (start, end) in [3, 5, 11].into_iter().filter_map(|times| pick(times).zip(pick(times * 13 + 1))) {
+        let compared = |a: &Value, b: &Value| {
+            let of_float = |value: &Value| matches!(value, Value::Float(_));
+            let of_number = |value: &Value| of_float(value) || matches!(value, Value::Int(_) | Value::BigInt(_));
+            let same_type = std::mem::discriminant(a) == std::mem::discriminant(b);
+            same_type || (of_number(a) && of_number(b) && of_float(a) == of_float(b))
+        };
+        let is_nan = |value: &Value| value.as_f64().is_some_and(f64::is_nan);
+        let range = (Bound::Included(start.clone()), Bound::Excluded(end.clone()));
+        if !compared(start, end) {
+            continue;
+        }
+        let found: Vec<u32> = dimension.find_in(range.clone()).unwrap().map(|slot| slot.unwrap().0).collect();
+        assert_eq!(dimension.count_in(range.clone()).unwrap(), found.len() as u64, "{range:?} in {dimension:?}");
+        assert!(found.is_sorted());
+        for (slot, value) in cells.iter().filter(|(_, value)| compared(value, start)) {
+            // Zeros are worth the same.
+            let less = |a: &Value, b: &Value| a.as_f64().zip(b.as_f64()).map_or_else(|| a < b, |(a, b)| a < b);
+            let expected = ![*value, start, end].into_iter().any(is_nan) && !less(value, start) && less(value, end);
+            let message = || format!("{} in {} of {dimension:?}", shorten(value), shorten(&range));
+            assert_eq!(found.binary_search(slot).is_ok(), expected, "{}", message());
+        }
     }
 }
 
