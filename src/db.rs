@@ -362,7 +362,8 @@ impl VectorDb {
 
     /// Checkpoint: writes what was committed since the last one into a patch file, or merges it into the column files
     /// ([`Options::merge_fraction`]), and starts a new log. Reads and writes go on meanwhile. Where many patch files have come together,
-    /// they are merged into one afterwards: in the background, or by this call where [`Options::background`] is off.
+    /// they are merged into one afterwards, and where they only changed values, into the column files: in the background, or by this call where
+    /// [`Options::background`] is off.
     ///
     /// # Durability
     /// When this returns, every commit before it survives a loss of power, whatever [`Options::durability`] says.

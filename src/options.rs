@@ -102,6 +102,7 @@ impl Options {
     /// all patches together would hold more than this fraction of the cells of those files. The default is 0.5. Less makes reads of
     /// changed data faster and the database smaller, more makes writing cheaper; 0 merges at every checkpoint, and writes
     /// again every dimension that changed. Any finite number from 0 on is valid; a large one, such as 1e9, merges almost never.
+    /// Where no key came or went since, that is done after the checkpoint, [in the background](Self::background).
     #[must_use]
     pub const fn merge_fraction(mut self, fraction: f64) -> Self {
         self.merge_fraction = fraction;

@@ -3,6 +3,7 @@
 //! All of it is safe code: items are written once into `OnceLock`s, and become reachable through atomics afterwards.
 
 use super::mix::Mix;
+use crate::storage::prefetch;
 use bytemuck::Zeroable;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -135,11 +136,12 @@ impl Part {
         self.tables.get(self.current.load(Ordering::Acquire))?.get().map(|table| &**table)
     }
 
-    fn set(&self, key: u64, item: u32, mix: Mix) {
+    fn replace(&self, key: u64, hash: u64, mix: Mix, item: impl FnOnce(Option<u32>) -> Option<u32>) {
         let number = self.current.load(Ordering::Relaxed);
         let table = self.table(number);
-        let Some(head) = find(table, key, mix.of(key / LINE_LEN as u64)) else { return };
+        let Some(head) = find(table, key, hash) else { return };
         let is_new = head.key.load(Ordering::Relaxed) == 0;
+        let Some(item) = item((!is_new).then(|| head.item.load(Ordering::Relaxed))) else { return };
         head.item.store(item, Ordering::Release);
         if is_new {
             head.key.store(key + 1, Ordering::Release);
@@ -206,9 +208,25 @@ impl Heads {
 
     /// Sets the item of a key. One writer at a time.
     pub(super) fn set(&self, key: u64, item: u32) {
+        self.replace(key, |_| Some(item));
+    }
+
+    /// Sets the item of a key to what a function makes of the one that it has, if any; leaves it where that is `None`. One writer at a time.
+    #[inline]
+    pub(super) fn replace(&self, key: u64, item: impl FnOnce(Option<u32>) -> Option<u32>) {
         let hash = self.mix.of(key / LINE_LEN as u64);
         if let Some(part) = self.parts.get((hash >> (64 - PART_BITS)) as usize) {
-            part.get_or_init(|| Box::new(Part::new())).set(key, item, self.mix);
+            part.get_or_init(|| Box::new(Part::new())).replace(key, hash, self.mix, item);
+        }
+    }
+
+    /// Asks for the cache line on which a key is, or where it will be.
+    #[inline]
+    pub(super) fn prefetch(&self, key: u64) {
+        let hash = self.mix.of(key / LINE_LEN as u64);
+        let part = self.parts.get((hash >> (64 - PART_BITS)) as usize).and_then(OnceLock::get);
+        if let Some(table) = part.and_then(|part| part.current()) {
+            prefetch(table, (hash >> 16) as usize & table.len().wrapping_sub(1));
         }
     }
 

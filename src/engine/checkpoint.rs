@@ -100,7 +100,8 @@ impl Database {
         let merge_fraction = if scope == Scope::Least { f64::INFINITY } else { self.options.merge_fraction };
         let mut manifest = source.generation.manifest.clone();
         self.merging.skip_taken(&mut manifest);
-        if everything || files_are_due(source, merge_fraction) {
+        // Column files alone are written beside checkpoints, so that none of them takes so long.
+        if everything || (files_are_due(source, merge_fraction) && !self.folds_beside(source)) {
             let rebuild = Rebuild {
                 storage,
                 memory_budget,
@@ -456,7 +457,7 @@ fn allocation(view: &View, writer: &Writer) -> Result<Allocation> {
 
 /// Removes the files that one manifest names and another one does not. What cannot be removed now is removed when the
 /// database is next opened.
-fn remove_files(database: &Database, of: &Manifest, keep: &Manifest) {
+pub(super) fn remove_files(database: &Database, of: &Manifest, keep: &Manifest) {
     let keep: HashSet<String> = files(keep).into_iter().map(|(name, _)| name).collect();
     for (name, _) in files(of) {
         if !keep.contains(&name) {

@@ -83,6 +83,18 @@ impl<'a> DeltaDictionary<'a> {
     }
 }
 
+/// After so many values it is estimated whether there are too many distinct ones.
+const TRIAL_COUNT: u64 = 1 << 12;
+/// How many times more distinct values than a dictionary has room for are surely too many, by the estimate.
+const SURELY: u64 = 4;
+
+/// Whether there are far more distinct values than `entries_max`, given how many of the first `count` are distinct: of `n` values drawn from
+/// `d` about `n^2 / 2d` have come before.
+fn too_many(count: u64, distinct: u64, entries_max: u64) -> bool {
+    let repeated = count.saturating_sub(distinct);
+    count * count > 2 * SURELY * entries_max.saturating_mul(repeated)
+}
+
 /// Sees all values of a delta column, to choose an encoding.
 #[derive(Debug)]
 pub(super) struct EncodingSurvey<'a> {
@@ -104,7 +116,11 @@ impl<'a> EncodingSurvey<'a> {
         self.kinds.add(value);
         self.count += 1;
         let entries_max = self.entries_max;
-        if self.dictionary.as_mut().is_some_and(|dictionary| !dictionary.add(value, entries_max)) {
+        let is_too_large = |dictionary: &mut DeltaDictionary<'a>| {
+            !dictionary.add(value, entries_max)
+                || (self.count == TRIAL_COUNT && too_many(TRIAL_COUNT, dictionary.entries.len() as u64, entries_max))
+        };
+        if self.dictionary.as_mut().is_some_and(is_too_large) {
             self.dictionary = None;
         }
     }
@@ -179,5 +195,35 @@ impl<'a> DeltaEncoding<'a> {
             out.extend(number.to_le_bytes().into_iter().take(width));
         }
         Ok(encoding)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a dictionary was still possible after values drawn from so many.
+    fn has_dictionary(distinct: u64, count: u64) -> bool {
+        let mut survey = EncodingSurvey::new(count);
+        let mut state = 1u64;
+        for _ in 0..count {
+            // Constants of Knuth's MMIX generator.
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            survey.add(ValueRef::Int(i128::from((state >> 33) % distinct)));
+            if survey.dictionary.is_none() {
+                return false;
+            }
+        }
+        true
+    }
+
+    #[test]
+    fn a_dictionary_is_given_up_early_only_where_it_could_not_hold_all_values() {
+        for distinct in [1, 1000, 20_000, 60_000] {
+            assert!(has_dictionary(distinct, 300_000), "{distinct}");
+        }
+        let mut survey = EncodingSurvey::new(300_000);
+        (0..TRIAL_COUNT).for_each(|n| survey.add(ValueRef::Int(n.into())));
+        assert!(survey.dictionary.is_none());
     }
 }

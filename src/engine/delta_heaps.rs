@@ -26,30 +26,51 @@ pub(super) struct DeltaHeaps<'a> {
     value_heap: StreamId,
 }
 
-/// Where contents are in a heap, so that equal ones are stored once. Only so many are remembered; others are stored again each time
-/// that they come.
+/// Where contents are in a heap, so that equal ones are stored once. Only so many are remembered, and none where few come again; others are
+/// stored again each time that they come.
 #[derive(Debug)]
 struct Places<T> {
     offsets: HashMap<T, u64>,
     count_max: usize,
+    /// Contents of this column that were remembered.
+    remembered: usize,
+    /// Contents of this column that were stored before.
+    found: usize,
+    /// Contents of this column do not come again.
+    is_off: bool,
 }
+
+/// After so many contents of a column were remembered it is known whether some come again.
+const TRIAL_COUNT: usize = 1 << 13;
+/// Remembering pays where one in so many contents comes again.
+const TRIAL_PART: usize = 16;
 
 /// Bytes that a remembered content takes, about.
 const PLACE_MEMORY: usize = 96;
 
 impl<T: Hash + Eq> Places<T> {
     fn new(memory: usize) -> Self {
-        Self { offsets: HashMap::new(), count_max: memory / PLACE_MEMORY }
+        let count_max = memory / PLACE_MEMORY;
+        Self { offsets: HashMap::new(), count_max, remembered: 0, found: 0, is_off: false }
     }
 
-    fn get(&self, content: &T) -> Option<u64> {
-        self.offsets.get(content).copied()
+    fn begin_column(&mut self) {
+        (self.remembered, self.found, self.is_off) = (0, 0, false);
+    }
+
+    fn get(&mut self, content: &T) -> Option<u64> {
+        let offset = if self.is_off { None } else { self.offsets.get(content).copied() };
+        self.found += usize::from(offset.is_some());
+        offset
     }
 
     fn remember(&mut self, content: T, offset: u64) {
-        if self.offsets.len() < self.count_max {
-            self.offsets.insert(content, offset);
+        if self.is_off || self.offsets.len() >= self.count_max {
+            return;
         }
+        self.offsets.insert(content, offset);
+        self.remembered += 1;
+        self.is_off = self.remembered == TRIAL_COUNT && self.found < TRIAL_COUNT / TRIAL_PART;
     }
 }
 
@@ -62,6 +83,12 @@ impl<'a> DeltaHeaps<'a> {
             values: Places::new(memory / 2),
             value_heap: spill.stream(),
         })
+    }
+
+    /// The contents that follow are those of another column.
+    pub(super) fn begin_column(&mut self) {
+        self.texts.begin_column();
+        self.values.begin_column();
     }
 
     /// The offset of a text's entry from the start of its heap.
@@ -164,6 +191,26 @@ pub(super) fn copy(stream: StreamId, spill: &mut Spill, writer: &mut BlockWriter
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn contents_are_remembered_in_columns_where_some_come_again() {
+        let mut places = Places::new(1 << 30);
+        let fill = |places: &mut Places<usize>, start: usize, again: usize| {
+            places.begin_column();
+            for content in start..start + 2 * TRIAL_COUNT {
+                places.remember(content, content as u64);
+                if again > 0 && content.is_multiple_of(again) {
+                    places.get(&content);
+                }
+            }
+            places.get(&(start + 2 * TRIAL_COUNT - 1)).is_some()
+        };
+        assert!(!fill(&mut places, 0, 0));
+        assert!(fill(&mut places, 1 << 20, TRIAL_PART));
+        assert!(!fill(&mut places, 2 << 20, TRIAL_PART * 2));
+        places.begin_column();
+        assert_eq!(places.get(&1), Some(1));
+    }
     use crate::engine::block_writer::{FileSpec, Unsynced};
     use crate::format::block_file::{Identity, NO_DIMENSION, PATCH_MAGIC};
     use crate::storage::{MemoryStorage, Storage};

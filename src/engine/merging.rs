@@ -1,18 +1,22 @@
-//! Merging patches into one, while commits and checkpoints go on: a read asks each patch that may concern it, so there must be few.
+//! Merging patches into one, or folding them into the column files, while commits and checkpoints go on: a read asks each patch that may
+//! concern it, so there must be few.
 
+use super::block_writer::Unsynced;
+use super::checkpoint::remove_files;
 use super::database::Database;
 use super::generation::Generation;
 use super::maintenance::{Entered, Maintenance};
 use super::overlay::Overlay;
-use super::patching::PatchFile;
+use super::patching::{PatchFile, axis_is_current, files_are_due};
+use super::rebuild::Rebuild;
 use super::view::View;
 use crate::error::{Error, Result};
 use crate::format::block_file::Identity;
-use crate::format::manifest::{FileEntry, Manifest, patch_name};
+use crate::format::manifest::{FileEntry, Manifest};
 use crate::progress::{Progress, ProgressFn};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// With so many patches, those are merged that it costs little to merge.
 const PATCH_COUNT_LOW: usize = 8;
@@ -32,11 +36,18 @@ pub(super) struct Merging {
     /// meanwhile go on from there.
     generation: AtomicU64,
     next_file_id: AtomicU64,
+    /// The merge that runs folds all patches there were when it started.
+    is_folding: AtomicBool,
 }
 
 impl Merging {
     pub(super) fn new() -> Self {
-        Self { running: Maintenance::new(), generation: AtomicU64::new(0), next_file_id: AtomicU64::new(0) }
+        Self {
+            running: Maintenance::new(),
+            generation: AtomicU64::new(0),
+            next_file_id: AtomicU64::new(0),
+            is_folding: AtomicBool::new(false),
+        }
     }
 
     /// Leaves out of a manifest's numbers those that a merge took.
@@ -65,10 +76,11 @@ fn merged_count(sizes: &[u64]) -> Option<usize> {
     (count >= 2).then_some(count)
 }
 
-/// The same for a generation; `None` where nothing is to be merged.
-fn due(generation: &Generation) -> Option<usize> {
-    let sizes: Vec<u64> = generation.patches().iter().map(|patch| patch.file().header().value_count).collect();
-    merged_count(&sizes)
+/// A generation with nothing committed after it.
+fn alone(generation: &Arc<Generation>) -> View {
+    let manifest = &generation.manifest;
+    let nothing = Overlay::new(manifest.last_sequence, manifest.hash_seed);
+    View { generation: Arc::clone(generation), frozen: None, active: Arc::new(nothing) }
 }
 
 impl Database {
@@ -77,9 +89,28 @@ impl Database {
         self.maintenance.is_mine() || self.merging.running.is_mine()
     }
 
-    /// Whether there are too many patches.
+    /// Whether there are too many patches, or so much in them that they are to be folded into the column files.
     pub(crate) fn merge_is_due(&self) -> bool {
-        due(&self.view.load().generation).is_some()
+        self.due(&self.view.load().generation).is_some()
+    }
+
+    /// Whether a merge folds what changed into the files, or the next one will, so that a checkpoint need not.
+    pub(super) fn folds_beside(&self, source: &View) -> bool {
+        self.may_fold(source) || self.merging.is_folding.load(Ordering::Acquire)
+    }
+
+    fn may_fold(&self, view: &View) -> bool {
+        self.options.auto_checkpoint.in_background && axis_is_current(view)
+    }
+
+    /// What is to be merged in a generation, and the number of patches, the newest ones.
+    fn due(&self, generation: &Arc<Generation>) -> Option<(Into, usize)> {
+        let view = alone(generation);
+        if files_are_due(&view, self.options.merge_fraction) && self.may_fold(&view) {
+            return Some((Into::Columns, generation.patches().len()));
+        }
+        let sizes: Vec<u64> = generation.patches().iter().map(|patch| patch.file().header().value_count).collect();
+        merged_count(&sizes).map(|count| (Into::Patch, count))
     }
 
     /// Returns once no checkpoint, no compaction and no merge that a checkpoint waits for is being made.
@@ -106,7 +137,7 @@ impl Database {
         self.merging.running.enter()
     }
 
-    /// Merges patches into one if there are too many. Commits and checkpoints go on meanwhile.
+    /// Merges patches into one if there are too many, or folds them into the column files. Commits and checkpoints go on meanwhile.
     pub(crate) fn merge(&self, progress: &mut ProgressFn<'_>) -> Result<()> {
         let _running = self.no_merge()?;
         let Some(plan) = self.plan_merge()? else { return Ok(()) };
@@ -115,12 +146,14 @@ impl Database {
             is_stale = !plan.is_current(&self.view.load().generation);
             if is_stale { ControlFlow::Break(()) } else { progress(report) }
         });
-        match result {
-            Ok(entry) => self.install_merged(&plan, entry),
+        let result = match result {
+            Ok(made) => self.install_merged(&plan, &made),
             // The patches were merged into the files meanwhile.
             Err(Error::Cancelled) if is_stale => Ok(()),
             Err(error) => Err(error),
-        }
+        };
+        self.merging.is_folding.store(false, Ordering::Release);
+        result
     }
 
     fn plan_merge(&self) -> Result<Option<Plan>> {
@@ -128,25 +161,33 @@ impl Database {
         // A handle that may not write, or has let go of the lock, writes no file either.
         drop(self.writer()?);
         let generation = Arc::clone(&self.view.load().generation);
-        let Some(merged) = due(&generation) else { return Ok(None) };
-        let mut manifest = generation.manifest.clone();
-        self.merging.skip_taken(&mut manifest);
-        let plan = Plan { merged, generation, number: manifest.generation + 1, file_id: manifest.next_file_id };
-        self.merging.generation.store(plan.number, Ordering::Release);
-        self.merging.next_file_id.store(plan.file_id + 1, Ordering::Release);
-        Ok(Some(plan))
+        let Some((into, merged)) = self.due(&generation) else { return Ok(None) };
+        let mut before = generation.manifest.clone();
+        self.merging.skip_taken(&mut before);
+        let file_count = match into {
+            Into::Patch => 1,
+            Into::Columns => before.dimensions.len() as u64,
+        };
+        self.merging.generation.store(before.generation + 1, Ordering::Release);
+        self.merging.next_file_id.store(before.next_file_id + file_count, Ordering::Release);
+        self.merging.is_folding.store(into == Into::Columns, Ordering::Release);
+        Ok(Some(Plan { into, merged, generation, before }))
     }
 
-    /// Puts a merged patch in the place of those that it was made of.
-    fn install_merged(&self, plan: &Plan, entry: Option<FileEntry>) -> Result<()> {
+    /// Puts what was made of patches in their place; `made` has them as the manifest of the plan would.
+    fn install_merged(&self, plan: &Plan, made: &Manifest) -> Result<()> {
         let _maintenance = self.maintenance.enter()?;
         let mut writer = self.writer()?;
         let mut manifest = self.view.load().generation.manifest.clone();
         let Some(place) = plan.place(&manifest) else {
-            let _left_over = self.storage.remove(&patch_name(plan.number));
+            remove_files(self, made, &manifest);
             return Ok(());
         };
-        manifest.patches.splice(place..place + plan.merged, entry);
+        // Patches that a checkpoint wrote meanwhile are the last ones, and dimensions that came meanwhile as well.
+        manifest.patches.splice(..place + plan.merged, made.patches.iter().copied());
+        for (dimension, made) in manifest.dimensions.iter_mut().zip(&made.dimensions) {
+            dimension.file = made.file;
+        }
         self.merging.skip_taken(&mut manifest);
         manifest.generation += 1;
         manifest.seal = None;
@@ -157,32 +198,58 @@ impl Database {
     }
 }
 
+/// What patches are merged into.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Into {
+    /// One patch.
+    Patch,
+    /// New column files; these are all patches of a generation.
+    Columns,
+}
+
 /// What is merged.
 struct Plan {
-    generation: Arc<Generation>,
+    into: Into,
     /// The newest patches of the generation.
     merged: usize,
-    /// Generation and id of the file to be.
-    number: u64,
-    file_id: u64,
+    generation: Arc<Generation>,
+    /// The manifest of the generation, with the numbers after which those of the new files come.
+    before: Manifest,
 }
 
 impl Plan {
-    /// Writes the patch; `None` where it would say nothing.
-    fn write(&self, database: &Database, progress: &mut ProgressFn<'_>) -> Result<Option<FileEntry>> {
-        let manifest = &self.generation.manifest;
-        let nothing = Overlay::new(manifest.last_sequence, manifest.hash_seed);
-        let view = View { generation: Arc::clone(&self.generation), frozen: None, active: Arc::new(nothing) };
+    /// Writes the files; returns the manifest as it would be if nothing had happened meanwhile.
+    fn write(&self, database: &Database, progress: &mut ProgressFn<'_>) -> Result<Manifest> {
+        let mut manifest = self.before.clone();
+        let (view, storage, memory_budget) =
+            (&alone(&self.generation), &database.storage, database.options.memory_budget);
+        if self.into == Into::Columns {
+            let rebuild = Rebuild {
+                storage,
+                memory_budget,
+                threads: database.options.threads,
+                view,
+                moment: view.moment(u64::MAX),
+                everything: false,
+                order: None,
+                perfect_hash: None,
+                unsynced: Unsynced::default(),
+            };
+            return rebuild.write(manifest, progress);
+        }
         let file = PatchFile {
-            storage: &database.storage,
-            memory_budget: database.options.memory_budget,
-            view: &view,
+            storage,
+            memory_budget,
+            view,
             merged: self.merged,
-            identity: Identity { database_id: manifest.database_id, file_id: self.file_id },
-            generation: self.number,
+            identity: Identity { database_id: manifest.database_id, file_id: manifest.next_file_id },
+            generation: manifest.generation + 1,
             slot_count: manifest.slot_count,
         };
-        file.write("merging changes", progress)
+        let entry = file.write("merging changes", progress)?;
+        manifest.patches.truncate(manifest.patches.len().saturating_sub(self.merged));
+        manifest.patches.extend(entry);
+        Ok(manifest)
     }
 
     /// The entries of the merged patches, in the order of a manifest.

@@ -57,6 +57,7 @@ mod merged_segment;
 mod merging;
 mod meter;
 mod mix;
+mod newest_cells;
 mod numbered_column;
 mod numbering;
 mod numbers;

@@ -189,19 +189,39 @@ impl Overlay {
         Ok(())
     }
 
-    /// Records the value of a cell, or its removal. One writer at a time.
-    pub(super) fn add_cell(&self, stamp: u64, id: DimensionId, slot: u32, value: Option<ValueBuf>) -> Result<()> {
-        let key = cell_key(id, slot);
-        let previous = self.by_cell.get(key).unwrap_or(NONE);
-        let item = self.cells.push(Cell { stamp, previous, value: value.into() }).ok_or_else(full)?;
-        self.by_cell.set(key, item);
-        self.touch(slot);
+    /// Records the values of a slot's cells, or their removal. One writer at a time.
+    pub(super) fn add_cells(
+        &self,
+        stamp: u64,
+        slot: u32,
+        cells: impl IntoIterator<Item = (DimensionId, Option<ValueBuf>)>,
+    ) -> Result<()> {
+        let mut is_any = false;
+        for (id, value) in cells {
+            let mut added = Ok(());
+            self.by_cell.replace(cell_key(id, slot), |previous| {
+                let previous = previous.unwrap_or(NONE);
+                let item = self.cells.push(Cell { stamp, previous, value: value.into() });
+                added = item.map(|_| ()).ok_or_else(full);
+                item
+            });
+            added?;
+            is_any = true;
+        }
+        if is_any {
+            self.touch(slot);
+        }
         Ok(())
     }
 
     fn touch(&self, slot: u32) {
-        let all = || self.changed_slots().chain(self.changed_cells().map(|(_, slot)| slot)).map(u64::from);
-        self.touched_slots.insert(slot.into(), all);
+        self.touched_slots.insert(slot.into(), || {
+            let mut last = None;
+            // The cells of a slot mostly lie together.
+            let by_cell =
+                self.changed_cells().map(|(_, slot)| slot).filter(move |&slot| last.replace(slot) != Some(slot));
+            self.changed_slots().chain(by_cell).map(u64::from)
+        });
     }
 
     /// The slots whose occupant or a cell of which was changed.
@@ -240,13 +260,16 @@ impl Overlay {
         self.commits.get(self.commits.len().checked_sub(1)?).copied()
     }
 
-    /// Brings what a cell's head lies in to the cache. The processor waits for many of them at a time where they are asked for in a row.
+    /// Asks for what the cell of a dimension and those of the next ones will be found through.
     #[inline]
-    pub(super) fn touch_head(&self, id: DimensionId, slot: u32) {
-        black_box(self.by_cell.get(cell_key(id, slot)));
+    pub(super) fn prefetch(&self, id: DimensionId, slot: u32) {
+        self.by_cell.prefetch(cell_key(id, slot));
+        if let Some(slots) = self.touched_slots.get() {
+            slots.prefetch(slot.into());
+        }
     }
 
-    /// The same for cells by the numbers that [`newest_cells`](Self::newest_cells) gives.
+    /// Brings cells to the cache, by the numbers that [`newest_cells`](Self::newest_cells) gives.
     #[inline]
     pub(super) fn touch_cell(&self, item: u32) {
         black_box(self.cells.get(item).map(|cell| cell.stamp));
@@ -371,8 +394,8 @@ mod tests {
             .collect();
         let value = |at: usize| values[at % values.len()].clone().map(|value| ValueBuf::try_from(value).unwrap());
         for (at, &(id, slot)) in places.iter().enumerate() {
-            overlay.add_cell(1, id, slot, value(at + 1)).unwrap();
-            overlay.add_cell(2, id, slot, value(at)).unwrap();
+            overlay.add_cells(1, slot, [(id, value(at + 1))]).unwrap();
+            overlay.add_cells(2, slot, [(id, value(at))]).unwrap();
         }
         for (at, &(id, slot)) in places.iter().enumerate() {
             let (new, old) = (value(at), value(at + 1));

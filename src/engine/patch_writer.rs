@@ -87,6 +87,7 @@ impl<'s, 'b, 'm, 'a> PatchWriter<'s, 'b, 'm, 'a> {
     /// Writes a delta column. They come in the order of their ids.
     pub(super) fn column(&mut self, source: &DeltaSource<'a>, pieces: &mut Pieces<'_, 'a>) -> Result<()> {
         let mut parts = ColumnParts::new(source.touched);
+        self.heaps.begin_column();
         let cells_start = self.begin_part()?;
         pieces.rewind();
         while let Some(cells) = pieces.next()? {

@@ -1,4 +1,4 @@
-//! Writing a patch: for a checkpoint, or from older patches; and when a checkpoint writes one.
+//! Writing a patch: for a checkpoint, or from older patches; and when changes are folded into files instead.
 
 use super::block_writer::{BlockWriter, FileSpec, Unsynced};
 use super::counts::CountChanges;
@@ -18,8 +18,8 @@ use crate::progress::ProgressFn;
 use crate::storage::Storage;
 use std::sync::Arc;
 
-/// Whether a checkpoint is to write new axis and column files for everything that changed since these were written, and not a
-/// patch: once patches have more than `merge_fraction` of the cells of these files.
+/// Whether what changed since the axis and column files were written is to be folded into new ones: once patches and overlay have more than
+/// `merge_fraction` of the cells of these files.
 pub(super) fn files_are_due(view: &View, merge_fraction: f64) -> bool {
     let generation = &view.generation;
     let Some(axis) = generation.axis().base() else { return true };
@@ -28,6 +28,14 @@ pub(super) fn files_are_due(view: &View, merge_fraction: f64) -> bool {
     let sizes = generation.patches().iter().map(|patch| patch.file().header().value_count);
     let patched = sizes.fold(0, u64::saturating_add);
     (view.active.changed_count().saturating_add(patched)) as f64 > merge_fraction * base as f64
+}
+
+/// Whether no key came or went since the axis file was written, so that new column files are all that folding takes.
+pub(super) fn axis_is_current(view: &View) -> bool {
+    let generation = &view.generation;
+    generation.axis().base().is_some()
+        && generation.patches().iter().all(|patch| patch.axis().is_none())
+        && view.active.changed_slots().next().is_none()
 }
 
 /// A generation that differs from the one before it by a patch.

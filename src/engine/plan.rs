@@ -2,16 +2,23 @@
 //! force. Planning changes nothing but the free slots, and those can be taken back.
 
 use super::batch::{Attributes, Outcome, Step};
+use super::column_tiers::BASE;
+use super::direct::{DirectKeys, Found};
+use super::direct_batch::GROUP_LEN;
 use super::overlay::Overlay;
-use super::view::View;
+use super::view::{Origin, View};
 use crate::error::{Error, Result};
 use crate::format::{value, wal};
-use crate::model::{DimensionId, FreeSlots, Key, VALUE_LEN_MAX, ValueBuf, ValueTooLarge};
+use crate::model::{DimensionId, FreeSlots, Key, KeyRef, VALUE_LEN_MAX, ValueBuf, ValueTooLarge};
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 /// So many dimensions are found again by the address of their name.
 const USED_MAX: usize = 16;
+
+/// Steps of which the places in an overlay are fetched at a time.
+const APPLY_LEN: usize = 64;
 
 /// Cells of one step.
 pub(super) type Cells = Vec<(DimensionId, Option<ValueBuf>)>;
@@ -100,8 +107,7 @@ impl<'a> Planner<'a> {
         let mut outcomes = Vec::with_capacity(steps.len());
         self.operations.reserve(steps.len());
         let is_batch = steps.len() > 1;
-        // All at once, so that the processor waits for many keys at a time.
-        let found: Vec<_> = steps.iter().map(|step| self.resolve(step.key())).collect();
+        let found = self.resolve(&steps);
         for (index, (step, found)) in steps.into_iter().zip(found).enumerate() {
             let outcome = self.step(step, found);
             outcomes.push(if is_batch { outcome.map_err(|error| error.in_record(index as u64)) } else { outcome }?);
@@ -109,9 +115,37 @@ impl<'a> Planner<'a> {
         Ok(Plan { operations: self.operations, outcomes })
     }
 
-    /// The slot of a key before this batch.
-    fn resolve(&self, key: &Key) -> Result<Option<u32>> {
-        Ok(self.view.resolve(key.as_ref(), u64::MAX)?.map(|(slot, _)| slot))
+    /// The slots of the steps' keys before this batch, in their order. Takes groups of keys, so that the processor waits for many at a
+    /// time.
+    fn resolve(&self, steps: &[Step]) -> Vec<Result<Option<u32>>> {
+        let mut slots = Vec::with_capacity(steps.len());
+        // What is worked out in a scratch overlay belongs to no commit yet, and the direct way passes overlays without one.
+        let direct = if self.at_end { None } else { DirectKeys::new(self.view, u64::MAX) };
+        let mut keys = Vec::with_capacity(GROUP_LEN.min(steps.len()));
+        for group in steps.chunks(GROUP_LEN) {
+            keys.clear();
+            keys.extend(group.iter().map(|step| step.key().as_ref()));
+            match &direct {
+                Some(direct) => {
+                    let Ok(()) = direct.find_group(&keys, |key, found| {
+                        slots.push(self.settle(key, found));
+                        Ok::<_, Infallible>(())
+                    });
+                }
+                None => slots.extend(keys.iter().map(|&key| self.settle(key, Found::Unknown))),
+            }
+        }
+        slots
+    }
+
+    /// The slot of a key before this batch, of which the direct way has found something.
+    fn settle(&self, key: KeyRef<'_>, found: Found<u32>) -> Result<Option<u32>> {
+        match found {
+            Found::Settled(slot) => Ok(slot),
+            // Nobody else has come to the slot: the key is still there.
+            Found::Touched(slot) if self.view.origin(slot, u64::MAX)? == Some(Origin::File(BASE)) => Ok(Some(slot)),
+            Found::Touched(_) | Found::Unknown => Ok(self.view.resolve(key, u64::MAX)?.map(|(slot, _)| slot)),
+        }
     }
 
     /// Resolves a step whose key was found at a slot before this batch, or not.
@@ -196,30 +230,34 @@ impl<'a> Planner<'a> {
 
     /// The cells of attributes, whose dimensions come into being by being used.
     fn define(&mut self, attributes: Attributes) -> Result<Cells> {
-        let mut cells = Cells::with_capacity(attributes.len());
-        for (name, value) in attributes {
-            if let Some(&(_, id)) = self.used.iter().find(|(known, _)| Arc::ptr_eq(known, &name)) {
-                cells.push((id, value));
-                continue;
-            }
-            let id = match self.dimension(&name) {
-                Some(id) => id,
-                None => {
-                    let id = DimensionId(self.allocation.next_dimension);
-                    let next = id.0.checked_add(1).filter(|&next| next != u32::MAX);
-                    self.allocation.next_dimension =
-                        next.ok_or_else(|| Error::invalid_argument("more than 2^32 - 2 dimensions"))?;
-                    self.names.insert(Arc::clone(&name), id);
-                    self.operations.push(Operation::Define { id, name: Arc::clone(&name) });
-                    id
-                }
-            };
-            if self.used.len() < USED_MAX {
-                self.used.push((name, id));
-            }
-            cells.push((id, value));
+        // Collected in place: a pair takes as much memory with a name as with an id.
+        attributes.into_iter().enumerate().map(|(at, (name, value))| Ok((self.defined(at, name)?, value))).collect()
+    }
+
+    /// The dimension of the attribute that is number `at` of its record.
+    fn defined(&mut self, at: usize, name: Arc<str>) -> Result<DimensionId> {
+        let is_it = |(known, _): &&(Arc<str>, DimensionId)| Arc::ptr_eq(known, &name);
+        // Records mostly have the same names in the same order.
+        let used = self.used.get(at).filter(is_it).or_else(|| self.used.iter().find(is_it));
+        if let Some(&(_, id)) = used {
+            return Ok(id);
         }
-        Ok(cells)
+        let id = match self.dimension(&name) {
+            Some(id) => id,
+            None => {
+                let id = DimensionId(self.allocation.next_dimension);
+                let next = id.0.checked_add(1).filter(|&next| next != u32::MAX);
+                self.allocation.next_dimension =
+                    next.ok_or_else(|| Error::invalid_argument("more than 2^32 - 2 dimensions"))?;
+                self.names.insert(Arc::clone(&name), id);
+                self.operations.push(Operation::Define { id, name: Arc::clone(&name) });
+                id
+            }
+        };
+        if self.used.len() < USED_MAX {
+            self.used.push((name, id));
+        }
+        Ok(id)
     }
 
     /// Whether a slot has a value now: by this batch, or by what was committed before.
@@ -258,33 +296,35 @@ impl Plan {
 
     /// Puts the steps into an overlay, with stamps from `stamp + 1` on; returns the last one.
     pub(super) fn apply(self, overlay: &Overlay, mut stamp: u64) -> Result<u64> {
-        for operation in &self.operations {
-            if let Operation::Update { slot, cells } | Operation::Insert { slot, cells, .. } = operation
-                && let Some((id, _)) = cells.first()
-            {
-                overlay.touch_head(*id, *slot);
-            }
-        }
-        for operation in self.operations {
-            stamp += 1;
-            match operation {
-                Operation::Define { id, name } => overlay.add_definition(stamp, id, name)?,
-                Operation::Insert { slot, key, cells } => {
-                    overlay.add_occupant(stamp, slot, key, true)?;
-                    add_cells(overlay, stamp, slot, cells)?;
+        let mut operations = self.operations.into_iter();
+        loop {
+            for operation in operations.as_slice().iter().take(APPLY_LEN) {
+                if let Operation::Update { slot, cells } | Operation::Insert { slot, cells, .. } = operation
+                    && let Some((id, _)) = cells.first()
+                {
+                    overlay.prefetch(*id, *slot);
                 }
-                Operation::Update { slot, cells } => add_cells(overlay, stamp, slot, cells)?,
-                Operation::Delete { slot, key } => overlay.add_occupant(stamp, slot, key, false)?,
+            }
+            let before = stamp;
+            for operation in operations.by_ref().take(APPLY_LEN) {
+                stamp += 1;
+                match operation {
+                    Operation::Define { id, name } => overlay.add_definition(stamp, id, name)?,
+                    Operation::Insert { slot, key, cells } => {
+                        overlay.add_occupant(stamp, slot, key, true)?;
+                        overlay.add_cells(stamp, slot, cells)?;
+                    }
+                    Operation::Update { slot, cells } => overlay.add_cells(stamp, slot, cells)?,
+                    Operation::Delete { slot, key } => overlay.add_occupant(stamp, slot, key, false)?,
+                }
+            }
+            if stamp == before {
+                return Ok(stamp);
             }
         }
-        Ok(stamp)
     }
 }
 
 fn cell_refs(cells: &Cells) -> impl ExactSizeIterator<Item = (u32, Option<crate::model::ValueRef<'_>>)> {
     cells.iter().map(|(id, value)| (id.0, value.as_ref().map(ValueBuf::as_ref)))
-}
-
-fn add_cells(overlay: &Overlay, stamp: u64, slot: u32, cells: Cells) -> Result<()> {
-    cells.into_iter().try_for_each(|(id, value)| overlay.add_cell(stamp, id, slot, value))
 }

@@ -7,6 +7,7 @@ use super::column_builder::{ColumnBuilder, PresentSlots, Values};
 use super::column_tiers::ColumnTiers;
 use super::late_values::{ValueReader, ValueWriter};
 use super::meter::Meter;
+use super::newest_cells::NewestCells;
 use super::numbering::Build;
 use super::patch::{DeltaColumn, Patch};
 use super::perfect_hash::PerfectHashSections;
@@ -106,6 +107,10 @@ struct RebuiltValues<'r, 'a> {
     dimension: DimensionId,
     /// Slots that have something else than the base.
     changed: &'r PresentSlots,
+    /// Of these, slots whose occupant may be another one.
+    taken: &'r PresentSlots,
+    /// Where slots stay where they are.
+    newest: Option<NewestCells<'a>>,
     next: u32,
     end: u32,
     /// Bytes that putting aside may take.
@@ -126,10 +131,13 @@ impl Values for RebuiltValues<'_, '_> {
             let slot = self.next;
             self.next += 1;
             let old = self.rebuild.old_slot(slot);
-            let value = if self.changed.contains(old) {
-                view.cell(self.dimension, old, u64::MAX)?
-            } else {
+            let value = if !self.changed.contains(old) {
                 base.map_or(Ok(None), |column| column.get(old))?
+            } else {
+                match &mut self.newest {
+                    Some(newest) if !self.taken.contains(old) => newest.get(old)?,
+                    _ => view.cell(self.dimension, old, u64::MAX)?,
+                }
             };
             if let Some(value) = value {
                 return Ok(Some((slot, value)));
@@ -382,12 +390,12 @@ impl<'a> Rebuild<'a> {
         // What is put aside, a spill and a table for each thread.
         let share = self.memory_budget / (4 * threads);
         let mut build = Build::with_share(Arc::clone(self.storage), share, manifest.hash_seed, meter);
+        let mut taken = patched.clone();
+        changes.slots.iter().for_each(|&slot| taken.insert(slot));
         let Some((_, dimension)) = job.dimension else {
-            let mut changed = patched.clone();
-            changes.slots.iter().for_each(|&slot| changed.insert(slot));
-            let mut keys = RebuiltKeys { rebuild: self, changed: &changed, next: 0, end: slot_count };
+            let mut keys = RebuiltKeys { rebuild: self, changed: &taken, next: 0, end: slot_count };
             let builder = AxisBuilder::new(&mut build, &mut keys, slot_count)?;
-            let builder = builder.with_perfect_hash(self.perfect_hash_sections(&changed)?);
+            let builder = builder.with_perfect_hash(self.perfect_hash_sections(&taken)?);
             let (slot_count, point_count) = (builder.slot_count(), builder.point_count() as u32);
             let file =
                 if slot_count > 0 { Some(builder.write(&mut build, self.writer(manifest, job)?)?) } else { None };
@@ -401,6 +409,8 @@ impl<'a> Rebuild<'a> {
             rebuild: self,
             dimension: id,
             changed: &changed,
+            taken: &taken,
+            newest: if self.order.is_none() { NewestCells::new(self.view, id) } else { None },
             next: 0,
             end: slot_count,
             limit: build.limit,

@@ -92,13 +92,10 @@ impl<'a> Replay<'a> {
     }
 
     fn cells(&self, slot: u32, cells: Cells<'_>) -> Result<(), ApplyError> {
-        for (dimension_id, value) in cells.iter() {
-            let id = DimensionId(dimension_id);
-            if !self.dimensions.contains(&id) {
-                return Err(Invalid::new(0, "log record", "a value of a dimension that is not defined").into());
-            }
-            self.overlay.add_cell(self.stamp, id, slot, value.map(|value| value.to_buf()))?;
+        if cells.iter().any(|(id, _)| !self.dimensions.contains(&DimensionId(id))) {
+            return Err(Invalid::new(0, "log record", "a value of a dimension that is not defined").into());
         }
-        Ok(())
+        let cells = cells.iter().map(|(id, value)| (DimensionId(id), value.map(|value| value.to_buf())));
+        Ok(self.overlay.add_cells(self.stamp, slot, cells)?)
     }
 }

@@ -384,3 +384,73 @@ fn random_changes_beside_merges_are_what_a_plain_map_has_also_after_a_kill() {
         Stress::new(seed, base, options().merge_fraction(merge_fraction).memory_budget(budget)).run(seed);
     }
 }
+
+/// A database in which all points have a changed value, which is folded into the files: held before these are durable.
+fn folding() -> (VectorDb, Arc<Gate>, MemoryStorage) {
+    let (gate, storage) = (Arc::new(Gate::default()), MemoryStorage::new());
+    let at_gate = Arc::clone(&gate);
+    let hooked = HookedStorage::new(Arc::new(storage.clone()), move |moment, name| at_gate.pass(moment, name));
+    let db = Options::new().merge_fraction(0.3).create_in(hooked).unwrap();
+    db.batch_upsert((0..POINTS).map(|n| (n, attrs! { "n" => n, "other" => n, "text" => "same" }))).unwrap();
+    db.save().unwrap();
+    gate.close_at(Moment::BeforeSync, format!("dim-0-{}.", db.stats().unwrap().generation + 2).leak());
+    db.batch_upsert((0..POINTS).map(|n| (n, attrs! { "n" => n + 2, "other" => format!("{n}") }))).unwrap();
+    db.remove_attribute(2, "n").unwrap();
+    db.save().unwrap();
+    gate.wait_for_arrival();
+    (db, gate, storage)
+}
+
+fn assert_folded(db: &VectorDb, rounds: u64) {
+    for n in 0..POINTS {
+        let expected = if n < rounds { Some(Value::from(n + 100)) } else { Some(Value::from(n + 2)) };
+        let expected = if n == 2 && rounds <= 2 { None } else { expected };
+        assert_eq!(db.lookup(n, "n").unwrap(), expected, "{n}");
+        assert_eq!(db.lookup(n, "other").unwrap(), Some(format!("{n}").into()), "{n}");
+        assert_eq!(db.lookup(n, "text").unwrap(), Some("same".into()), "{n}");
+    }
+    let report = db.verify().unwrap();
+    assert!(report.is_sound(), "{report:?}");
+}
+
+#[test]
+fn commits_and_checkpoints_go_on_while_changed_values_are_folded_into_the_files() {
+    let (db, gate, storage) = folding();
+    let files = |prefix: &str| storage.files().into_keys().filter(|name| name.starts_with(prefix)).collect::<Vec<_>>();
+    let (axis, text) = (files("axis-"), files("dim-2-"));
+    assert_folded(&db, 0);
+    let writer = db.clone();
+    completes("a checkpoint while values are folded", move || {
+        for round in 0..3 {
+            writer.upsert(round, attrs! { "n" => round + 100 }).unwrap();
+            writer.upsert(POINTS + round, attrs! { "new" => round }).unwrap();
+            writer.save().unwrap();
+        }
+        writer.upsert(POINTS + 3, attrs! { "new" => 3 }).unwrap();
+    });
+    assert_folded(&db, 3);
+    let held = db.snapshot();
+    gate.open();
+    wait_until("the folded patches are still there", || db.stats().unwrap().patches == 3);
+    assert_folded(&db, 3);
+    assert_eq!(held.lookup(5, "n").unwrap().unwrap().as_u64(), Some(7));
+    assert_eq!((files("axis-"), files("dim-2-")), (axis, text), "what did not change was written anew");
+    drop((held, db));
+    let db = Options::new().open_in(Arc::new(storage)).unwrap();
+    assert_eq!((db.stats().unwrap().patches, db.len()), (3, POINTS + 4));
+    assert_folded(&db, 3);
+}
+
+#[test]
+fn folded_files_that_a_compaction_has_made_needless_are_removed() {
+    let (db, gate, storage) = folding();
+    let compacting = db.clone();
+    completes("a compaction while values are folded", move || compacting.compact(&CompactOptions::new()).unwrap());
+    let compacted: Vec<String> = storage.files().into_keys().filter(|name| name.starts_with("dim-")).collect();
+    gate.open();
+    assert_folded(&db, 0);
+    db.close().unwrap();
+    let files: Vec<String> = storage.files().into_keys().filter(|name| name.starts_with("dim-")).collect();
+    assert_eq!(files.len(), 3, "{files:?} after {compacted:?}");
+    assert_folded(&Options::new().open_in(Arc::new(storage)).unwrap(), 0);
+}
