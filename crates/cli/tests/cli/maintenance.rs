@@ -66,7 +66,7 @@ fn compact_lays_out_points_as_it_is_told() {
     let place = Place::new();
     // So many that a frozen order is not that of the keys by chance.
     let more = "e,5\nf,6\ng,7\nh,8\ni,9\nj,10";
-    place.write("rows.csv", &format!("id,n\nb,2\nd,4\na,1\nc,3\n{more}\n"));
+    place.write("rows.csv", format!("id,n\nb,2\nd,4\na,1\nc,3\n{more}\n"));
     place.line(&["import", "rows.csv", "rows.vdb", "--key", "id", "-q"]);
     let keys = || place.line(&["export", "rows.vdb", "-", "--format", "csv", "-q"]);
     assert_eq!(keys(), format!("key,n\nb,2\nd,4\na,1\nc,3\n{more}"));
