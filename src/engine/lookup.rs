@@ -217,7 +217,8 @@ impl<'a> DimensionReader<'a> {
             && let Some(found) = keys.table.plain_slot_of_integer::<WHOLE>(int)
         {
             match found {
-                Some(slot) if column.is_whole() && !column.may_touch(keys, slot) => {
+                Some(slot) if column.may_touch(keys, slot) => return self.lookup_touched_integer(int, slot),
+                Some(slot) if column.is_whole() => {
                     return column.values.get::<true, _>(slot, OrElse(|| self.lookup_other_integer(axis, int)));
                 }
                 None if !keys.may_have_key(|| KeyRef::trusted(ValueRef::Int(int))) => return Ok(None),
@@ -225,6 +226,11 @@ impl<'a> DimensionReader<'a> {
             }
         }
         self.lookup_other_integer(axis, int)
+    }
+
+    #[inline(never)]
+    fn lookup_touched_integer(&self, int: i128, slot: u32) -> Result<Option<ValueRef<'a>>> {
+        self.view.lookup_touched(KeyRef::trusted(ValueRef::Int(int)), slot)
     }
 
     #[inline(never)]
@@ -259,7 +265,8 @@ impl<'a> DimensionReader<'a> {
             && let Some(found) = keys.table.plain_slot_of_text::<WHOLE>(text)
         {
             match found {
-                Some(slot) if column.is_whole() && !column.may_touch(keys, slot) => {
+                Some(slot) if column.may_touch(keys, slot) => return self.lookup_touched_text(text, slot),
+                Some(slot) if column.is_whole() => {
                     return column.values.get::<true, _>(slot, OrElse(|| self.lookup_other_text(axis, text)));
                 }
                 None if !keys.may_have_key(|| KeyRef::trusted(ValueRef::Text(text))) => return Ok(None),
@@ -267,6 +274,11 @@ impl<'a> DimensionReader<'a> {
             }
         }
         self.lookup_other_text(axis, text)
+    }
+
+    #[inline(never)]
+    fn lookup_touched_text(&self, text: &str, slot: u32) -> Result<Option<ValueRef<'a>>> {
+        self.view.lookup_touched(KeyRef::trusted(ValueRef::Text(text)), slot)
     }
 
     #[inline(never)]

@@ -77,22 +77,15 @@ pub(super) struct VerifiedHeap<'a> {
 }
 
 impl<'a> VerifiedHeap<'a> {
-    /// The content of the entry at a position, where its length is one byte and it lies in one block, and the offset of the content in the heap.
+    /// The content of the entry at a position, where its length is one byte and it lies in one block. In a heap of text it may cut characters.
     #[inline(always)]
-    fn entry<const WHOLE: bool>(&self, position: usize) -> Option<(usize, &'a [u8])> {
+    pub(super) fn content<const WHOLE: bool>(&self, position: usize) -> Option<&'a [u8]> {
         let at = position.wrapping_mul(ENTRY_ALIGNMENT as usize);
         let len = heap::short_len(*self.bytes.get(at)?)?;
         let content = self.bytes.get(at + 1..at + 1 + len)?;
-        let in_block = offset_in_block(at + self.before);
-        let fits = in_block + len < BLOCK_LEN as usize;
+        let fits = offset_in_block(at + self.before) + len < BLOCK_LEN as usize;
         let is_verified = WHOLE || is_verified(self.blocks, (at + self.before) >> BLOCK_SHIFT);
-        (fits && is_verified).then_some((at + 1, content))
-    }
-
-    /// The content of the entry at a position. In a heap of text it may cut characters.
-    #[inline(always)]
-    pub(super) fn content<const WHOLE: bool>(&self, position: usize) -> Option<&'a [u8]> {
-        Some(self.entry::<WHOLE>(position)?.1)
+        (fits && is_verified).then_some(content)
     }
 
     /// The text of the entry at a position of a heap of text, where its length is one byte, and it and the byte behind it lie in one block.
