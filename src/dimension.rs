@@ -1,6 +1,6 @@
 //! One dimension of a snapshot.
 
-use crate::engine::{AxisReader, DimensionReader, DimensionView, GROUP_LEN};
+use crate::engine::{AxisReader, DimensionReader, DimensionView, GROUP_LEN, TypedLookup};
 use crate::error::Result;
 use crate::model::{KeyRef, Slot, ValueRef};
 use std::fmt;
@@ -25,6 +25,7 @@ use std::fmt;
 pub struct Dimension<'s> {
     axis: AxisReader<'s>,
     reader: DimensionReader<'s>,
+    typed: TypedLookup,
 }
 
 impl fmt::Debug for Dimension<'_> {
@@ -34,8 +35,8 @@ impl fmt::Debug for Dimension<'_> {
 }
 
 impl<'s> Dimension<'s> {
-    pub(crate) const fn new(axis: AxisReader<'s>, reader: DimensionReader<'s>) -> Self {
-        Self { axis, reader }
+    pub(crate) fn new(axis: AxisReader<'s>, reader: DimensionReader<'s>) -> Self {
+        Self { axis, reader, typed: TypedLookup::new(&axis, &reader) }
     }
 
     pub(crate) const fn view(self) -> DimensionView<'s> {
@@ -54,7 +55,7 @@ impl<'s> Dimension<'s> {
     /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold the answer are damaged.
     #[inline]
     pub fn lookup<'k>(&self, key: impl Into<KeyRef<'k>>) -> Result<Option<ValueRef<'s>>> {
-        self.reader.lookup(&self.axis, key.into())
+        self.typed.lookup(&self.reader, &self.axis, key.into())
     }
 
     /// The values of many keys, in their order, appended to `values`; `None` as of [`lookup`](Self::lookup).

@@ -31,7 +31,7 @@ pub(super) enum Found<T> {
 pub(super) struct DirectKeys<'a> {
     pub(super) table: KeyTable<'a>,
     /// Absent while nothing is changed.
-    changes: Option<Changed<'a>>,
+    pub(super) changes: Option<Changed<'a>>,
 }
 
 /// One column.
@@ -46,7 +46,7 @@ pub(super) struct DirectColumn<'a> {
 
 /// What tells of slots and keys that are not as in the files.
 #[derive(Clone, Copy, Debug)]
-struct Changed<'a> {
+pub(super) struct Changed<'a> {
     view: &'a View,
     active: Option<&'a Filter>,
     frozen: Option<&'a Filter>,
@@ -69,6 +69,14 @@ impl<'a> Changed<'a> {
         self.active.is_some_and(|slots| slots.may_have(slot))
             || self.frozen.is_some_and(|slots| slots.may_have(slot))
             || self.patches.iter().any(|patch| patch.may_touch(slot))
+    }
+
+    /// Whether surely nothing is said of a slot.
+    #[inline(always)]
+    fn is_untouched(&self, slot: FilterNumber) -> bool {
+        !self.active.is_some_and(|slots| slots.may_have(slot))
+            && !self.frozen.is_some_and(|slots| slots.may_have(slot))
+            && self.patches.iter().all(|patch| patch.is_untouched(slot))
     }
 
     /// Asks for what tells of a slot.
@@ -187,6 +195,15 @@ impl<'a> DirectColumn<'a> {
     #[inline(always)]
     pub(super) fn may_touch(&self, keys: &DirectKeys<'a>, slot: u32) -> bool {
         (keys.changes.is_some() || !self.patches.is_empty()) && self.is_maybe_touched(keys, slot)
+    }
+
+    /// Whether a slot and its value are surely as in the files. What takes more than a look at what has been verified, such as a block that is
+    /// used for the first time, is not sure.
+    #[inline(always)]
+    pub(super) fn is_untouched(&self, keys: &DirectKeys<'a>, slot: u32) -> bool {
+        let slot = FilterNumber::new(slot.into());
+        keys.changes.as_ref().is_none_or(|changes| changes.is_untouched(slot))
+            && self.patches.iter().all(|patch| patch.is_untouched(slot))
     }
 
     #[inline(never)]

@@ -2,13 +2,16 @@
 
 use super::block_file::BlockFile;
 use super::cells::Cells;
-use super::direct_batch::{GROUP_LEN, PlainCells, Slots};
+use super::direct::Found;
+use super::direct_batch::{GROUP_LEN, GroupChanges, Slots};
 use super::perfect_hash::{PerfectHash, VerifiedPerfectHash};
-use super::verified::{Settled, VerifiedBytes, VerifiedHeap, VerifiedSlice};
+use super::plain_cells::PlainCells;
+use super::stored_keys::{FloatKeys, HeapKeys, IntegerKeys, StoredKeys, TaggedKeys, TextKeys};
+use super::verified::{Settled, VerifiedBytes, VerifiedSlice};
 use crate::format::axis::{Axis, BUCKET_LEN, Bucket, Layout, SECTION_INDEX, SECTION_TOMBSTONES, fingerprint, home};
 use crate::format::block_file::Section;
 use crate::format::column::Encoding;
-use crate::format::value::{self, KeyHasher};
+use crate::format::value::KeyHasher;
 use crate::model::{KeyRef, ValueRef};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -65,12 +68,8 @@ impl DirectAxis {
         let count = self.slot_count as usize;
         let keys = match (self.layout, self.keys) {
             (Layout::Dense { first_key }, _) => Keys::Dense { first_key },
-            (_, Some((Encoding::PlainU64, at))) => {
-                Keys::Integers(IntegerKeys { cells: bytes.slice(at, count)?, is_signed: false })
-            }
-            (_, Some((Encoding::PlainI64, at))) => {
-                Keys::Integers(IntegerKeys { cells: bytes.slice(at, count)?, is_signed: true })
-            }
+            (_, Some((Encoding::PlainU64, at))) => Keys::Unsigned(IntegerKeys(bytes.slice(at, count)?)),
+            (_, Some((Encoding::PlainI64, at))) => Keys::Signed(IntegerKeys(bytes.slice(at, count)?)),
             (_, Some((Encoding::PlainF64, at))) => Keys::Floats(FloatKeys(bytes.slice(at, count)?)),
             (_, Some((Encoding::Text32, at))) => {
                 Keys::Text(TextKeys(HeapKeys { cells: bytes.slice(at, count)?, heap: bytes.heap(self.text_heap)? }))
@@ -84,9 +83,9 @@ impl DirectAxis {
         let index = match (self.layout, &self.perfect_hash) {
             (Layout::Frozen { .. }, perfect_hash) => Index::Perfect(perfect_hash.as_ref()?.verified(bytes)?),
             (Layout::Indexed { bucket_count, .. }, _) => {
-                Index::Buckets(bytes.slice(self.index, usize::try_from(bucket_count).ok()?)?)
+                Index::Buckets(Buckets(bytes.slice(self.index, usize::try_from(bucket_count).ok()?)?))
             }
-            (Layout::Dense { .. }, _) => Index::Buckets(bytes.slice(0, 0)?),
+            (Layout::Dense { .. }, _) => Index::Buckets(Buckets(bytes.slice(0, 0)?)),
         };
         let tombstones = match self.tombstones {
             Some(at) => Some(bytes.slice(at, count.div_ceil(64))?),
@@ -106,9 +105,9 @@ impl DirectAxis {
 /// The keys of an axis file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KeyTable<'a> {
-    keys: Keys<'a>,
-    index: Index<'a>,
-    hasher: &'a KeyHasher,
+    pub(super) keys: Keys<'a>,
+    pub(super) index: Index<'a>,
+    pub(super) hasher: &'a KeyHasher,
     pub(super) slot_count: u32,
     /// A bit for each slot, set where it is free.
     tombstones: Option<VerifiedSlice<'a, 8>>,
@@ -117,12 +116,13 @@ pub(super) struct KeyTable<'a> {
 
 /// The keys by slot.
 #[derive(Clone, Copy, Debug)]
-enum Keys<'a> {
+pub(super) enum Keys<'a> {
     /// Consecutive integers, which are not stored.
     Dense {
         first_key: i64,
     },
-    Integers(IntegerKeys<'a>),
+    Unsigned(IntegerKeys<'a, false>),
+    Signed(IntegerKeys<'a, true>),
     Floats(FloatKeys<'a>),
     Text(TextKeys<'a>),
     Tagged(TaggedKeys<'a>),
@@ -130,246 +130,131 @@ enum Keys<'a> {
 
 /// From hashes to slots.
 #[derive(Clone, Copy, Debug)]
-enum Index<'a> {
-    Buckets(VerifiedSlice<'a, BUCKET_LEN>),
+pub(super) enum Index<'a> {
+    Buckets(Buckets<'a>),
     Perfect(VerifiedPerfectHash<'a>),
 }
 
-/// One way to store keys.
-trait StoredKeys {
-    /// A key of that way.
-    type Key<'k>: Copy;
-
-    /// A key that may be stored so; `None` for one that cannot be.
-    fn of<'k>(&self, key: ValueRef<'k>) -> Option<Self::Key<'k>>;
-
-    /// The hash of a key.
-    fn hash(&self, hasher: &KeyHasher, key: Self::Key<'_>) -> u64;
-
-    /// Whether a slot has a key; `None` where it cannot be read.
-    fn is_at<const WHOLE: bool>(&self, slot: u32, key: Self::Key<'_>) -> Option<bool>;
-
-    /// Asks for what tells of a slot's key.
-    fn prefetch(&self, slot: u32);
-
-    /// Asks for the key, where that is somewhere else.
-    fn prefetch_content(&self, _slot: u32) {}
-}
-
-/// All `u64`, or all `i64`.
-#[derive(Clone, Copy, Debug)]
-struct IntegerKeys<'a> {
-    cells: VerifiedSlice<'a, 8>,
-    is_signed: bool,
-}
-
-impl IntegerKeys<'_> {
-    /// The eight bytes of an integer; `None` where it is not of the type.
-    #[inline(always)]
-    fn bits(&self, int: i128) -> Option<u64> {
-        if self.is_signed { i64::try_from(int).ok().map(i64::cast_unsigned) } else { u64::try_from(int).ok() }
-    }
-}
-
-impl StoredKeys for IntegerKeys<'_> {
-    type Key<'k> = u64;
-
-    #[inline(always)]
-    fn of(&self, key: ValueRef<'_>) -> Option<u64> {
-        if let ValueRef::Int(int) = key { self.bits(int) } else { None }
-    }
-
-    #[inline(always)]
-    fn hash(&self, hasher: &KeyHasher, bits: u64) -> u64 {
-        if self.is_signed { hasher.hash_i64(bits.cast_signed()) } else { hasher.hash_u64(bits) }
-    }
-
-    #[inline(always)]
-    fn is_at<const WHOLE: bool>(&self, slot: u32, bits: u64) -> Option<bool> {
-        Some(u64::from_le_bytes(*self.cells.at::<WHOLE>(slot as usize)?) == bits)
-    }
-
-    #[inline(always)]
-    fn prefetch(&self, slot: u32) {
-        self.cells.prefetch(slot as usize);
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-struct FloatKeys<'a>(VerifiedSlice<'a, 8>);
-
-impl StoredKeys for FloatKeys<'_> {
-    type Key<'k> = f64;
-
-    #[inline]
-    fn of(&self, key: ValueRef<'_>) -> Option<f64> {
-        if let ValueRef::Float(float) = key { Some(float) } else { None }
-    }
-
-    #[inline]
-    fn hash(&self, hasher: &KeyHasher, key: f64) -> u64 {
-        hasher.hash(ValueRef::Float(key))
-    }
-
-    #[inline]
-    fn is_at<const WHOLE: bool>(&self, slot: u32, key: f64) -> Option<bool> {
-        Some(u64::from_le_bytes(*self.0.at::<WHOLE>(slot as usize)?) == key.to_bits())
-    }
-
-    #[inline(always)]
-    fn prefetch(&self, slot: u32) {
-        self.0.prefetch(slot as usize);
-    }
-}
-
-/// Positions in a heap.
-#[derive(Clone, Copy, Debug)]
-struct HeapKeys<'a> {
-    cells: VerifiedSlice<'a, 4>,
-    heap: VerifiedHeap<'a>,
-}
-
-impl<'a> HeapKeys<'a> {
-    #[inline(always)]
-    fn content<const WHOLE: bool>(&self, slot: u32) -> Option<&'a [u8]> {
-        self.heap.content::<WHOLE>(u32::from_le_bytes(*self.cells.at::<WHOLE>(slot as usize)?) as usize)
-    }
-
-    #[inline(always)]
-    fn prefetch_content(&self, slot: u32) {
-        if let Some(position) = self.cells.at::<false>(slot as usize) {
-            self.heap.prefetch(u32::from_le_bytes(*position) as usize);
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-struct TextKeys<'a>(HeapKeys<'a>);
-
-impl StoredKeys for TextKeys<'_> {
-    type Key<'k> = &'k str;
-
-    #[inline(always)]
-    fn of<'k>(&self, key: ValueRef<'k>) -> Option<&'k str> {
-        if let ValueRef::Text(text) = key { Some(text) } else { None }
-    }
-
-    #[inline(always)]
-    fn hash(&self, hasher: &KeyHasher, key: &str) -> u64 {
-        hasher.hash_text(key)
-    }
-
-    #[inline(always)]
-    fn is_at<const WHOLE: bool>(&self, slot: u32, key: &str) -> Option<bool> {
-        Some(self.0.content::<WHOLE>(slot)? == key.as_bytes())
-    }
-
-    #[inline(always)]
-    fn prefetch(&self, slot: u32) {
-        self.0.cells.prefetch(slot as usize);
-    }
-
-    #[inline(always)]
-    fn prefetch_content(&self, slot: u32) {
-        self.0.prefetch_content(slot);
-    }
-}
-
-/// Of any types.
-#[derive(Clone, Copy, Debug)]
-struct TaggedKeys<'a>(HeapKeys<'a>);
-
-impl StoredKeys for TaggedKeys<'_> {
-    type Key<'k> = ValueRef<'k>;
-
-    #[inline]
-    fn of<'k>(&self, key: ValueRef<'k>) -> Option<ValueRef<'k>> {
-        Some(key)
-    }
-
-    #[inline]
-    fn hash(&self, hasher: &KeyHasher, key: ValueRef<'_>) -> u64 {
-        hasher.hash(key)
-    }
-
-    #[inline]
-    fn is_at<const WHOLE: bool>(&self, slot: u32, key: ValueRef<'_>) -> Option<bool> {
-        Some(value::decode(self.0.content::<WHOLE>(slot)?).ok()? == key)
-    }
-
-    #[inline(always)]
-    fn prefetch(&self, slot: u32) {
-        self.0.cells.prefetch(slot as usize);
-    }
-
-    #[inline(always)]
-    fn prefetch_content(&self, slot: u32) {
-        self.0.prefetch_content(slot);
-    }
-}
-
-impl Index<'_> {
+/// One way from hashes to slots.
+pub(super) trait SlotIndex {
     /// The slot with a hash of which something holds. `None` as of [`Settled`], and where `holds` has none.
+    fn find<const WHOLE: bool>(&self, hash: u64, holds: impl Fn(u32) -> Option<bool>) -> Settled<u32>;
+
+    /// Whether nobody but the candidate can have a key.
+    const HAS_ONE_CANDIDATE: bool;
+
+    /// The only slot, or the first of several, that may have a key of a hash. `None` as of [`Settled`], and where it takes more to know.
+    fn candidate<const WHOLE: bool>(&self, hash: u64) -> Settled<u32>;
+
+    /// Asks for the first that a search needs.
+    fn prefetch(&self, hash: u64);
+}
+
+impl SlotIndex for Index<'_> {
     #[inline(always)]
     fn find<const WHOLE: bool>(&self, hash: u64, holds: impl Fn(u32) -> Option<bool>) -> Settled<u32> {
         match self {
-            Self::Buckets(buckets) => find_in_buckets::<WHOLE>(buckets, hash, holds),
-            Self::Perfect(perfect_hash) => match perfect_hash.slot::<WHOLE>(hash)? {
-                Some(slot) => Some(holds(slot)?.then_some(slot)),
-                None => Some(None),
-            },
+            Self::Buckets(buckets) => buckets.find::<WHOLE>(hash, holds),
+            Self::Perfect(perfect_hash) => perfect_hash.find::<WHOLE>(hash, holds),
         }
     }
 
-    /// Asks for the first that a search needs.
+    const HAS_ONE_CANDIDATE: bool = false;
+
+    #[inline(always)]
+    fn candidate<const WHOLE: bool>(&self, hash: u64) -> Settled<u32> {
+        match self {
+            Self::Buckets(buckets) => buckets.candidate::<WHOLE>(hash),
+            Self::Perfect(perfect_hash) => perfect_hash.candidate::<WHOLE>(hash),
+        }
+    }
+
     #[inline(always)]
     fn prefetch(&self, hash: u64) {
         match self {
-            Self::Buckets(buckets) => buckets.prefetch(home(hash, buckets.len() as u64) as usize),
+            Self::Buckets(buckets) => buckets.prefetch(hash),
             Self::Perfect(perfect_hash) => perfect_hash.prefetch(hash),
         }
     }
 }
 
-#[inline(always)]
-fn find_in_buckets<const WHOLE: bool>(
-    buckets: &VerifiedSlice<'_, BUCKET_LEN>,
-    hash: u64,
-    holds: impl Fn(u32) -> Option<bool>,
-) -> Settled<u32> {
-    let at = home(hash, buckets.len() as u64) as usize;
-    let bucket = Bucket::new(buckets.at::<WHOLE>(at)?);
-    for place in bucket.matches(fingerprint(hash)) {
-        let slot = bucket.slot(place);
-        if holds(slot)? {
-            return Some(Some(slot));
+impl SlotIndex for VerifiedPerfectHash<'_> {
+    #[inline(always)]
+    fn find<const WHOLE: bool>(&self, hash: u64, holds: impl Fn(u32) -> Option<bool>) -> Settled<u32> {
+        match self.slot::<WHOLE>(hash)? {
+            Some(slot) => Some(holds(slot)?.then_some(slot)),
+            None => Some(None),
         }
     }
-    if bucket.overflows() { find_further(buckets, at, hash, holds) } else { Some(None) }
+
+    const HAS_ONE_CANDIDATE: bool = true;
+
+    #[inline(always)]
+    fn candidate<const WHOLE: bool>(&self, hash: u64) -> Settled<u32> {
+        self.slot::<WHOLE>(hash)
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, hash: u64) {
+        self.prefetch_pilot(hash);
+    }
 }
 
-/// Goes on behind a full bucket.
-#[inline(always)]
-fn find_further(
-    buckets: &VerifiedSlice<'_, BUCKET_LEN>,
-    mut at: usize,
-    hash: u64,
-    holds: impl Fn(u32) -> Option<bool>,
-) -> Settled<u32> {
-    for _ in 1..CHAIN_LEN {
-        at = if at + 1 == buckets.len() { 0 } else { at + 1 };
-        let bucket = Bucket::new(buckets.at::<false>(at)?);
+/// Buckets of an index.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Buckets<'a>(VerifiedSlice<'a, BUCKET_LEN>);
+
+impl SlotIndex for Buckets<'_> {
+    #[inline(always)]
+    fn find<const WHOLE: bool>(&self, hash: u64, holds: impl Fn(u32) -> Option<bool>) -> Settled<u32> {
+        let at = home(hash, self.0.len() as u64) as usize;
+        let bucket = Bucket::new(self.0.at::<WHOLE>(at)?);
         for place in bucket.matches(fingerprint(hash)) {
             let slot = bucket.slot(place);
             if holds(slot)? {
                 return Some(Some(slot));
             }
         }
-        if !bucket.overflows() {
-            return Some(None);
+        if bucket.overflows() { self.find_further(at, hash, holds) } else { Some(None) }
+    }
+
+    const HAS_ONE_CANDIDATE: bool = false;
+
+    #[inline(always)]
+    fn candidate<const WHOLE: bool>(&self, hash: u64) -> Settled<u32> {
+        let bucket = Bucket::new(self.0.at::<WHOLE>(home(hash, self.0.len() as u64) as usize)?);
+        match bucket.matches(fingerprint(hash)).next() {
+            Some(place) => Some(Some(bucket.slot(place))),
+            None if bucket.overflows() => None,
+            None => Some(None),
         }
     }
-    None
+
+    #[inline(always)]
+    fn prefetch(&self, hash: u64) {
+        self.0.prefetch(home(hash, self.0.len() as u64) as usize);
+    }
+}
+
+impl Buckets<'_> {
+    /// Goes on behind a full bucket.
+    #[inline(always)]
+    fn find_further(&self, mut at: usize, hash: u64, holds: impl Fn(u32) -> Option<bool>) -> Settled<u32> {
+        for _ in 1..CHAIN_LEN {
+            at = if at + 1 == self.0.len() { 0 } else { at + 1 };
+            let bucket = Bucket::new(self.0.at::<false>(at)?);
+            for place in bucket.matches(fingerprint(hash)) {
+                let slot = bucket.slot(place);
+                if holds(slot)? {
+                    return Some(Some(slot));
+                }
+            }
+            if !bucket.overflows() {
+                return Some(None);
+            }
+        }
+        None
+    }
 }
 
 impl KeyTable<'_> {
@@ -377,7 +262,12 @@ impl KeyTable<'_> {
     #[inline(always)]
     pub(super) fn plain_slot_of_integer<const WHOLE: bool>(&self, int: i128) -> Settled<u32> {
         match &self.keys {
-            Keys::Integers(keys) if !self.has_free_slots() => self.find::<WHOLE, _>(keys, keys.bits(int)?),
+            Keys::Unsigned(keys) if !self.has_free_slots() => {
+                self.find::<WHOLE, _>(keys, IntegerKeys::<false>::bits(int)?)
+            }
+            Keys::Signed(keys) if !self.has_free_slots() => {
+                self.find::<WHOLE, _>(keys, IntegerKeys::<true>::bits(int)?)
+            }
             _ => None,
         }
     }
@@ -397,7 +287,8 @@ impl KeyTable<'_> {
         let found = match (&self.keys, key) {
             (Keys::Dense { first_key }, ValueRef::Int(int)) => return self.dense_slot(*first_key, int),
             (Keys::Dense { .. }, _) => None,
-            (Keys::Integers(keys), _) => self.find::<false, _>(keys, keys.of(key)?),
+            (Keys::Unsigned(keys), _) => self.find::<false, _>(keys, keys.of(key)?),
+            (Keys::Signed(keys), _) => self.find::<false, _>(keys, keys.of(key)?),
             (Keys::Text(keys), _) => self.find::<false, _>(keys, keys.of(key)?),
             (Keys::Floats(keys), _) => self.find::<false, _>(keys, keys.of(key)?),
             (Keys::Tagged(keys), _) => self.find::<false, _>(keys, key),
@@ -469,7 +360,8 @@ impl KeyTable<'_> {
                 cells(slots);
                 contents(slots);
             }
-            Keys::Integers(keys) => self.find_group(keys, group, slots, (cells, contents)),
+            Keys::Unsigned(keys) => self.find_group(keys, group, slots, (cells, contents)),
+            Keys::Signed(keys) => self.find_group(keys, group, slots, (cells, contents)),
             Keys::Text(keys) => self.find_group(keys, group, slots, (cells, contents)),
             Keys::Floats(keys) => self.find_group(keys, group, slots, (cells, contents)),
             Keys::Tagged(keys) => self.find_group(keys, group, slots, (cells, contents)),
@@ -524,15 +416,17 @@ impl KeyTable<'_> {
     /// The values of the slots of a group of keys, in their order, where all that it takes has been verified; free slots are not considered.
     /// `None` for other keys than integers and text.
     #[inline(always)]
-    pub(super) fn plain_group<'v, E>(
+    pub(super) fn values_of<'v, E>(
         &self,
         group: &[KeyRef<'_>],
         cells: impl PlainCells<'v>,
-        each: impl FnMut(KeyRef<'_>, Settled<ValueRef<'v>>) -> Result<(), E>,
+        changes: impl GroupChanges,
+        each: impl FnMut(KeyRef<'_>, Found<ValueRef<'v>>) -> Result<(), E>,
     ) -> Option<Result<(), E>> {
         match &self.keys {
-            Keys::Integers(keys) if self.is_whole() => Some(self.each_value(keys, group, &cells, each)),
-            Keys::Text(keys) if self.is_whole() => Some(self.each_value(keys, group, &cells, each)),
+            Keys::Unsigned(keys) if self.is_whole() => Some(self.each_value(keys, group, &cells, &changes, each)),
+            Keys::Signed(keys) if self.is_whole() => Some(self.each_value(keys, group, &cells, &changes, each)),
+            Keys::Text(keys) if self.is_whole() => Some(self.each_value(keys, group, &cells, &changes, each)),
             _ => None,
         }
     }
@@ -543,7 +437,8 @@ impl KeyTable<'_> {
         keys: &K,
         group: &[KeyRef<'_>],
         cells: &impl PlainCells<'v>,
-        mut each: impl FnMut(KeyRef<'_>, Settled<ValueRef<'v>>) -> Result<(), E>,
+        changes: &impl GroupChanges,
+        mut each: impl FnMut(KeyRef<'_>, Found<ValueRef<'v>>) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut hashes = [0; GROUP_LEN];
         for (hash, key) in hashes.iter_mut().zip(group) {
@@ -559,6 +454,7 @@ impl KeyTable<'_> {
                 Some(Some(found)) => {
                     keys.prefetch(found);
                     cells.prefetch(found);
+                    changes.prefetch(found);
                     *slot = found;
                 }
                 Some(None) => {}
@@ -584,9 +480,10 @@ impl KeyTable<'_> {
             each(
                 key,
                 match is_there {
-                    Some(true) => cells.get(slot),
-                    Some(false) => Some(None),
-                    None => None,
+                    Some(true) if !changes.is_untouched(slot) => Found::Touched(slot),
+                    Some(true) => cells.get(slot).map_or(Found::Unknown, Found::Settled),
+                    Some(false) if !changes.may_have_key(key) => Found::Settled(None),
+                    _ => Found::Unknown,
                 },
             )?;
         }

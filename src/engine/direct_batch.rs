@@ -2,8 +2,9 @@
 //! it, so that a group costs a few waits instead of a few for each key.
 
 use super::direct::{DirectColumn, DirectKeys, Found};
-use super::direct_column::{AsItIs, Values};
-use super::verified::{Settled, VerifiedHeap, VerifiedSlice};
+use super::direct_column::Values;
+use super::plain_cells::{AnyCells, FloatCells, TextCells};
+use super::verified::Settled;
 use crate::model::{KeyRef, ValueRef};
 
 /// Keys of a group: more than a processor fetches at a time, and few enough that what was fetched is still there when it is used.
@@ -49,96 +50,90 @@ impl<'a> DirectColumn<'a> {
         keys.iter().zip(slots).try_for_each(|(&key, slot)| each(key, axis.unless_changed(key, slot)))
     }
 
-    /// The values of up to [`GROUP_LEN`] keys, in their order, where nothing has to be considered but keys, index and values; `None` where
-    /// more has to be.
-    pub(super) fn plain_group<E>(
+    /// The values of up to [`GROUP_LEN`] keys, in their order; `None` where more than keys, index, values and filters has to be considered.
+    pub(super) fn values_of<E>(
         &self,
         axis: &DirectKeys<'a>,
         keys: &[KeyRef<'_>],
-        each: impl FnMut(KeyRef<'_>, Settled<ValueRef<'a>>) -> Result<(), E>,
+        each: impl FnMut(KeyRef<'_>, Found<ValueRef<'a>>) -> Result<(), E>,
     ) -> Option<Result<(), E>> {
-        if !self.is_plain() || !axis.is_plain() {
-            return None;
+        if axis.table.has_free_slots() {
+            None
+        } else if axis.is_changed() || !self.is_plain() {
+            self.values_with(axis, keys, Filtered { axis, column: self }, each)
+        } else {
+            self.values_with(axis, keys, Unchanged, each)
         }
+    }
+
+    #[inline(always)]
+    fn values_with<E>(
+        &self,
+        axis: &DirectKeys<'a>,
+        keys: &[KeyRef<'_>],
+        changes: impl GroupChanges,
+        each: impl FnMut(KeyRef<'_>, Found<ValueRef<'a>>) -> Result<(), E>,
+    ) -> Option<Result<(), E>> {
         match &self.values {
-            values if !self.is_whole() => axis.table.plain_group(keys, Any(values), each),
-            Values::F64(cells) => axis.table.plain_group(keys, Floats(cells), each),
-            Values::Text(cells, heap) => axis.table.plain_group(keys, Texts(cells, heap), each),
-            values => axis.table.plain_group(keys, Any(values), each),
+            values if !self.is_whole() => axis.table.values_of(keys, AnyCells(values), changes, each),
+            Values::F64(cells) => axis.table.values_of(keys, FloatCells(cells), changes, each),
+            Values::Text(cells, heap) => axis.table.values_of(keys, TextCells(cells, heap), changes, each),
+            values => axis.table.values_of(keys, AnyCells(values), changes, each),
         }
     }
 }
 
-/// What a batch reads: the values of slots.
-pub(super) trait PlainCells<'a> {
-    /// Asks for the cell of a slot.
+/// What tells of the slots and keys of a group that are not as in the files.
+pub(super) trait GroupChanges {
+    /// Asks for what tells of a slot.
     fn prefetch(&self, slot: u32);
 
-    /// Asks for what the cell of a slot points to.
-    fn prefetch_content(&self, slot: u32);
+    /// Whether a slot and its value are surely as in the files.
+    fn is_untouched(&self, slot: u32) -> bool;
 
-    /// The value of a slot.
-    fn get(&self, slot: u32) -> Settled<ValueRef<'a>>;
+    /// Whether a key that is not in the files may be there.
+    fn may_have_key(&self, key: KeyRef<'_>) -> bool;
 }
 
-struct Floats<'c, 'a>(&'c VerifiedSlice<'a, 8>);
+/// Nothing is changed.
+struct Unchanged;
 
-impl<'a> PlainCells<'a> for Floats<'_, 'a> {
+impl GroupChanges for Unchanged {
     #[inline(always)]
-    fn prefetch(&self, slot: u32) {
-        self.0.prefetch(slot as usize);
+    fn prefetch(&self, _slot: u32) {}
+
+    #[inline(always)]
+    fn is_untouched(&self, _slot: u32) -> bool {
+        true
     }
 
     #[inline(always)]
-    fn prefetch_content(&self, _slot: u32) {}
-
-    #[inline(always)]
-    fn get(&self, slot: u32) -> Settled<ValueRef<'a>> {
-        Some(self.0.get::<true>(slot as usize)?.map(|cell| ValueRef::Float(f64::from_le_bytes(*cell))))
-    }
-}
-
-struct Texts<'c, 'a>(&'c VerifiedSlice<'a, 4>, &'c VerifiedHeap<'a>);
-
-impl<'a> PlainCells<'a> for Texts<'_, 'a> {
-    #[inline(always)]
-    fn prefetch(&self, slot: u32) {
-        self.0.prefetch(slot as usize);
-    }
-
-    #[inline(always)]
-    fn prefetch_content(&self, slot: u32) {
-        if let Some(cell) = self.0.at::<true>(slot as usize) {
-            self.1.prefetch(u32::from_le_bytes(*cell) as usize);
-        }
-    }
-
-    #[inline(always)]
-    fn get(&self, slot: u32) -> Settled<ValueRef<'a>> {
-        match self.0.get::<true>(slot as usize)? {
-            Some(cell) => {
-                self.1.text::<true>(u32::from_le_bytes(*cell) as usize).map(|text| Some(ValueRef::Text(text)))
-            }
-            None => Some(None),
-        }
+    fn may_have_key(&self, _key: KeyRef<'_>) -> bool {
+        false
     }
 }
 
-struct Any<'c, 'a>(&'c Values<'a>);
+/// What the filters of patches and overlays know.
+struct Filtered<'c, 'a> {
+    axis: &'c DirectKeys<'a>,
+    column: &'c DirectColumn<'a>,
+}
 
-impl<'a> PlainCells<'a> for Any<'_, 'a> {
+impl GroupChanges for Filtered<'_, '_> {
     #[inline(always)]
     fn prefetch(&self, slot: u32) {
-        self.0.prefetch_cell(slot);
+        self.axis.prefetch_changes(std::iter::once(slot));
+        self.column.prefetch_changes(std::iter::once(slot));
     }
 
     #[inline(always)]
-    fn prefetch_content(&self, slot: u32) {
-        self.0.prefetch_content(slot);
+    fn is_untouched(&self, slot: u32) -> bool {
+        // The second looks at what has not been verified, too.
+        self.column.is_untouched(self.axis, slot) || !self.column.may_touch(self.axis, slot)
     }
 
     #[inline(always)]
-    fn get(&self, slot: u32) -> Settled<ValueRef<'a>> {
-        self.0.get::<false, _>(slot, AsItIs)
+    fn may_have_key(&self, key: KeyRef<'_>) -> bool {
+        self.axis.may_have_key(|| key)
     }
 }

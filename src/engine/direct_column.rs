@@ -30,9 +30,15 @@ pub(super) struct Dictionary<'a> {
 }
 
 impl<'a> Dictionary<'a> {
+    /// Asks for the value of a number.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, number: usize) {
+        self.entries.prefetch(number);
+    }
+
     /// Hands over the value of a number.
     #[inline(always)]
-    fn get<const WHOLE: bool, R: Receiver<'a>>(&self, number: usize, receiver: R) -> R::Outcome {
+    pub(super) fn get<const WHOLE: bool, R: Receiver<'a>>(&self, number: usize, receiver: R) -> R::Outcome {
         let Some(entry) = self.entries.at::<WHOLE>(number) else { return receiver.unknown() };
         let (head, payload) = entry.split_at(8);
         let word = |bytes: &[u8]| bytes.first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
@@ -183,12 +189,12 @@ impl<'a> Values<'a> {
             }
             Self::Dictionary8(cells, dictionary) => {
                 if let Some(&[number]) = cells.at::<false>(index) {
-                    dictionary.entries.prefetch(number.into());
+                    dictionary.prefetch(number.into());
                 }
             }
             Self::Dictionary16(cells, dictionary) => {
                 if let Some(cell) = cells.at::<false>(index) {
-                    dictionary.entries.prefetch(u16::from_le_bytes(*cell).into());
+                    dictionary.prefetch(u16::from_le_bytes(*cell).into());
                 }
             }
             Self::Segments(segments) => segments.prefetch_content(slot),
@@ -296,10 +302,10 @@ impl<'a> Segments<'a> {
             Encoding::Value32 => self.heap.prefetch(u32::from_le_bytes(*self.bytes.array(at)?) as usize),
             Encoding::Dictionary8 => {
                 let [number] = *self.bytes.array(at)?;
-                self.dictionary.entries.prefetch(number.into());
+                self.dictionary.prefetch(number.into());
             }
             Encoding::Dictionary16 => {
-                self.dictionary.entries.prefetch(u16::from_le_bytes(*self.bytes.array(at)?).into());
+                self.dictionary.prefetch(u16::from_le_bytes(*self.bytes.array(at)?).into());
             }
             Encoding::Text64 => self.dictionary.heap.prefetch(long_position(self.bytes.array(at)?)?),
             Encoding::Value64 => self.heap.prefetch(long_position(self.bytes.array(at)?)?),

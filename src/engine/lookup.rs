@@ -6,9 +6,11 @@
 use super::column_tiers::BASE;
 use super::database::State;
 use super::direct::{DirectColumn, DirectKeys, Found};
+use super::direct_axis::KeyTable;
 use super::direct_batch::GROUP_LEN;
 use super::direct_column::Receiver;
 use super::state::DimensionView;
+use super::verified::Settled;
 use super::view::Origin;
 use crate::error::Result;
 use crate::model::{KeyRef, Slot, ValueRef};
@@ -17,14 +19,14 @@ use crate::model::{KeyRef, Slot, ValueRef};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AxisReader<'a> {
     state: &'a State,
-    direct: Option<DirectKeys<'a>>,
+    pub(super) direct: Option<DirectKeys<'a>>,
 }
 
 /// A dimension at a point in time, ready for lookups.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DimensionReader<'a> {
     pub(crate) view: DimensionView<'a>,
-    direct: Option<DirectColumn<'a>>,
+    pub(super) direct: Option<DirectColumn<'a>>,
 }
 
 /// The axis and all dimensions at a point in time, for points as a whole.
@@ -33,6 +35,39 @@ pub(crate) struct PointReader<'a> {
     pub(crate) axis: AxisReader<'a>,
     /// In the order of their first use.
     pub(crate) dimensions: Box<[DimensionReader<'a>]>,
+}
+
+/// A key of a type that often all keys have, so that lookups have functions of their own for it.
+pub(super) trait PlainKey: Copy {
+    /// As one of any type.
+    fn as_key(&self) -> KeyRef<'_>;
+
+    /// Where it is among keys that all have its type, if no slot is free.
+    fn slot<const WHOLE: bool>(self, table: &KeyTable<'_>) -> Settled<u32>;
+}
+
+impl PlainKey for i128 {
+    #[inline(always)]
+    fn as_key(&self) -> KeyRef<'_> {
+        KeyRef::trusted(ValueRef::Int(*self))
+    }
+
+    #[inline(always)]
+    fn slot<const WHOLE: bool>(self, table: &KeyTable<'_>) -> Settled<u32> {
+        table.plain_slot_of_integer::<WHOLE>(self)
+    }
+}
+
+impl PlainKey for &str {
+    #[inline(always)]
+    fn as_key(&self) -> KeyRef<'_> {
+        KeyRef::trusted(ValueRef::Text(self))
+    }
+
+    #[inline(always)]
+    fn slot<const WHOLE: bool>(self, table: &KeyTable<'_>) -> Settled<u32> {
+        table.plain_slot_of_text::<WHOLE>(self)
+    }
 }
 
 impl State {
@@ -65,34 +100,22 @@ impl<'a> AxisReader<'a> {
     #[inline]
     pub(crate) fn slot_of(&self, key: KeyRef<'_>) -> Result<Option<Slot>> {
         match key.value() {
-            ValueRef::Int(int) => self.slot_of_integer(int),
-            ValueRef::Text(text) => self.slot_of_text(text),
+            ValueRef::Int(int) => self.slot_of_plain(int),
+            ValueRef::Text(text) => self.slot_of_plain(text),
             _ => self.slot_of_other(key),
         }
     }
 
     #[inline(never)]
-    fn slot_of_integer(&self, int: i128) -> Result<Option<Slot>> {
+    fn slot_of_plain<K: PlainKey>(&self, key: K) -> Result<Option<Slot>> {
         if let Some(direct) = &self.direct
             && !direct.is_changed()
             && direct.table.is_whole()
-            && let Some(slot) = direct.table.plain_slot_of_integer::<true>(int)
+            && let Some(slot) = key.slot::<true>(&direct.table)
         {
             return Ok(slot.map(Slot));
         }
-        self.slot_of_other(KeyRef::trusted(ValueRef::Int(int)))
-    }
-
-    #[inline(never)]
-    fn slot_of_text(&self, text: &str) -> Result<Option<Slot>> {
-        if let Some(direct) = &self.direct
-            && !direct.is_changed()
-            && direct.table.is_whole()
-            && let Some(slot) = direct.table.plain_slot_of_text::<true>(text)
-        {
-            return Ok(slot.map(Slot));
-        }
-        self.slot_of_other(KeyRef::trusted(ValueRef::Text(text)))
+        self.slot_of_other(key.as_key())
     }
 
     #[inline(never)]
@@ -182,8 +205,8 @@ impl<'a> DimensionReader<'a> {
     #[inline]
     pub(crate) fn lookup(&self, axis: &AxisReader<'a>, key: KeyRef<'_>) -> Result<Option<ValueRef<'a>>> {
         match key.value() {
-            ValueRef::Int(int) => self.lookup_integer(axis, int),
-            ValueRef::Text(text) => self.lookup_text(axis, text),
+            ValueRef::Int(int) => self.lookup_plain(axis, int),
+            ValueRef::Text(text) => self.lookup_plain(axis, text),
             _ => self.lookup_other(axis, key),
         }
     }
@@ -191,99 +214,67 @@ impl<'a> DimensionReader<'a> {
     // Where these end in a slower function, they do with what they were called with: a jump, so that they have nothing to save.
 
     #[inline(never)]
-    fn lookup_integer(&self, axis: &AxisReader<'a>, int: i128) -> Result<Option<ValueRef<'a>>> {
+    pub(super) fn lookup_plain<K: PlainKey>(&self, axis: &AxisReader<'a>, key: K) -> Result<Option<ValueRef<'a>>> {
         match &axis.direct {
-            Some(keys) if keys.table.is_whole() => self.find_integer::<true>(axis, keys, int),
-            _ => self.lookup_integer_by_block(axis, int),
+            Some(keys) if keys.table.is_whole() => self.find_plain::<true, K>(axis, keys, key),
+            _ => self.lookup_plain_by_block(axis, key),
         }
     }
 
     #[inline(never)]
-    fn lookup_integer_by_block(&self, axis: &AxisReader<'a>, int: i128) -> Result<Option<ValueRef<'a>>> {
+    fn lookup_plain_by_block<K: PlainKey>(&self, axis: &AxisReader<'a>, key: K) -> Result<Option<ValueRef<'a>>> {
         match &axis.direct {
-            Some(keys) => self.find_integer::<false>(axis, keys, int),
-            None => self.lookup_other_integer(axis, int),
+            Some(keys) => self.find_plain::<false, K>(axis, keys, key),
+            None => self.lookup_other_plain(axis, key),
         }
     }
 
     #[inline(always)]
-    fn find_integer<const WHOLE: bool>(
+    fn find_plain<const WHOLE: bool, K: PlainKey>(
         &self,
         axis: &AxisReader<'a>,
         keys: &DirectKeys<'a>,
-        int: i128,
+        key: K,
     ) -> Result<Option<ValueRef<'a>>> {
         if let Some(column) = &self.direct
-            && let Some(found) = keys.table.plain_slot_of_integer::<WHOLE>(int)
+            && let Some(found) = key.slot::<WHOLE>(&keys.table)
         {
             match found {
-                Some(slot) if column.may_touch(keys, slot) => return self.lookup_touched_integer(int, slot),
+                Some(slot) if column.may_touch(keys, slot) => return self.lookup_touched_plain(key, slot),
                 Some(slot) if column.is_whole() => {
-                    return column.values.get::<true, _>(slot, OrElse(|| self.lookup_other_integer(axis, int)));
+                    return column.values.get::<true, _>(slot, OrElse(|| self.lookup_other_plain(axis, key)));
                 }
-                None if !keys.may_have_key(|| KeyRef::trusted(ValueRef::Int(int))) => return Ok(None),
+                None if !keys.may_have_key(|| key.as_key()) => return Ok(None),
                 _ => {}
             }
         }
-        self.lookup_other_integer(axis, int)
+        self.lookup_other_plain(axis, key)
     }
 
+    /// The value of a key that was at a slot when the base files were written.
     #[inline(never)]
-    fn lookup_touched_integer(&self, int: i128, slot: u32) -> Result<Option<ValueRef<'a>>> {
-        self.view.lookup_touched(KeyRef::trusted(ValueRef::Int(int)), slot)
-    }
-
-    #[inline(never)]
-    fn lookup_other_integer(&self, axis: &AxisReader<'a>, int: i128) -> Result<Option<ValueRef<'a>>> {
-        self.lookup_other(axis, KeyRef::trusted(ValueRef::Int(int)))
-    }
-
-    #[inline(never)]
-    fn lookup_text(&self, axis: &AxisReader<'a>, text: &str) -> Result<Option<ValueRef<'a>>> {
-        match &axis.direct {
-            Some(keys) if keys.table.is_whole() => self.find_text::<true>(axis, keys, text),
-            _ => self.lookup_text_by_block(axis, text),
-        }
-    }
-
-    #[inline(never)]
-    fn lookup_text_by_block(&self, axis: &AxisReader<'a>, text: &str) -> Result<Option<ValueRef<'a>>> {
-        match &axis.direct {
-            Some(keys) => self.find_text::<false>(axis, keys, text),
-            None => self.lookup_other_text(axis, text),
-        }
-    }
-
-    #[inline(always)]
-    fn find_text<const WHOLE: bool>(
+    pub(super) fn lookup_at<K: PlainKey>(
         &self,
         axis: &AxisReader<'a>,
-        keys: &DirectKeys<'a>,
-        text: &str,
+        key: K,
+        slot: u32,
     ) -> Result<Option<ValueRef<'a>>> {
-        if let Some(column) = &self.direct
-            && let Some(found) = keys.table.plain_slot_of_text::<WHOLE>(text)
-        {
-            match found {
-                Some(slot) if column.may_touch(keys, slot) => return self.lookup_touched_text(text, slot),
-                Some(slot) if column.is_whole() => {
-                    return column.values.get::<true, _>(slot, OrElse(|| self.lookup_other_text(axis, text)));
-                }
-                None if !keys.may_have_key(|| KeyRef::trusted(ValueRef::Text(text))) => return Ok(None),
-                _ => {}
+        match (&axis.direct, &self.direct) {
+            (Some(keys), Some(column)) if !column.may_touch(keys, slot) => {
+                column.get(slot, OrElse(|| self.lookup_other_plain(axis, key)))
             }
+            _ => self.lookup_touched_plain(key, slot),
         }
-        self.lookup_other_text(axis, text)
     }
 
     #[inline(never)]
-    fn lookup_touched_text(&self, text: &str, slot: u32) -> Result<Option<ValueRef<'a>>> {
-        self.view.lookup_touched(KeyRef::trusted(ValueRef::Text(text)), slot)
+    fn lookup_touched_plain<K: PlainKey>(&self, key: K, slot: u32) -> Result<Option<ValueRef<'a>>> {
+        self.view.lookup_touched(key.as_key(), slot)
     }
 
     #[inline(never)]
-    fn lookup_other_text(&self, axis: &AxisReader<'a>, text: &str) -> Result<Option<ValueRef<'a>>> {
-        self.lookup_other(axis, KeyRef::trusted(ValueRef::Text(text)))
+    fn lookup_other_plain<K: PlainKey>(&self, axis: &AxisReader<'a>, key: K) -> Result<Option<ValueRef<'a>>> {
+        self.lookup_other(axis, key.as_key())
     }
 
     #[inline(never)]
@@ -317,14 +308,15 @@ impl<'a> DimensionReader<'a> {
         debug_assert!(keys.len() <= GROUP_LEN);
         values.reserve(keys.len());
         if let (Some(direct), Some(column)) = (&axis.direct, &self.direct) {
-            let plain = column.plain_group(direct, keys, |key, value| {
-                values.push(match value {
-                    Some(value) => value,
-                    None => self.view.lookup_through_tiers(key)?,
+            let done = column.values_of(direct, keys, |key, found| {
+                values.push(match found {
+                    Found::Settled(value) => value,
+                    Found::Touched(slot) => self.view.lookup_touched(key, slot)?,
+                    Found::Unknown => self.view.lookup_through_tiers(key)?,
                 });
                 Ok(())
             });
-            if let Some(done) = plain {
+            if let Some(done) = done {
                 return done;
             }
             return column.find_group(direct, keys, |key, found| {

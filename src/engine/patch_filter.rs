@@ -41,6 +41,12 @@ impl PatchFilter {
         }
     }
 
+    /// Whether the patch surely says nothing of a slot. Not, where that has not been verified.
+    #[inline(always)]
+    pub(super) fn is_untouched(&self, slot: FilterNumber) -> bool {
+        self.file.verified_word(self.place(slot)).is_some_and(|word| word & slot.mask != slot.mask)
+    }
+
     /// Whether the filter has a slot.
     pub(super) fn has(&self, slot: u32) -> Result<bool> {
         self.find(FilterNumber::new(slot.into()))

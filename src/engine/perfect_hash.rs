@@ -148,7 +148,7 @@ impl VerifiedPerfectHash<'_> {
 
     /// Asks for the pilot of a hash.
     #[inline(always)]
-    pub(super) fn prefetch(&self, hash: u64) {
+    pub(super) fn prefetch_pilot(&self, hash: u64) {
         self.pilots.prefetch(number_of(hash, self.pilots.len() as u64) as usize);
     }
 }
