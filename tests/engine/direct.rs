@@ -7,7 +7,8 @@ use vector_datalib::{BulkLoader, CompactOptions, Error, Key, Layout, Options, Sl
 
 /// Keys of one kind make an axis of that kind.
 const KINDS: [&str; 7] = ["dense", "integers", "large integers", "text", "floats", "mixed", "long text"];
-const DIMENSIONS: [&str; 8] = ["dictionary", "constant", "plain", "float", "text", "nested", "sparse", "mixed"];
+const DIMENSIONS: [&str; 10] =
+    ["dictionary", "few", "signed", "constant", "plain", "float", "text", "nested", "sparse", "mixed"];
 
 fn key(kind: &str, n: u64) -> Key {
     let scattered = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -30,6 +31,8 @@ fn key(kind: &str, n: u64) -> Key {
 fn value(dimension: &str, n: u64) -> Option<Value> {
     Some(match dimension {
         "dictionary" => format!("city {}", n % 300).into(),
+        "few" => (n % 50).into(),
+        "signed" => (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) as i64).into(),
         "constant" => "always".into(),
         "plain" => n.wrapping_mul(0x9E37_79B9_7F4A_7C15).into(),
         "float" => (n as f64).sqrt().into(),
@@ -119,8 +122,9 @@ fn change(db: &VectorDb, kind: &str, model: &mut Model, random: &mut Random, ope
 #[test]
 fn lookups_of_every_kind_of_key_and_value_are_those_of_a_map() {
     let seed = crate::support::environment("VECTOR_SEED").unwrap_or(5);
-    for kind in KINDS {
-        println!("VECTOR_SEED={seed}, {kind}");
+    let kinds = KINDS.into_iter().flat_map(|kind| [Layout::Packed, Layout::Frozen].map(|layout| (kind, layout)));
+    for (kind, layout) in kinds {
+        println!("VECTOR_SEED={seed}, {kind}, {layout:?}");
         let mut random = Random::new(seed);
         let dir = tempfile::tempdir().unwrap();
         let options = Options::new().durability(vector_datalib::Durability::Eventual);
@@ -134,7 +138,7 @@ fn lookups_of_every_kind_of_key_and_value_are_those_of_a_map() {
         db.batch_upsert(records.collect::<Vec<_>>()).unwrap();
         let before = (db.snapshot(), model.clone());
         check(&before.0, kind, &model, 900);
-        for layout in [Layout::ByKey, Layout::Frozen, Layout::Packed] {
+        for layout in [Layout::ByKey, Layout::Frozen, Layout::Packed, layout] {
             db.compact(&CompactOptions::new().layout(layout)).unwrap();
             check(&db.snapshot(), kind, &model, 900);
         }
