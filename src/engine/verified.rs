@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// wrong.
 pub(super) type Settled<T> = Option<Option<T>>;
 
+/// Bytes up to the end of most entries.
+const SHORT_ENTRY_LEN: usize = 24;
+
 /// The offset of a place in its block.
 const fn offset_in_block(at: usize) -> usize {
     at & (BLOCK_LEN as usize - 1)
@@ -107,10 +110,12 @@ impl<'a> VerifiedHeap<'a> {
         if fits && is_verified { heap::text_within(content) } else { None }
     }
 
-    /// Asks for the cache line where the entry at a position starts, which will be read soon.
+    /// Asks for the cache line where the entry at a position starts, which will be read soon, and for the one where a short entry ends.
     #[inline(always)]
     pub(super) fn prefetch(&self, position: usize) {
-        prefetch(self.bytes, position.wrapping_mul(ENTRY_ALIGNMENT as usize));
+        let at = position.wrapping_mul(ENTRY_ALIGNMENT as usize);
+        prefetch(self.bytes, at);
+        prefetch(self.bytes, at.wrapping_add(SHORT_ENTRY_LEN));
     }
 }
 
