@@ -16,9 +16,24 @@ use crate::wide::Shape;
 use crate::workloads::{Context, Figure, Workload};
 use crate::ycsb;
 
-/// The names of all engines, in the order of the table. The first is the one that others are compared with.
-pub(crate) const ENGINES: &[&str] =
-    &["vector", "heed", "redb", "fjall", "sqlite", "rocksdb", "hashbrown", "hashbrown-batched"];
+/// The names of all engines, in the order of the table.
+pub(crate) const ENGINES: &[&str] = &[
+    "vector",
+    "vector-frozen",
+    "vector-by-key",
+    "heed",
+    "redb",
+    "fjall",
+    "sqlite",
+    "rocksdb",
+    "hashbrown",
+    "hashbrown-batched",
+];
+
+/// Whether an engine is this project's, in one of its layouts.
+pub(crate) fn is_ours(engine: &str) -> bool {
+    engine.starts_with("vector")
+}
 
 /// Whether an engine has no files.
 pub(crate) fn is_in_memory(engine: &str) -> bool {
@@ -38,6 +53,10 @@ pub(crate) fn run(engine: &str, workload: &Workload, context: &Context) -> Outco
     match (engine, workload.keys) {
         ("vector", KeyKind::Integer) => workload.run::<u64, vector::Vector>(context),
         ("vector", KeyKind::Text) => workload.run::<TextKey, vector::Vector>(context),
+        ("vector-frozen", KeyKind::Integer) => workload.run::<u64, vector::Vector<vector::Frozen>>(context),
+        ("vector-frozen", KeyKind::Text) => workload.run::<TextKey, vector::Vector<vector::Frozen>>(context),
+        ("vector-by-key", KeyKind::Integer) => workload.run::<u64, vector::Vector<vector::ByKey>>(context),
+        ("vector-by-key", KeyKind::Text) => workload.run::<TextKey, vector::Vector<vector::ByKey>>(context),
         ("heed", KeyKind::Integer) => workload.run::<u64, heed::Heed<u64>>(context),
         ("heed", KeyKind::Text) => workload.run::<TextKey, heed::Heed<TextKey>>(context),
         ("redb", KeyKind::Integer) => workload.run::<u64, redb::Redb>(context),

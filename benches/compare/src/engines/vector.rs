@@ -1,11 +1,13 @@
-//! This project's engine, with default options.
+//! This project's engine, with default options, in each of its layouts.
 
 use crate::engine::{CityCounts, Engine, Outcome, Reader, fold_text};
 use crate::records::{Key, Order, Record, Records, TextKey};
 use crate::wide::{FLOATS, INTEGERS, More, TEXTS, fold_more};
+use std::marker::PhantomData;
 use std::path::Path;
 use vector_datalib::{
-    Axis, BulkLoader, Dimension, KeyRef, Options, SegmentValues, Snapshot, Value, ValueRef, VectorDb, attrs,
+    Axis, BulkLoader, CompactOptions, Dimension, KeyRef, Layout, Options, SegmentValues, Snapshot, Value, ValueRef,
+    VectorDb, attrs,
 };
 
 /// What the engine takes for a key.
@@ -28,8 +30,35 @@ impl VectorKey for TextKey {
     }
 }
 
+/// How the points of a database are laid out.
+pub(crate) trait Arrangement: Send + Sync + 'static {
+    /// What a compaction after the load is asked for; `None` if the load is all.
+    const LAYOUT: Option<Layout>;
+}
+
+/// As they were loaded.
+pub(crate) enum Loaded {}
+
+/// Each at the slot that a perfect hash of its key says.
+pub(crate) enum Frozen {}
+
+/// In the order of keys.
+pub(crate) enum ByKey {}
+
+impl Arrangement for Loaded {
+    const LAYOUT: Option<Layout> = None;
+}
+
+impl Arrangement for Frozen {
+    const LAYOUT: Option<Layout> = Some(Layout::Frozen);
+}
+
+impl Arrangement for ByKey {
+    const LAYOUT: Option<Layout> = Some(Layout::ByKey);
+}
+
 /// An open database.
-pub(crate) struct Vector(VectorDb);
+pub(crate) struct Vector<A = Loaded>(VectorDb, PhantomData<A>);
 
 /// A snapshot and its dimensions.
 #[derive(Clone, Copy)]
@@ -44,8 +73,13 @@ pub(crate) struct VectorReader {
     more: &'static [Dimension<'static>],
 }
 
-impl<K: VectorKey> Engine<K> for Vector {
+impl<K: VectorKey, A: Arrangement> Engine<K> for Vector<A> {
     type Reader = VectorReader;
+
+    const ONLY_READ: Option<&'static str> = match A::LAYOUT {
+        None => None,
+        Some(_) => Some("changes are written as in any other layout"),
+    };
 
     fn load(path: &Path, records: Records, order: Order) -> Outcome<()> {
         let mut loader = BulkLoader::create(path)?;
@@ -63,11 +97,14 @@ impl<K: VectorKey> Engine<K> for Vector {
             }
         }
         loader.finish()?;
+        if let Some(layout) = A::LAYOUT {
+            VectorDb::open(path)?.compact(&CompactOptions::new().layout(layout))?;
+        }
         Ok(())
     }
 
     fn open(path: &Path, _records: Records, _order: Order) -> Outcome<Self> {
-        Ok(Self(VectorDb::open(path)?))
+        Ok(Self(VectorDb::open(path)?, PhantomData))
     }
 
     fn reader(&'static self) -> Outcome<Self::Reader> {
@@ -85,6 +122,14 @@ impl<K: VectorKey> Engine<K> for Vector {
         })
     }
 
+    fn checkpoint(&'static self) -> Outcome<()> {
+        Ok(self.0.save()?)
+    }
+
+    fn compact(&'static self) -> Outcome<()> {
+        Ok(self.0.compact(&CompactOptions::new().layout(A::LAYOUT.unwrap_or_default()))?)
+    }
+
     fn check_changes() -> Outcome<()> {
         Ok(())
     }
@@ -92,15 +137,15 @@ impl<K: VectorKey> Engine<K> for Vector {
     /// A quarter of the changes in each of two patches, and half in the overlay.
     fn open_changed(path: &Path, records: Records) -> Outcome<Self> {
         let db = Options::new().auto_checkpoint(None).merge_fraction(1e9).open(path)?;
-        let mut changed: Vec<u64> = Order::Shuffled.numbers(records.count).collect();
-        changed.retain(|&number| records.is_changed(number));
+        let numbers = Order::Shuffled.numbers(records.count);
+        let changed: Vec<u64> = numbers.filter(|&number| records.is_changed(number)).collect();
         let (written, in_memory) = changed.split_at(changed.len() / 2);
         for patch in written.chunks(written.len().div_ceil(2).max(1)) {
             upsert_all::<K>(&db, records, patch)?;
             db.save()?;
         }
         upsert_all::<K>(&db, records, in_memory)?;
-        Ok(Self(db))
+        Ok(Self(db, PhantomData))
     }
 
     fn upsert(&'static self, changes: &[(u64, Record)]) -> Outcome<()> {
@@ -267,5 +312,31 @@ impl<K: VectorKey> Reader<K> for VectorReader {
             see(text(*value)?);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoding_and_first_number<A: Arrangement>(name: &str) -> (&'static str, Option<u64>) {
+        let directory = std::env::temp_dir().join(format!("compare-{name}-{}", std::process::id()));
+        let records = Records::new(1000);
+        <Vector<A> as Engine<u64>>::load(&directory, records, Order::Shuffled).unwrap();
+        let db = VectorDb::open_read_only(&directory).unwrap();
+        let snapshot = db.snapshot();
+        let first = snapshot.iter().next().unwrap().unwrap();
+        let found = (0..records.count).find(|&number| KeyRef::from(u64::of(number)) == first.key());
+        let encoding = db.stats().unwrap().axis_encoding;
+        std::fs::remove_dir_all(&directory).unwrap();
+        (encoding, found)
+    }
+
+    #[test]
+    fn layouts_are_what_they_are_called() {
+        assert_eq!(encoding_and_first_number::<Frozen>("frozen").0, "frozen");
+        assert_eq!(encoding_and_first_number::<ByKey>("by-key"), ("plain_i64", Some(0)));
+        let first = Order::Shuffled.numbers(1000).next();
+        assert_eq!(encoding_and_first_number::<Loaded>("loaded"), ("plain_i64", first));
     }
 }

@@ -1,15 +1,18 @@
 //! What is measured. Each workload is run in a process of its own and gives one figure or a few.
 
+mod anonymous;
 mod beside;
 mod changed;
 mod evicted;
 mod load;
 mod lookups;
+mod maintenance;
 mod memory;
 mod open;
 mod scans;
 pub(crate) mod size;
 mod threads;
+mod update;
 mod upserts;
 
 use crate::arguments::Setting;
@@ -70,8 +73,19 @@ pub(crate) enum Task {
         /// Records of a commit.
         batch: u64,
     },
+    /// Changes one record at a time, durably.
+    Update,
+    /// Has many changes written down, and all files made anew.
+    Maintenance,
     /// Runs operations of YCSB.
     Ycsb(Mix, Durability),
+}
+
+impl Task {
+    /// Whether it changes what was loaded, in a copy.
+    const fn changes(self) -> bool {
+        matches!(self, Self::BesideWriters | Self::Changed(_) | Self::Update | Self::Upserts { .. } | Self::Ycsb(..))
+    }
 }
 
 /// A figure of one process.
@@ -149,6 +163,11 @@ impl Workload {
 
     /// Runs it for an engine.
     pub(crate) fn run<K: Key, E: Engine<K>>(&self, context: &Context) -> Outcome<Vec<Figure>> {
+        if let Some(reason) = E::ONLY_READ
+            && self.task.changes()
+        {
+            return Err(Unsupported(reason).into());
+        }
         match self.task {
             Task::Load => load::run::<K, E>(context),
             Task::Size => size::run::<K, E>(context),
@@ -161,6 +180,8 @@ impl Workload {
             Task::Memory => memory::run::<K, E>(context),
             Task::Scan(scan) => scans::run::<K, E>(context, scan),
             Task::Upserts { writers, batch } => upserts::run::<K, E>(context, writers, batch),
+            Task::Update => update::run::<K, E>(context),
+            Task::Maintenance => maintenance::run::<K, E>(context),
             Task::Ycsb(..) => Err(Unsupported("its records are not those of YCSB").into()),
         }
     }
@@ -204,6 +225,8 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     workload("text-name-dependent", "text", Task::Lookups(Attribute::Name, Pattern::Dependent)).text(),
     workload("text-name-batched", "text", Task::Lookups(Attribute::Name, Pattern::Batched)).text(),
     workload("text-missing-independent", "text", Task::Lookups(Attribute::Missing, Pattern::Independent)).text(),
+    workload("update", "update", Task::Update),
+    workload("maintenance", "maintenance", Task::Maintenance),
     workload("upserts", "upserts", Task::Upserts { writers: 1, batch: 1 }),
     workload("upserts-16-writers", "upserts", Task::Upserts { writers: 16, batch: 1 }),
     workload("upserts-batches-of-1000", "upserts", Task::Upserts { writers: 1, batch: 1000 }),
