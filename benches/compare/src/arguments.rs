@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::engine::Outcome;
-use crate::engines::ENGINES;
+use crate::engines::{ENGINES, python};
 use crate::workloads::{WORKLOADS, Workload};
 use lexopt::{Arg, Parser, ValueExt};
 use std::path::PathBuf;
@@ -24,6 +24,7 @@ Usage: compare [--records LIST] [--engines LIST] [--workloads LIST] [--json FILE
                     bars, or curves over the numbers of records if there are several
   --one-by-one      engines do not take turns: each does all workloads, and its databases are removed before the next
   --dir DIR         where databases go; compare-data beside cargo's target files
+  --python FILE     a Python that has what python/requirements.txt says; that of python/venv unless told otherwise
   --keep            leaves the databases there, and uses those that are there
   --list            prints engines and workloads
   --help            prints this
@@ -39,6 +40,8 @@ pub(crate) struct Setting {
     pub(crate) lookups: u64,
     /// How long sustained writes go on.
     pub(crate) seconds: f64,
+    /// The Python that has the engines for it.
+    pub(crate) python: PathBuf,
     /// The directory of all databases.
     pub(crate) dir: PathBuf,
 }
@@ -135,7 +138,8 @@ fn sizes(list: &str) -> Outcome<Vec<u64>> {
 
 /// Reads the command line of this process.
 pub(crate) fn parse() -> Outcome<Command> {
-    let mut setting = Setting { records: 1_000_000, lookups: 1_000_000, seconds: 60.0, dir: default_dir()? };
+    let (dir, python) = (default_dir()?, python::default_python());
+    let mut setting = Setting { records: 1_000_000, lookups: 1_000_000, seconds: 60.0, python, dir };
     let mut plan_engines = ENGINES.to_vec();
     let mut plan_workloads: Vec<_> = WORKLOADS.iter().filter(|workload| workload.is_default).collect();
     let (mut runs, mut json, mut keep, mut one_by_one) = (5, None, false, false);
@@ -148,6 +152,7 @@ pub(crate) fn parse() -> Outcome<Command> {
             Arg::Long("lookups") => setting.lookups = number(&parser.value()?.string()?)?,
             Arg::Long("seconds") => setting.seconds = number(&parser.value()?.string()?)?,
             Arg::Long("runs") => runs = number(&parser.value()?.string()?)?,
+            Arg::Long("python") => setting.python = parser.value()?.into(),
             Arg::Long("dir") => setting.dir = parser.value()?.into(),
             Arg::Long("json") => json = Some(parser.value()?.into()),
             Arg::Long("keep") => keep = true,

@@ -19,18 +19,21 @@ pub(crate) fn database_name(engine: &str, workload: &Workload, records: u64) -> 
 
 /// Measures everything that is planned, and prints and writes the figures.
 pub(crate) fn run(plan: &Plan) -> Outcome<()> {
-    let machine = Machine::this();
-    println!("{}", machine.describe());
-    println!("medians of {} processes\n", plan.runs);
+    let mut machine = Machine::this();
     fs::create_dir_all(&plan.setting.dir)?;
     let mut engines = plan.engines.clone();
-    engines.retain(|engine| match engines::check(engine) {
-        Ok(()) => true,
+    engines.retain(|engine| match engines::check(engine, &plan.setting) {
+        Ok(version) => {
+            machine.versions.extend(version.map(|version| (*engine, version)));
+            true
+        }
         Err(reason) => {
             eprintln!("{engine} is left out: {reason}");
             false
         }
     });
+    println!("{}", machine.describe());
+    println!("medians of {} processes\n", plan.runs);
     let mut measurements = Vec::new();
     if let Some(path) = &plan.json {
         let directory = path.parent().unwrap_or(Path::new(""));
@@ -163,6 +166,8 @@ fn start(engine: &str, workload: &str, setting: &Setting) -> Outcome<Option<Vec<
         .args(["--records", &setting.records.to_string(), "--lookups", &setting.lookups.to_string()])
         .args(["--seconds", &setting.seconds.to_string(), "--dir"])
         .arg(&setting.dir)
+        .arg("--python")
+        .arg(&setting.python)
         .stderr(Stdio::piped())
         .output()?;
     let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();

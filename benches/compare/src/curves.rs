@@ -132,7 +132,7 @@ struct Axis {
 }
 
 impl Axis {
-    /// The shortest one that has all positive values, and at least two round numbers.
+    /// The shortest one that has all positive values, and at least a decade, so that small differences look small.
     fn of(values: impl Iterator<Item = f64>) -> Self {
         let (mut least, mut most) = (f64::INFINITY, 0.0f64);
         for value in values.filter(|&value| value > 0.0) {
@@ -142,7 +142,7 @@ impl Axis {
             return Self { low: 1.0, high: 10.0 };
         }
         let low = round_numbers(least).take_while(|&round| round <= least).last().unwrap_or(least);
-        let high = round_numbers(most).find(|&round| round >= most && round > low).unwrap_or(most);
+        let high = round_numbers(most).find(|&round| round >= most && round >= low * 9.9).unwrap_or(most);
         Self { low, high }
     }
 
@@ -164,10 +164,10 @@ impl Axis {
             };
             all.iter().filter(is_power).copied().collect::<Vec<f64>>()
         };
-        if all.len() <= LABELS {
+        let tens = powers(1);
+        if tens.len() < 3 && all.len() <= LABELS {
             return all;
         }
-        let tens = powers(1);
         if tens.len() <= LABELS { tens } else { powers(3) }
     }
 }
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn axes_are_as_long_as_need_be_and_have_few_labels() {
         assert_eq!(Axis::of([3.0, 150.0].into_iter()), Axis { low: 2.0, high: 200.0 });
-        assert_eq!(Axis::of([10.0].into_iter()), Axis { low: 10.0, high: 20.0 });
+        assert_eq!(Axis::of([10.0].into_iter()), Axis { low: 10.0, high: 100.0 });
         assert_eq!(Axis::of([0.003, 0.02].into_iter()), Axis { low: 0.002, high: 0.02 });
         assert_eq!(Axis::of([0.0].into_iter()), Axis { low: 1.0, high: 10.0 });
         assert_eq!(Axis { low: 2.0, high: 20.0 }.ticks(), [2.0, 5.0, 10.0, 20.0]);

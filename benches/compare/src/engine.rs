@@ -98,6 +98,16 @@ pub(crate) trait Reader<K: Key> {
     /// How many records have each city, by reading them.
     fn city_counts(&self) -> Outcome<CityCounts>;
 
+    /// The sum of all scores, by reading them on several threads.
+    fn sum_on(&self, _threads: usize) -> Outcome<f64> {
+        Err(Unsupported("it scans on one thread").into())
+    }
+
+    /// How many records have each city, by reading them on several threads.
+    fn city_counts_on(&self, _threads: usize) -> Outcome<CityCounts> {
+        Err(Unsupported("it scans on one thread").into())
+    }
+
     /// The same from counts that the engine keeps.
     fn kept_city_counts(&self) -> Outcome<CityCounts> {
         Err(Unsupported("it keeps no counts").into())
@@ -107,6 +117,11 @@ pub(crate) trait Reader<K: Key> {
     #[inline]
     fn name_by_name<T>(&self, _key: &K, _see: impl FnOnce(&[u8]) -> T) -> Outcome<Option<T>> {
         Err(Unsupported("its rows have no named attributes").into())
+    }
+
+    /// Reads all attributes of many keys, and adds up what [`point`](Self::point) gives.
+    fn points(&self, keys: &[K]) -> Outcome<u64> {
+        keys.iter().try_fold(0u64, |sum, key| Ok(sum.wrapping_add(self.point(key)?.unwrap_or_default())))
     }
 
     /// The scores of many keys, in their order.

@@ -1,6 +1,6 @@
 //! What was measured, as a table and as JSON.
 
-use crate::engines::is_ours;
+use crate::engines::{is_ours, is_pythons};
 use crate::workloads::Figure;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -86,6 +86,7 @@ pub(crate) fn advantage(base: &Measurement, other: &Measurement) -> f64 {
 pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
+        size if size < 0.1 => format!("{value:.4}"),
         size if size < 10.0 => format!("{value:.2}"),
         size if size < 100.0 => format!("{value:.1}"),
         _ => format!("{value:.0}"),
@@ -93,7 +94,7 @@ pub(crate) fn number(value: f64) -> String {
 }
 
 /// Tables of all measurements, for each number of records: one whose ratios are those of the first engine, and one for each other layout of
-/// this project's engine, beside its peers. What no engine has a figure for is left out.
+/// this project's engine, beside its peers; engines for Python have tables of their own. What no engine has a figure for is left out.
 pub(crate) fn tables(measurements: &[Measurement], engines: &[&str]) -> String {
     let mut text = String::new();
     let sizes: BTreeSet<u64> = measurements.iter().map(|measurement| measurement.records).collect();
@@ -101,12 +102,21 @@ pub(crate) fn tables(measurements: &[Measurement], engines: &[&str]) -> String {
         let same_size: Vec<&Measurement> =
             measurements.iter().filter(|measurement| measurement.records == records).collect();
         for (index, base) in engines.iter().enumerate().filter(|&(index, base)| index == 0 || is_ours(base)) {
-            let is_peer = |&(other, name): &(usize, &&str)| other != index && (index == 0 || !is_ours(name));
-            let peers = engines.iter().enumerate().filter(is_peer).map(|(_, &name)| name);
-            let columns: Vec<&str> = std::iter::once(*base).chain(peers).collect();
-            let rows = rows(&same_size, &columns, index == 0);
-            if rows.len() > 1 {
-                let _ = writeln!(text, "{records} records; (x): how many times better {base} is\n{}", align(&rows));
+            let peers = |of_python| {
+                let is_peer =
+                    |name: &&str| name != base && is_pythons(name) == of_python && (index == 0 || !is_ours(name));
+                let peers = engines.iter().copied().filter(is_peer);
+                std::iter::once(*base).chain(peers).collect::<Vec<&str>>()
+            };
+            let heading = format!("{records} records; (x): how many times better {base} is\n");
+            let of_others = rows(&same_size, &peers(false), index == 0);
+            let mut of_python = rows(&same_size, &peers(true), false);
+            // What all other engines leave empty.
+            of_python.retain(|row| row.iter().skip(3).any(|cell| cell != "-"));
+            for rows in [of_others, of_python] {
+                if rows.len() > 1 {
+                    let _ = writeln!(text, "{heading}{}", align(&rows));
+                }
             }
         }
     }

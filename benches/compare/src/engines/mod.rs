@@ -4,11 +4,13 @@ pub(crate) mod buckets;
 pub(crate) mod fjall;
 pub(crate) mod hashbrown;
 pub(crate) mod heed;
+pub(crate) mod python;
 pub(crate) mod redb;
 pub(crate) mod rocksdb;
 pub(crate) mod sqlite;
 pub(crate) mod vector;
 
+use crate::arguments::Setting;
 use crate::engine::{Outcome, Unsupported};
 use crate::records::{Key, KeyKind, Order, Records, TextKey};
 use crate::row;
@@ -28,6 +30,9 @@ pub(crate) const ENGINES: &[&str] = &[
     "rocksdb",
     "hashbrown",
     "hashbrown-batched",
+    "duckdb",
+    "arrow",
+    "polars",
 ];
 
 /// Whether an engine is this project's, in one of its layouts.
@@ -40,13 +45,25 @@ pub(crate) fn is_in_memory(engine: &str) -> bool {
     engine.starts_with("hashbrown")
 }
 
-/// An error that tells why an engine cannot be used on this machine.
-pub(crate) fn check(engine: &str) -> Outcome<()> {
-    if engine == "rocksdb" { rocksdb::library::check() } else { Ok(()) }
+/// Whether an engine is one for Python.
+pub(crate) fn is_pythons(engine: &str) -> bool {
+    python::ENGINES.contains(&engine)
+}
+
+/// An error that tells why an engine cannot be used on this machine. Of engines for Python, the version.
+pub(crate) fn check(engine: &str, setting: &Setting) -> Outcome<Option<String>> {
+    match engine {
+        "rocksdb" => rocksdb::library::check().map(|()| None),
+        _ if is_pythons(engine) => python::version(&setting.python, engine).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// Runs a workload for an engine in this process.
 pub(crate) fn run(engine: &str, workload: &Workload, context: &Context) -> Outcome<Vec<Figure>> {
+    if is_pythons(engine) {
+        return python::run(engine, workload, context);
+    }
     if workload.shape == Shape::Ycsb {
         return ycsb::run(engine, workload.task, context);
     }

@@ -6,8 +6,8 @@ use crate::wide::{FLOATS, INTEGERS, More, TEXTS, fold_more};
 use std::marker::PhantomData;
 use std::path::Path;
 use vector_datalib::{
-    Axis, BulkLoader, CompactOptions, Dimension, KeyRef, Layout, Options, SegmentValues, Snapshot, Value, ValueRef,
-    VectorDb, attrs,
+    Axis, BulkLoader, CompactOptions, Dimension, KeyRef, Layout, Options, SegmentValues, Snapshot, Value, ValueCounts,
+    ValueRef, VectorDb, attrs,
 };
 
 /// What the engine takes for a key.
@@ -185,6 +185,10 @@ fn upsert_all<K: VectorKey>(db: &VectorDb, records: Records, numbers: &[u64]) ->
     Ok(())
 }
 
+fn by_city(counts: ValueCounts<'_>) -> Outcome<CityCounts> {
+    counts.into_iter().map(|(city, count)| Ok((text(Some(city))?.unwrap_or_default().to_vec(), count))).collect()
+}
+
 #[inline]
 fn text(value: Option<ValueRef<'_>>) -> Outcome<Option<&[u8]>> {
     match value {
@@ -263,9 +267,37 @@ impl<K: VectorKey> Reader<K> for VectorReader {
         Ok(counts)
     }
 
+    fn sum_on(&self, threads: usize) -> Outcome<f64> {
+        Ok(self.score.parallel(threads).sum()?.and_then(|sum| sum.to_f64()).unwrap_or_default())
+    }
+
+    /// A scan of the cities of all points that have a score.
+    fn city_counts_on(&self, threads: usize) -> Outcome<CityCounts> {
+        by_city(self.score.parallel(threads).map_to(self.city)?)
+    }
+
     fn kept_city_counts(&self) -> Outcome<CityCounts> {
-        let counts = self.city.value_counts()?;
-        counts.into_iter().map(|(city, count)| Ok((text(Some(city))?.unwrap_or_default().to_vec(), count))).collect()
+        by_city(self.city.value_counts()?)
+    }
+
+    /// Each dimension is asked for all keys, which it fetches by groups.
+    fn points(&self, keys: &[K]) -> Outcome<u64> {
+        let all = |dimension: &Dimension<'static>| {
+            let mut values = Vec::with_capacity(keys.len());
+            dimension.batch_lookup(keys.iter().map(K::key_ref), &mut values).map(|()| values)
+        };
+        let (scores, ages) = (all(&self.score)?, all(&self.age)?);
+        let (cities, names) = (all(&self.city)?, all(&self.name)?);
+        let mut sum = 0u64;
+        for (((score, age), city), name) in scores.into_iter().zip(ages).zip(cities).zip(names) {
+            let (Some(ValueRef::Float(score)), Some(ValueRef::Int(age)), Some(city), Some(name)) =
+                (score, age, text(city)?, text(name)?)
+            else {
+                return Err("a point is not what was loaded".into());
+            };
+            sum = sum.wrapping_add(score.to_bits() ^ age as u64 ^ fold_text(city) ^ fold_text(name));
+        }
+        Ok(sum)
     }
 
     /// One slot for the key, and the cell of each dimension there.

@@ -1,11 +1,11 @@
 //! What a program asks for once in a while: that changes are written down apart from the log, and that files are made as small as they get.
 
 use super::anonymous::watch;
-use super::lookups::{Attribute, check};
+use super::lookups::{Attribute, check, distinct};
 use super::{Context, Figure};
 use crate::engine::{Engine, Outcome, Reader};
 use crate::files;
-use crate::records::{Key, Records, Shuffle};
+use crate::records::{Key, Records};
 use std::path::Path;
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ pub(super) fn run<K: Key, E: Engine<K>>(context: &Context) -> Outcome<Vec<Figure
 
 fn measure<K: Key, E: Engine<K>>(context: &Context, path: &Path) -> Outcome<Vec<Figure>> {
     let records = context.records;
-    let changed = changed(records);
+    let changed = distinct(records, CHANGED, 300);
     let engine: &'static E = Box::leak(Box::new(E::open(path, records, context.order)?));
     for numbers in changed.chunks(1000) {
         let changes: Vec<_> = numbers.iter().map(|&number| (number, records.get(another(records, number)))).collect();
@@ -54,12 +54,6 @@ fn timed<T: Send>(call: impl FnOnce() -> Outcome<T> + Send) -> Outcome<(T, f64, 
     Ok((result?, memory, seconds))
 }
 
-/// The numbers of the records that are changed, each once.
-fn changed(records: Records) -> Vec<u64> {
-    let shuffle = Shuffle::new(records.count);
-    (0..CHANGED.min(records.count)).map(|place| shuffle.place(place)).collect()
-}
-
 /// The number of the record whose attributes another one takes.
 fn another(records: Records, number: u64) -> u64 {
     (number + records.count / 2) % records.count
@@ -68,17 +62,13 @@ fn another(records: Records, number: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashSet;
 
     #[test]
-    fn as_many_records_change_as_there_are_up_to_a_bound() {
-        for count in [1, 100, 50_000] {
+    fn changed_records_take_the_attributes_of_others() {
+        for count in [2, 101, 5000] {
             let records = Records::new(count);
-            let changed = changed(records);
-            assert_eq!(changed.len() as u64, count.min(CHANGED));
-            assert_eq!(changed.iter().collect::<HashSet<_>>().len(), changed.len());
-            assert!(changed.iter().all(|&number| number < count && another(records, number) < count));
-            assert!(count == 1 || changed.iter().all(|&number| another(records, number) != number));
+            let others = (0..count).map(|number| another(records, number));
+            assert!(others.enumerate().all(|(number, other)| other < count && other != number as u64));
         }
     }
 }

@@ -9,7 +9,8 @@ mod lookups;
 mod maintenance;
 mod memory;
 mod open;
-mod scans;
+pub(crate) mod rows;
+pub(crate) mod scans;
 pub(crate) mod size;
 mod threads;
 mod update;
@@ -64,8 +65,10 @@ pub(crate) enum Task {
     Evicted,
     /// Looks how much memory lookups take.
     Memory,
-    /// Reads all values of an attribute.
-    Scan(Scan),
+    /// Reads all values of an attribute, on so many threads.
+    Scan(Scan, usize),
+    /// Reads whole records by key, many in one call.
+    RowsByKey,
     /// Changes records, durably.
     Upserts {
         /// Threads that commit.
@@ -178,7 +181,8 @@ impl Workload {
             Task::Changed(changed) => changed::run::<K, E>(context, changed),
             Task::Evicted => evicted::run::<K, E>(context),
             Task::Memory => memory::run::<K, E>(context),
-            Task::Scan(scan) => scans::run::<K, E>(context, scan),
+            Task::Scan(scan, threads) => scans::run::<K, E>(context, scan, threads),
+            Task::RowsByKey => rows::run::<K, E>(context),
             Task::Upserts { writers, batch } => upserts::run::<K, E>(context, writers, batch),
             Task::Update => update::run::<K, E>(context),
             Task::Maintenance => maintenance::run::<K, E>(context),
@@ -210,9 +214,12 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     workload("name-zipfian", "zipfian", Task::Lookups(Attribute::Name, Pattern::Zipfian)),
     workload("score-zipfian", "zipfian", Task::Lookups(Attribute::Score, Pattern::Zipfian)),
     workload("two-threads", "threads", Task::TwoThreads),
-    workload("sum-of-score", "scans", Task::Scan(Scan::Sum)),
-    workload("count-by-city", "scans", Task::Scan(Scan::CityCounts)),
-    workload("count-by-city-kept", "scans", Task::Scan(Scan::KeptCityCounts)),
+    workload("sum-of-score", "scans", Task::Scan(Scan::Sum, 1)),
+    workload("sum-of-score-two-threads", "scans", Task::Scan(Scan::Sum, 2)),
+    workload("count-by-city", "scans", Task::Scan(Scan::CityCounts, 1)),
+    workload("count-by-city-two-threads", "scans", Task::Scan(Scan::CityCounts, 2)),
+    workload("count-by-city-kept", "scans", Task::Scan(Scan::KeptCityCounts, 1)),
+    workload("rows-by-key", "rows", Task::RowsByKey),
     workload("wide-load", "wide", Task::Load).wide(),
     workload("wide-size", "wide", Task::Size).wide(),
     workload("wide-point-independent", "wide", Task::Lookups(Attribute::Point, Pattern::Independent)).wide(),
