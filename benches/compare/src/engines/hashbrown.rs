@@ -83,7 +83,8 @@ impl Columns {
         for &city in &self.cities {
             counts[usize::from(city)] += 1;
         }
-        self.city_names.iter().map(|name| name.clone().into_bytes()).zip(counts).collect()
+        let all = self.city_names.iter().map(|name| name.clone().into_bytes()).zip(counts);
+        all.filter(|&(_, count)| count > 0).collect()
     }
 
     /// All attributes at a position, as [`Record::fold`](crate::records::Record::fold) has them.
