@@ -259,6 +259,25 @@ mod tests {
     }
 
     #[test]
+    fn engines_for_python_have_tables_of_their_own_of_what_they_can_do() {
+        let measurements = [
+            measurement("lookup", "vector", "ns", &[100.0]),
+            measurement("sum", "vector", "ms", &[1.0]),
+            measurement("sum", "duckdb", "ms", &[2.0]),
+        ];
+        assert_eq!(
+            tables(&measurements, &["vector", "duckdb"]),
+            "10 records; (x): how many times better vector is\n\
+             workload  unit  vector\n\
+             lookup    ns       100\n\
+             sum       ms      1.00\n\n\
+             10 records; (x): how many times better vector is\n\
+             workload  unit  vector        duckdb\n\
+             sum       ms      1.00  2.00 (2.00x)\n\n"
+        );
+    }
+
+    #[test]
     fn json_is_an_array_of_what_the_readme_says() {
         let json = serde_json::to_string(&[measurement("lookup", "heed", "ns", &[2.0, 1.0, 4.5])]).unwrap();
         assert_eq!(

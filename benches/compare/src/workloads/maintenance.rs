@@ -12,16 +12,25 @@ use std::time::Instant;
 /// Changed records of a checkpoint: as many whatever the database has, as long as it has as many.
 const CHANGED: u64 = 10_000;
 
-/// Seconds of a compaction and milliseconds of the checkpoint before it, of so many changed records; and the memory that each took.
-pub(super) fn run<K: Key, E: Engine<K>>(context: &Context) -> Outcome<Vec<Figure>> {
+/// What a program asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Maintenance {
+    /// That changes are written down.
+    Checkpoint,
+    /// That after this all files are made anew.
+    Compaction,
+}
+
+/// Milliseconds of a checkpoint of so many changed records, or seconds of the compaction after it; and the memory that it took.
+pub(super) fn run<K: Key, E: Engine<K>>(context: &Context, maintenance: Maintenance) -> Outcome<Vec<Figure>> {
     E::check_changes()?;
     let path = files::copy_beside(&context.path)?;
-    let result = measure::<K, E>(context, &path);
+    let result = measure::<K, E>(context, &path, maintenance);
     files::remove(&path)?;
     result
 }
 
-fn measure<K: Key, E: Engine<K>>(context: &Context, path: &Path) -> Outcome<Vec<Figure>> {
+fn measure<K: Key, E: Engine<K>>(context: &Context, path: &Path, maintenance: Maintenance) -> Outcome<Vec<Figure>> {
     let records = context.records;
     let changed = distinct(records, CHANGED, 300);
     let engine: &'static E = Box::leak(Box::new(E::open(path, records, context.order)?));
@@ -30,28 +39,33 @@ fn measure<K: Key, E: Engine<K>>(context: &Context, path: &Path) -> Outcome<Vec<
         engine.upsert(&changes)?;
     }
     rustix::fs::sync();
-    let ((), checkpoint_memory, checkpoint) = timed(|| engine.checkpoint())?;
-    let ((), compaction_memory, compaction) = timed(|| engine.compact())?;
+    let (figure, memory) = match maintenance {
+        Maintenance::Checkpoint => {
+            let (seconds, memory) = timed(|| engine.checkpoint())?;
+            (Figure::new("ms", seconds * 1e3), memory)
+        }
+        Maintenance::Compaction => {
+            engine.checkpoint()?;
+            let (seconds, memory) = timed(|| engine.compact())?;
+            (Figure::new("s", seconds), memory)
+        }
+    };
     let reader = engine.reader()?;
     for &number in &changed {
         let expected = Attribute::Point.expected(records, another(records, number));
         check(reader.point(&K::of(number))?, Some(expected))?;
     }
-    Ok(vec![
-        Figure { part: "checkpoint", unit: "ms", value: checkpoint * 1e3 },
-        Figure { part: "checkpoint-memory", unit: "MB", value: checkpoint_memory },
-        Figure { part: "compaction", unit: "s", value: compaction },
-        Figure { part: "compaction-memory", unit: "MB", value: compaction_memory },
-    ])
+    Ok(vec![figure, Figure { part: "memory", unit: "MB", value: memory }])
 }
 
-/// What a call gives, the memory that it took, in megabytes, and its seconds.
-fn timed<T: Send>(call: impl FnOnce() -> Outcome<T> + Send) -> Outcome<(T, f64, f64)> {
+/// The seconds of a call, and the memory that it took, in megabytes.
+fn timed(call: impl FnOnce() -> Outcome<()>) -> Outcome<(f64, f64)> {
     let ((result, seconds), memory) = watch(|| {
         let start = Instant::now();
         (call(), start.elapsed().as_secs_f64())
     })?;
-    Ok((result?, memory, seconds))
+    result?;
+    Ok((seconds, memory))
 }
 
 /// The number of the record whose attributes another one takes.

@@ -22,6 +22,7 @@ use crate::records::{Key, KeyKind, Order, Records};
 use crate::wide::Shape;
 use crate::ycsb::{Durability, Mix};
 use lookups::{Attribute, Pattern};
+use maintenance::Maintenance;
 use scans::Scan;
 use std::path::PathBuf;
 
@@ -78,8 +79,8 @@ pub(crate) enum Task {
     },
     /// Changes one record at a time, durably.
     Update,
-    /// Has many changes written down, and all files made anew.
-    Maintenance,
+    /// Has many changes written down, or all files made anew.
+    Maintenance(Maintenance),
     /// Runs operations of YCSB.
     Ycsb(Mix, Durability),
 }
@@ -185,7 +186,7 @@ impl Workload {
             Task::RowsByKey => rows::run::<K, E>(context),
             Task::Upserts { writers, batch } => upserts::run::<K, E>(context, writers, batch),
             Task::Update => update::run::<K, E>(context),
-            Task::Maintenance => maintenance::run::<K, E>(context),
+            Task::Maintenance(maintenance) => maintenance::run::<K, E>(context, maintenance),
             Task::Ycsb(..) => Err(Unsupported("its records are not those of YCSB").into()),
         }
     }
@@ -233,7 +234,8 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     workload("text-name-batched", "text", Task::Lookups(Attribute::Name, Pattern::Batched)).text(),
     workload("text-missing-independent", "text", Task::Lookups(Attribute::Missing, Pattern::Independent)).text(),
     workload("update", "update", Task::Update),
-    workload("maintenance", "maintenance", Task::Maintenance),
+    workload("checkpoint", "maintenance", Task::Maintenance(Maintenance::Checkpoint)),
+    workload("compaction", "maintenance", Task::Maintenance(Maintenance::Compaction)),
     workload("upserts", "upserts", Task::Upserts { writers: 1, batch: 1 }),
     workload("upserts-16-writers", "upserts", Task::Upserts { writers: 16, batch: 1 }),
     workload("upserts-batches-of-1000", "upserts", Task::Upserts { writers: 1, batch: 1000 }),
