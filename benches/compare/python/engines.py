@@ -81,18 +81,24 @@ class DuckDb:
     file = "records.duckdb"
 
     def __init__(self, path, threads):
+        self.connection = self.connect(path, read_only=True, config={"threads": threads})
+
+    @staticmethod
+    def connect(path, **options):
         import duckdb
 
-        self.connection = duckdb.connect(path, read_only=True, config={"threads": threads})
+        connection = duckdb.connect(path, **options)
+        # It would go to stdout, where answers go.
+        connection.execute("SET enable_progress_bar = false")
+        return connection
 
     @staticmethod
     def load(path, schema, batches):
-        import duckdb
         import pyarrow
 
         schema, batches = with_plain_cities(schema, batches)
         records = pyarrow.RecordBatchReader.from_batches(schema, batches)
-        connection = duckdb.connect(path)
+        connection = DuckDb.connect(path)
         connection.register("received", records)
         connection.execute("CREATE TABLE records AS SELECT * FROM received")
         connection.unregister("received")
