@@ -21,7 +21,8 @@ Usage: compare [--records LIST] [--engines LIST] [--workloads LIST] [--json FILE
   --seconds S       how long sustained writes go on; 60
   --json FILE       writes the figures there, an array of objects, and machine.json beside it
   --plot FILE       draws the figures of such a file, as an SVG beside it for each group, and measures nothing:
-                    bars, or curves over the numbers of records if there are several
+                    bars, or curves over the numbers of records if there are several. Given again, figures of
+                    other files are drawn with those of the first
   --one-by-one      engines do not take turns: each does all workloads, and its databases are removed before the next
   --dir DIR         where databases go; compare-data beside cargo's target files
   --python FILE     a Python that has what python/requirements.txt says; that of python/venv unless told otherwise
@@ -53,8 +54,8 @@ pub(crate) enum Command {
     Help,
     /// Print the names of engines and workloads.
     List,
-    /// Draw the figures of a file.
-    Plot(PathBuf),
+    /// Draw the figures of files, beside the first one.
+    Plot(Vec<PathBuf>),
     /// Measure everything and report.
     Compare(Plan),
     /// Measure one engine at one workload, in this process, which another one started.
@@ -144,7 +145,7 @@ pub(crate) fn parse() -> Outcome<Command> {
     let mut plan_workloads: Vec<_> = WORKLOADS.iter().filter(|workload| workload.is_default).collect();
     let (mut runs, mut json, mut keep, mut one_by_one) = (5, None, false, false);
     let mut records = vec![setting.records];
-    let mut measure = None;
+    let (mut measure, mut plots) = (None, Vec::new());
     let mut parser = Parser::from_env();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -159,7 +160,7 @@ pub(crate) fn parse() -> Outcome<Command> {
             Arg::Long("one-by-one") => one_by_one = true,
             Arg::Long("engines") => plan_engines = engines(&parser.value()?.string()?)?,
             Arg::Long("workloads") => plan_workloads = workloads(&parser.value()?.string()?)?,
-            Arg::Long("plot") => return Ok(Command::Plot(parser.value()?.into())),
+            Arg::Long("plot") => plots.push(parser.value()?.into()),
             Arg::Long("list") => return Ok(Command::List),
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help),
             // What this program tells itself.
@@ -168,6 +169,9 @@ pub(crate) fn parse() -> Outcome<Command> {
             }
             other => return Err(other.unexpected().into()),
         }
+    }
+    if !plots.is_empty() {
+        return Ok(Command::Plot(plots));
     }
     if setting.lookups == 0 || runs == 0 {
         return Err("lookups and runs must be at least 1".into());

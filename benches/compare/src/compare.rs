@@ -9,7 +9,7 @@ use crate::workloads::{Task, Workload};
 use crate::{curves, engines, files, plot};
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The name of the directory that has an engine's database for a workload.
@@ -61,9 +61,13 @@ pub(crate) fn run(plan: &Plan) -> Outcome<()> {
     Ok(())
 }
 
-/// Draws the figures of a file that a comparison wrote, those of each group of workloads to a file of their own beside it.
-pub(crate) fn plot(path: &Path) -> Outcome<()> {
-    let measurements: Vec<Measurement> = serde_json::from_str(&fs::read_to_string(path)?)?;
+/// Draws the figures of files that comparisons wrote, those of each group of workloads to a file of their own beside the first.
+pub(crate) fn plot(paths: &[PathBuf]) -> Outcome<()> {
+    let mut measurements: Vec<Measurement> = Vec::new();
+    for path in paths {
+        measurements.extend(serde_json::from_str::<Vec<Measurement>>(&fs::read_to_string(path)?)?);
+    }
+    let beside = paths.first().ok_or("there is nothing to draw")?;
     let sizes: BTreeSet<u64> = measurements.iter().map(|measurement| measurement.records).collect();
     let mut groups: Vec<(&str, Vec<Measurement>)> = Vec::new();
     for measurement in measurements {
@@ -80,7 +84,7 @@ pub(crate) fn plot(path: &Path) -> Outcome<()> {
             }
             _ => curves::svg(&format!("{group}, by the number of records"), &measurements)?,
         };
-        fs::write(path.with_extension(format!("{group}.svg")), picture)?;
+        fs::write(beside.with_extension(format!("{group}.svg")), picture)?;
     }
     Ok(())
 }

@@ -36,7 +36,7 @@ fn main() -> ExitCode {
             list();
             Ok(())
         }
-        Command::Plot(path) => compare::plot(&path),
+        Command::Plot(paths) => compare::plot(&paths),
         Command::Compare(plan) => compare::run(&plan),
         Command::Measure { engine, workload, setting } => measure(&engine, workload, setting),
     });
