@@ -6,45 +6,54 @@ use crate::engine::Outcome;
 use crate::machine::Machine;
 use crate::report::{self, Line, Measurement};
 use crate::workloads::{Task, Workload};
-use crate::{engines, files, plot};
-use std::collections::HashSet;
+use crate::{curves, engines, files, plot};
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The name of the directory that has an engine's database for a workload.
-pub(crate) fn database_name(engine: &str, workload: &Workload) -> String {
-    format!("{engine}-{}-{}-{}", workload.shape.name(), workload.keys.name(), workload.order.name())
+pub(crate) fn database_name(engine: &str, workload: &Workload, records: u64) -> String {
+    format!("{engine}-{}-{}-{}-{records}", workload.shape.name(), workload.keys.name(), workload.order.name())
 }
 
 /// Measures everything that is planned, and prints and writes the figures.
 pub(crate) fn run(plan: &Plan) -> Outcome<()> {
-    let machine = Machine::this();
-    println!("{}", machine.describe());
-    println!("{} records, medians of {} processes; (x): times better vector is\n", plan.setting.records, plan.runs);
+    let mut machine = Machine::this();
     fs::create_dir_all(&plan.setting.dir)?;
     let mut engines = plan.engines.clone();
-    engines.retain(|engine| match engines::check(engine) {
-        Ok(()) => true,
+    engines.retain(|engine| match engines::check(engine, &plan.setting) {
+        Ok(version) => {
+            machine.versions.extend(version.map(|version| (*engine, version)));
+            true
+        }
         Err(reason) => {
             eprintln!("{engine} is left out: {reason}");
             false
         }
     });
-    let mut session = Session { plan, engines, loaded: HashSet::new(), measurements: Vec::new() };
+    println!("{}", machine.describe());
+    println!("medians of {} processes\n", plan.runs);
+    let mut measurements = Vec::new();
     if let Some(path) = &plan.json {
         let directory = path.parent().unwrap_or(Path::new(""));
         fs::create_dir_all(directory)?;
         fs::write(directory.join("machine.json"), serde_json::to_string_pretty(&machine)? + "\n")?;
     }
-    for (index, workload) in plan.workloads.iter().enumerate() {
-        session.measure(workload)?;
-        session.remove_unneeded(workload, &plan.workloads[index + 1..])?;
-        if let Some(path) = &plan.json {
-            write_json(path, &session.measurements)?;
+    for &records in &plan.records {
+        for engines in engines.chunks(if plan.one_by_one { 1 } else { engines.len().max(1) }) {
+            let setting = Setting { records, ..plan.setting.clone() };
+            let mut session = Session { plan, setting, engines, loaded: HashSet::new() };
+            for (index, workload) in plan.workloads.iter().enumerate() {
+                measurements.extend(session.measure(workload)?);
+                session.remove_unneeded(workload, &plan.workloads[index + 1..])?;
+                if let Some(path) = &plan.json {
+                    write_json(path, &measurements)?;
+                }
+            }
         }
     }
-    println!("{}", report::table(&session.measurements, &session.engines));
+    println!("{}", report::tables(&measurements, &engines));
     if !plan.keep {
         // It stays if others have put something there.
         let _ = fs::remove_dir(&plan.setting.dir);
@@ -52,10 +61,14 @@ pub(crate) fn run(plan: &Plan) -> Outcome<()> {
     Ok(())
 }
 
-/// Draws the figures of a file that a comparison wrote, those of each group of workloads to a file of their own beside it.
-pub(crate) fn plot(path: &Path) -> Outcome<()> {
-    let measurements: Vec<Measurement> = serde_json::from_str(&fs::read_to_string(path)?)?;
-    let records = measurements.first().map_or(0, |measurement| measurement.records);
+/// Draws the figures of files that comparisons wrote, those of each group of workloads to a file of their own beside the first.
+pub(crate) fn plot(paths: &[PathBuf]) -> Outcome<()> {
+    let mut measurements: Vec<Measurement> = Vec::new();
+    for path in paths {
+        measurements.extend(serde_json::from_str::<Vec<Measurement>>(&fs::read_to_string(path)?)?);
+    }
+    let beside = paths.first().ok_or("there is nothing to draw")?;
+    let sizes: BTreeSet<u64> = measurements.iter().map(|measurement| measurement.records).collect();
     let mut groups: Vec<(&str, Vec<Measurement>)> = Vec::new();
     for measurement in measurements {
         let group = Workload::of_figure(&measurement.workload).map_or("others", |workload| workload.group);
@@ -65,8 +78,13 @@ pub(crate) fn plot(path: &Path) -> Outcome<()> {
         }
     }
     for (group, measurements) in groups {
-        let title = format!("{group}: {records} records; a logarithmic scale for each workload");
-        fs::write(path.with_extension(format!("{group}.svg")), plot::svg(&title, &measurements)?)?;
+        let picture = match sizes.first() {
+            Some(records) if sizes.len() == 1 => {
+                plot::svg(&format!("{group}: {records} records; a logarithmic scale for each workload"), &measurements)?
+            }
+            _ => curves::svg(&format!("{group}, by the number of records"), &measurements)?,
+        };
+        fs::write(beside.with_extension(format!("{group}.svg")), picture)?;
     }
     Ok(())
 }
@@ -77,22 +95,21 @@ fn write_json(path: &Path, measurements: &[Measurement]) -> Outcome<()> {
     Ok(fs::write(path, format!("[\n{}\n]\n", lines?.join(",\n")))?)
 }
 
-/// A comparison that is going on.
+/// A comparison of engines that take turns, with databases of one size.
 struct Session<'p> {
     plan: &'p Plan,
-    /// The names of those that can be used on this machine.
-    engines: Vec<&'static str>,
+    setting: Setting,
+    engines: &'p [&'static str],
     /// The names of databases that are there.
     loaded: HashSet<String>,
-    measurements: Vec<Measurement>,
 }
 
 impl Session<'_> {
-    /// Runs a workload for all engines and keeps the figures.
-    fn measure(&mut self, workload: &'static Workload) -> Outcome<()> {
+    /// Runs a workload for all engines.
+    fn measure(&mut self, workload: &'static Workload) -> Outcome<Vec<Measurement>> {
         let mut runs: Vec<(&str, Vec<Vec<Line>>)> = self.engines.iter().map(|&engine| (engine, Vec::new())).collect();
         if workload.task != Task::Load {
-            for engine in self.engines.clone() {
+            for &engine in self.engines {
                 self.load(engine, workload)?;
             }
         }
@@ -100,30 +117,28 @@ impl Session<'_> {
             let mut unable = Vec::new();
             for (engine, lines) in &mut runs {
                 if workload.task == Task::Load {
-                    let name = database_name(engine, workload);
-                    files::remove(&self.plan.setting.dir.join(&name))?;
+                    let name = database_name(engine, workload, self.setting.records);
+                    files::remove(&self.setting.dir.join(&name))?;
                     self.loaded.insert(name);
                 }
                 eprint!("{} {run}/{}: {engine} ", workload.name, self.plan.runs);
-                match start(engine, workload.name, &self.plan.setting)? {
+                match start(engine, workload.name, &self.setting)? {
                     Some(found) => lines.push(found),
                     None => unable.push(*engine),
                 }
             }
             runs.retain(|(engine, _)| !unable.contains(engine));
         }
-        for (engine, lines) in runs {
-            let found = report::measurements(workload.name, engine, self.plan.setting.records, &lines);
-            self.measurements.extend(found);
-        }
-        Ok(())
+        let records = self.setting.records;
+        let of = |(engine, lines): (&str, Vec<_>)| report::measurements(workload.name, engine, records, &lines);
+        Ok(runs.into_iter().flat_map(of).collect())
     }
 
     /// Removes the databases of a workload that none of the later ones work on.
     fn remove_unneeded(&mut self, workload: &Workload, later: &[&Workload]) -> Outcome<()> {
         if !self.plan.keep && !later.iter().any(|later| later.shares_database(workload)) {
-            for name in self.engines.iter().map(|engine| database_name(engine, workload)) {
-                files::remove(&self.plan.setting.dir.join(&name))?;
+            for name in self.engines.iter().map(|engine| database_name(engine, workload, self.setting.records)) {
+                files::remove(&self.setting.dir.join(&name))?;
                 self.loaded.remove(&name);
             }
         }
@@ -132,16 +147,16 @@ impl Session<'_> {
 
     /// Makes the database of an engine for a workload unless it is there.
     fn load(&mut self, engine: &'static str, workload: &Workload) -> Outcome<()> {
-        let name = database_name(engine, workload);
+        let name = database_name(engine, workload, self.setting.records);
         if engines::is_in_memory(engine) || self.loaded.contains(&name) {
             return Ok(());
         }
-        let path = self.plan.setting.dir.join(&name);
+        let path = self.setting.dir.join(&name);
         if !(self.plan.keep && path.exists()) {
             files::remove(&path)?;
             let load = workload.load()?;
             eprint!("loading: {engine} ");
-            start(engine, load.name, &self.plan.setting)?;
+            start(engine, load.name, &self.setting)?;
         }
         self.loaded.insert(name);
         Ok(())
@@ -155,6 +170,8 @@ fn start(engine: &str, workload: &str, setting: &Setting) -> Outcome<Option<Vec<
         .args(["--records", &setting.records.to_string(), "--lookups", &setting.lookups.to_string()])
         .args(["--seconds", &setting.seconds.to_string(), "--dir"])
         .arg(&setting.dir)
+        .arg("--python")
+        .arg(&setting.python)
         .stderr(Stdio::piped())
         .output()?;
     let reason = String::from_utf8_lossy(&output.stderr).trim().to_owned();

@@ -31,6 +31,9 @@ pub(crate) trait Engine<K: Key>: Sized + Sync + 'static {
     /// Whether the database is not on disk: [`open`](Self::open) then makes it.
     const IN_MEMORY: bool = false;
 
+    /// Why nothing that changes the database is measured, if so.
+    const ONLY_READ: Option<&'static str> = None;
+
     /// Makes a database of the records at a path where nothing is. When it returns, the database survives a loss of power.
     fn load(path: &Path, records: Records, order: Order) -> Outcome<()>;
 
@@ -45,7 +48,17 @@ pub(crate) trait Engine<K: Key>: Sized + Sync + 'static {
     /// Puts records, given with the numbers of their keys, in place of those that are there, in one commit. When it returns, the commit
     /// survives a loss of power. Many threads call it at once.
     fn upsert(&'static self, _changes: &[(u64, Record)]) -> Outcome<()> {
-        Err(Unsupported("nothing that it keeps is durable").into())
+        Err(Unsupported("it cannot be changed").into())
+    }
+
+    /// Writes down what was changed, apart from the log of commits.
+    fn checkpoint(&'static self) -> Outcome<()> {
+        Err(Unsupported("it has nothing of the kind, or not by itself").into())
+    }
+
+    /// Makes all files anew, in the form that is read fastest.
+    fn compact(&'static self) -> Outcome<()> {
+        Err(Unsupported("it has nothing of the kind, or not by itself").into())
     }
 
     /// An error unless the engine has changes apart from what was loaded, so that they make a difference to lookups.
@@ -85,6 +98,16 @@ pub(crate) trait Reader<K: Key> {
     /// How many records have each city, by reading them.
     fn city_counts(&self) -> Outcome<CityCounts>;
 
+    /// The sum of all scores, by reading them on several threads.
+    fn sum_on(&self, _threads: usize) -> Outcome<f64> {
+        Err(Unsupported("it scans on one thread").into())
+    }
+
+    /// How many records have each city, by reading them on several threads.
+    fn city_counts_on(&self, _threads: usize) -> Outcome<CityCounts> {
+        Err(Unsupported("it scans on one thread").into())
+    }
+
     /// The same from counts that the engine keeps.
     fn kept_city_counts(&self) -> Outcome<CityCounts> {
         Err(Unsupported("it keeps no counts").into())
@@ -94,6 +117,11 @@ pub(crate) trait Reader<K: Key> {
     #[inline]
     fn name_by_name<T>(&self, _key: &K, _see: impl FnOnce(&[u8]) -> T) -> Outcome<Option<T>> {
         Err(Unsupported("its rows have no named attributes").into())
+    }
+
+    /// Reads all attributes of many keys, and adds up what [`point`](Self::point) gives.
+    fn points(&self, keys: &[K]) -> Outcome<u64> {
+        keys.iter().try_fold(0u64, |sum, key| Ok(sum.wrapping_add(self.point(key)?.unwrap_or_default())))
     }
 
     /// The scores of many keys, in their order.

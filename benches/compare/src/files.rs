@@ -5,6 +5,9 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+/// So often it is tried again to remove a directory in which files appear.
+const ATTEMPTS: u32 = 1000;
+
 /// All files below a directory.
 pub(crate) fn below(directory: &Path) -> Outcome<Vec<PathBuf>> {
     let mut files = Vec::new();
@@ -32,12 +35,14 @@ pub(crate) fn read_all(directory: &Path) -> Outcome<()> {
     Ok(())
 }
 
-/// Removes a directory with all that is in it, if it is there.
+/// Removes a directory with all that is in it, if it is there. What an engine that is still open puts there meanwhile is removed, too.
 pub(crate) fn remove(directory: &Path) -> Outcome<()> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
+    for _ in 0..ATTEMPTS {
+        if !directory.try_exists()? || fs::remove_dir_all(directory).is_ok() {
+            return Ok(());
+        }
     }
+    Ok(fs::remove_dir_all(directory)?)
 }
 
 /// Copies a directory beside itself, for a process that changes what is in it. The path of the copy.
@@ -63,4 +68,32 @@ pub(crate) fn evict(directory: &Path) -> Outcome<()> {
         rustix::fs::fadvise(&fs::File::open(path)?, 0, None, rustix::fs::Advice::DontNeed)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    #[test]
+    fn directories_in_which_files_appear_are_removed() {
+        let directory = std::env::temp_dir().join(format!("compare-remove-{}", std::process::id()));
+        remove(&directory).unwrap();
+        for _ in 0..50 {
+            fs::create_dir_all(&directory).unwrap();
+            (0..20).for_each(|file| drop(fs::write(directory.join(format!("old-{file}")), "")));
+            let is_over = AtomicBool::new(false);
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    (0..).take_while(|_| !is_over.load(Ordering::Relaxed)).for_each(|file| {
+                        let _ = fs::write(directory.join(format!("new-{}", file % 8)), "");
+                    });
+                });
+                remove(&directory).unwrap();
+                is_over.store(true, Ordering::Relaxed);
+            });
+            assert!(!directory.exists());
+        }
+    }
 }

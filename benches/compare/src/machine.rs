@@ -13,7 +13,7 @@ pub(crate) struct Machine {
     kernel: String,
     system: String,
     /// Of the engines, and of what they are made on.
-    versions: BTreeMap<&'static str, String>,
+    pub(crate) versions: BTreeMap<&'static str, String>,
 }
 
 /// The first line of a file that starts with a name, without the name.

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod compare;
+mod curves;
 mod engine;
 mod engines;
 mod files;
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
             list();
             Ok(())
         }
-        Command::Plot(path) => compare::plot(&path),
+        Command::Plot(paths) => compare::plot(&paths),
         Command::Compare(plan) => compare::run(&plan),
         Command::Measure { engine, workload, setting } => measure(&engine, workload, setting),
     });
@@ -59,7 +60,7 @@ fn list() {
 
 /// Measures one engine at one workload and prints its figures for the process that started this one.
 fn measure(engine: &str, workload: &Workload, setting: Setting) -> Outcome<()> {
-    let path = setting.dir.join(compare::database_name(engine, workload));
+    let path = setting.dir.join(compare::database_name(engine, workload, setting.records));
     let context = Context {
         path,
         records: Records { shape: workload.shape, ..Records::new(setting.records) },

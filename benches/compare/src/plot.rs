@@ -13,7 +13,8 @@ const TOP: f64 = 40.0;
 /// A colour for each engine, in the order in which they come; those that people with any kind of colour vision tell apart.
 ///
 /// Okabe, Ito: Color universal design (2008).
-const COLOURS: [&str; 8] = ["#d55e00", "#0072b2", "#56b4e9", "#009e73", "#cc79a7", "#e69f00", "#777777", "#000000"];
+pub(crate) const COLOURS: [&str; 8] =
+    ["#d55e00", "#0072b2", "#56b4e9", "#009e73", "#cc79a7", "#e69f00", "#777777", "#000000"];
 
 /// A picture in SVG with all measurements. Bars have a logarithmic scale of their own for each workload: from a tenth of the least to
 /// the greatest.
@@ -82,7 +83,8 @@ impl Scale {
     }
 }
 
-fn escape(text: &str) -> String {
+/// A text in SVG.
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

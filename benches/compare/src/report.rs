@@ -1,7 +1,9 @@
 //! What was measured, as a table and as JSON.
 
+use crate::engines::{is_ours, is_pythons};
 use crate::workloads::Figure;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// The figures of one engine for one workload.
@@ -84,38 +86,74 @@ pub(crate) fn advantage(base: &Measurement, other: &Measurement) -> f64 {
 pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
+        size if size < 0.1 => format!("{value:.4}"),
         size if size < 10.0 => format!("{value:.2}"),
         size if size < 100.0 => format!("{value:.1}"),
         _ => format!("{value:.0}"),
     }
 }
 
-/// A table with a row for each workload and a column for each engine. Behind the figures of all engines but the first is how many times
-/// better the first one is.
-pub(crate) fn table(measurements: &[Measurement], engines: &[&str]) -> String {
-    let mut rows = vec![vec!["workload".to_owned(), "unit".to_owned()]];
-    rows[0].extend(engines.iter().map(|&engine| engine.to_owned()));
-    let mut workloads: Vec<&str> = Vec::new();
-    for measurement in measurements {
-        if !workloads.contains(&&*measurement.workload) {
-            workloads.push(&measurement.workload);
+/// Tables of all measurements, for each number of records: one whose ratios are those of the first engine, and one for each other layout of
+/// this project's engine, beside its peers; engines for Python have tables of their own. What no engine has a figure for is left out.
+pub(crate) fn tables(measurements: &[Measurement], engines: &[&str]) -> String {
+    let mut text = String::new();
+    let sizes: BTreeSet<u64> = measurements.iter().map(|measurement| measurement.records).collect();
+    for records in sizes {
+        let same_size: Vec<&Measurement> =
+            measurements.iter().filter(|measurement| measurement.records == records).collect();
+        for (index, base) in engines.iter().enumerate().filter(|&(index, base)| index == 0 || is_ours(base)) {
+            let peers = |of_python| {
+                let is_peer =
+                    |name: &&str| name != base && is_pythons(name) == of_python && (index == 0 || !is_ours(name));
+                let peers = engines.iter().copied().filter(is_peer);
+                std::iter::once(*base).chain(peers).collect::<Vec<&str>>()
+            };
+            let heading = format!("{records} records; (x): how many times better {base} is\n");
+            let of_others = rows(&same_size, &peers(false), index == 0);
+            let mut of_python = rows(&same_size, &peers(true), false);
+            // What all other engines leave empty.
+            of_python.retain(|row| row.iter().skip(3).any(|cell| cell != "-"));
+            for rows in [of_others, of_python] {
+                if rows.len() > 1 {
+                    let _ = writeln!(text, "{heading}{}", align(&rows));
+                }
+            }
         }
     }
+    text
+}
+
+/// A row for each workload and a column for each engine that has a figure. Behind the figures of all engines but the first is how many times
+/// better the first one is. Unless `all`, only rows for which the first engine has a figure.
+fn rows(measurements: &[&Measurement], engines: &[&str], all: bool) -> Vec<Vec<String>> {
+    let of = |workload: &str, engine: &str| {
+        measurements.iter().find(|found| found.workload == workload && found.engine == engine).copied()
+    };
+    let mut workloads: Vec<&str> = Vec::new();
+    for measurement in measurements {
+        let name = &*measurement.workload;
+        if !workloads.contains(&name) && (all || engines.first().is_some_and(|base| of(name, base).is_some())) {
+            workloads.push(name);
+        }
+    }
+    let has_figure = |engine: &&&str| workloads.iter().any(|workload| of(workload, engine).is_some());
+    let base = engines.first().copied().unwrap_or_default();
+    let columns: Vec<&str> = engines.iter().filter(has_figure).copied().collect();
+    let mut rows = vec![vec!["workload".to_owned(), "unit".to_owned()]];
+    rows[0].extend(columns.iter().map(|&engine| engine.to_owned()));
     for workload in workloads {
-        let of = |engine: &str| measurements.iter().find(|found| found.workload == workload && found.engine == engine);
-        let base = engines.first().and_then(|engine| of(engine));
-        let unit = engines.iter().find_map(|engine| of(engine)).map_or("", |measurement| &*measurement.unit);
+        let unit = columns.iter().find_map(|engine| of(workload, engine)).map_or("", |measurement| &*measurement.unit);
         let mut row = vec![workload.to_owned(), unit.to_owned()];
-        row.extend(engines.iter().enumerate().map(|(column, engine)| match (of(engine), base) {
+        row.extend(columns.iter().map(|&engine| match (of(workload, engine), of(workload, base)) {
             (None, _) => "-".to_owned(),
-            (Some(found), Some(base)) if column > 0 => {
-                format!("{} ({}x)", number(found.median), number(advantage(base, found)))
+            (Some(found), Some(best)) if engine != base => {
+                format!("{} ({}x)", number(found.median), number(advantage(best, found)))
             }
             (Some(found), _) => number(found.median),
         }));
         rows.push(row);
     }
-    align(&rows)
+    rows
 }
 
 fn align(rows: &[Vec<String>]) -> String {
@@ -186,13 +224,56 @@ mod tests {
             measurement("upserts", "other", "upserts/s", &[250.0]),
             measurement("sum", "vector", "ms", &[1.0]),
         ];
-        let table = table(&measurements, &["vector", "other"]);
         assert_eq!(
-            table,
-            "workload  unit       vector        other\n\
+            tables(&measurements, &["vector", "other", "idle"]),
+            "10 records; (x): how many times better vector is\n\
+             workload  unit       vector        other\n\
              lookup    ns            100  250 (2.50x)\n\
              upserts   upserts/s     100  250 (0.40x)\n\
-             sum       ms           1.00            -\n"
+             sum       ms           1.00            -\n\n"
+        );
+    }
+
+    #[test]
+    fn layouts_have_tables_of_their_own_beside_the_peers_and_sizes_are_apart() {
+        let mut measurements = vec![
+            measurement("lookup", "vector", "ns", &[100.0]),
+            measurement("lookup", "vector-frozen", "ns", &[50.0]),
+            measurement("lookup", "other", "ns", &[250.0]),
+            measurement("upserts", "other", "upserts/s", &[250.0]),
+        ];
+        measurements.push(Measurement { records: 9, ..measurement("lookup", "vector", "ns", &[99.0]) });
+        assert_eq!(
+            tables(&measurements, &["vector", "vector-frozen", "other"]),
+            "9 records; (x): how many times better vector is\n\
+             workload  unit  vector\n\
+             lookup    ns      99.0\n\n\
+             10 records; (x): how many times better vector is\n\
+             workload  unit       vector  vector-frozen        other\n\
+             lookup    ns            100   50.0 (0.50x)  250 (2.50x)\n\
+             upserts   upserts/s       -              -          250\n\n\
+             10 records; (x): how many times better vector-frozen is\n\
+             workload  unit  vector-frozen        other\n\
+             lookup    ns             50.0  250 (5.00x)\n\n"
+        );
+    }
+
+    #[test]
+    fn engines_for_python_have_tables_of_their_own_of_what_they_can_do() {
+        let measurements = [
+            measurement("lookup", "vector", "ns", &[100.0]),
+            measurement("sum", "vector", "ms", &[1.0]),
+            measurement("sum", "duckdb", "ms", &[2.0]),
+        ];
+        assert_eq!(
+            tables(&measurements, &["vector", "duckdb"]),
+            "10 records; (x): how many times better vector is\n\
+             workload  unit  vector\n\
+             lookup    ns       100\n\
+             sum       ms      1.00\n\n\
+             10 records; (x): how many times better vector is\n\
+             workload  unit  vector        duckdb\n\
+             sum       ms      1.00  2.00 (2.00x)\n\n"
         );
     }
 

@@ -115,6 +115,7 @@ impl Engine<u64> for Buckets {
     type Reader = &'static Self;
 
     const IN_MEMORY: bool = true;
+    const ONLY_READ: Option<&'static str> = Some("nothing that it keeps is durable");
 
     fn load(path: &Path, records: Records, order: Order) -> Outcome<()> {
         Self::open(path, records, order).map(drop)

@@ -83,7 +83,8 @@ impl Columns {
         for &city in &self.cities {
             counts[usize::from(city)] += 1;
         }
-        self.city_names.iter().map(|name| name.clone().into_bytes()).zip(counts).collect()
+        let all = self.city_names.iter().map(|name| name.clone().into_bytes()).zip(counts);
+        all.filter(|&(_, count)| count > 0).collect()
     }
 
     /// All attributes at a position, as [`Record::fold`](crate::records::Record::fold) has them.
@@ -117,6 +118,7 @@ impl<K: Key + Eq + Hash> Engine<K> for Hashbrown<K> {
     type Reader = &'static Self;
 
     const IN_MEMORY: bool = true;
+    const ONLY_READ: Option<&'static str> = Some("nothing that it keeps is durable");
 
     fn load(path: &Path, records: Records, order: Order) -> Outcome<()> {
         Self::open(path, records, order).map(drop)

@@ -4,11 +4,13 @@ pub(crate) mod buckets;
 pub(crate) mod fjall;
 pub(crate) mod hashbrown;
 pub(crate) mod heed;
+pub(crate) mod python;
 pub(crate) mod redb;
 pub(crate) mod rocksdb;
 pub(crate) mod sqlite;
 pub(crate) mod vector;
 
+use crate::arguments::Setting;
 use crate::engine::{Outcome, Unsupported};
 use crate::records::{Key, KeyKind, Order, Records, TextKey};
 use crate::row;
@@ -16,28 +18,62 @@ use crate::wide::Shape;
 use crate::workloads::{Context, Figure, Workload};
 use crate::ycsb;
 
-/// The names of all engines, in the order of the table. The first is the one that others are compared with.
-pub(crate) const ENGINES: &[&str] =
-    &["vector", "heed", "redb", "fjall", "sqlite", "rocksdb", "hashbrown", "hashbrown-batched"];
+/// The names of all engines, in the order of the table.
+pub(crate) const ENGINES: &[&str] = &[
+    "vector",
+    "vector-frozen",
+    "vector-by-key",
+    "heed",
+    "redb",
+    "fjall",
+    "sqlite",
+    "rocksdb",
+    "hashbrown",
+    "hashbrown-batched",
+    "duckdb",
+    "arrow",
+    "polars",
+];
+
+/// Whether an engine is this project's, in one of its layouts.
+pub(crate) fn is_ours(engine: &str) -> bool {
+    engine.starts_with("vector")
+}
 
 /// Whether an engine has no files.
 pub(crate) fn is_in_memory(engine: &str) -> bool {
     engine.starts_with("hashbrown")
 }
 
-/// An error that tells why an engine cannot be used on this machine.
-pub(crate) fn check(engine: &str) -> Outcome<()> {
-    if engine == "rocksdb" { rocksdb::library::check() } else { Ok(()) }
+/// Whether an engine is one for Python.
+pub(crate) fn is_pythons(engine: &str) -> bool {
+    python::ENGINES.contains(&engine)
+}
+
+/// An error that tells why an engine cannot be used on this machine. Of engines for Python, the version.
+pub(crate) fn check(engine: &str, setting: &Setting) -> Outcome<Option<String>> {
+    match engine {
+        "rocksdb" => rocksdb::library::check().map(|()| None),
+        _ if is_pythons(engine) => python::version(&setting.python, engine).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// Runs a workload for an engine in this process.
 pub(crate) fn run(engine: &str, workload: &Workload, context: &Context) -> Outcome<Vec<Figure>> {
+    if is_pythons(engine) {
+        return python::run(engine, workload, context);
+    }
     if workload.shape == Shape::Ycsb {
         return ycsb::run(engine, workload.task, context);
     }
     match (engine, workload.keys) {
         ("vector", KeyKind::Integer) => workload.run::<u64, vector::Vector>(context),
         ("vector", KeyKind::Text) => workload.run::<TextKey, vector::Vector>(context),
+        ("vector-frozen", KeyKind::Integer) => workload.run::<u64, vector::Vector<vector::Frozen>>(context),
+        ("vector-frozen", KeyKind::Text) => workload.run::<TextKey, vector::Vector<vector::Frozen>>(context),
+        ("vector-by-key", KeyKind::Integer) => workload.run::<u64, vector::Vector<vector::ByKey>>(context),
+        ("vector-by-key", KeyKind::Text) => workload.run::<TextKey, vector::Vector<vector::ByKey>>(context),
         ("heed", KeyKind::Integer) => workload.run::<u64, heed::Heed<u64>>(context),
         ("heed", KeyKind::Text) => workload.run::<TextKey, heed::Heed<TextKey>>(context),
         ("redb", KeyKind::Integer) => workload.run::<u64, redb::Redb>(context),

@@ -1,11 +1,13 @@
-//! This project's engine, with default options.
+//! This project's engine, with default options, in each of its layouts.
 
 use crate::engine::{CityCounts, Engine, Outcome, Reader, fold_text};
 use crate::records::{Key, Order, Record, Records, TextKey};
 use crate::wide::{FLOATS, INTEGERS, More, TEXTS, fold_more};
+use std::marker::PhantomData;
 use std::path::Path;
 use vector_datalib::{
-    Axis, BulkLoader, Dimension, KeyRef, Options, SegmentValues, Snapshot, Value, ValueRef, VectorDb, attrs,
+    Axis, BulkLoader, CompactOptions, Dimension, KeyRef, Layout, Options, SegmentValues, Snapshot, Value, ValueCounts,
+    ValueRef, VectorDb, attrs,
 };
 
 /// What the engine takes for a key.
@@ -28,8 +30,35 @@ impl VectorKey for TextKey {
     }
 }
 
+/// How the points of a database are laid out.
+pub(crate) trait Arrangement: Send + Sync + 'static {
+    /// What a compaction after the load is asked for; `None` if the load is all.
+    const LAYOUT: Option<Layout>;
+}
+
+/// As they were loaded.
+pub(crate) enum Loaded {}
+
+/// Each at the slot that a perfect hash of its key says.
+pub(crate) enum Frozen {}
+
+/// In the order of keys.
+pub(crate) enum ByKey {}
+
+impl Arrangement for Loaded {
+    const LAYOUT: Option<Layout> = None;
+}
+
+impl Arrangement for Frozen {
+    const LAYOUT: Option<Layout> = Some(Layout::Frozen);
+}
+
+impl Arrangement for ByKey {
+    const LAYOUT: Option<Layout> = Some(Layout::ByKey);
+}
+
 /// An open database.
-pub(crate) struct Vector(VectorDb);
+pub(crate) struct Vector<A = Loaded>(VectorDb, PhantomData<A>);
 
 /// A snapshot and its dimensions.
 #[derive(Clone, Copy)]
@@ -44,8 +73,13 @@ pub(crate) struct VectorReader {
     more: &'static [Dimension<'static>],
 }
 
-impl<K: VectorKey> Engine<K> for Vector {
+impl<K: VectorKey, A: Arrangement> Engine<K> for Vector<A> {
     type Reader = VectorReader;
+
+    const ONLY_READ: Option<&'static str> = match A::LAYOUT {
+        None => None,
+        Some(_) => Some("changes are written as in any other layout"),
+    };
 
     fn load(path: &Path, records: Records, order: Order) -> Outcome<()> {
         let mut loader = BulkLoader::create(path)?;
@@ -63,11 +97,14 @@ impl<K: VectorKey> Engine<K> for Vector {
             }
         }
         loader.finish()?;
+        if let Some(layout) = A::LAYOUT {
+            VectorDb::open(path)?.compact(&CompactOptions::new().layout(layout))?;
+        }
         Ok(())
     }
 
     fn open(path: &Path, _records: Records, _order: Order) -> Outcome<Self> {
-        Ok(Self(VectorDb::open(path)?))
+        Ok(Self(VectorDb::open(path)?, PhantomData))
     }
 
     fn reader(&'static self) -> Outcome<Self::Reader> {
@@ -85,6 +122,14 @@ impl<K: VectorKey> Engine<K> for Vector {
         })
     }
 
+    fn checkpoint(&'static self) -> Outcome<()> {
+        Ok(self.0.save()?)
+    }
+
+    fn compact(&'static self) -> Outcome<()> {
+        Ok(self.0.compact(&CompactOptions::new().layout(A::LAYOUT.unwrap_or_default()))?)
+    }
+
     fn check_changes() -> Outcome<()> {
         Ok(())
     }
@@ -92,15 +137,15 @@ impl<K: VectorKey> Engine<K> for Vector {
     /// A quarter of the changes in each of two patches, and half in the overlay.
     fn open_changed(path: &Path, records: Records) -> Outcome<Self> {
         let db = Options::new().auto_checkpoint(None).merge_fraction(1e9).open(path)?;
-        let mut changed: Vec<u64> = Order::Shuffled.numbers(records.count).collect();
-        changed.retain(|&number| records.is_changed(number));
+        let numbers = Order::Shuffled.numbers(records.count);
+        let changed: Vec<u64> = numbers.filter(|&number| records.is_changed(number)).collect();
         let (written, in_memory) = changed.split_at(changed.len() / 2);
         for patch in written.chunks(written.len().div_ceil(2).max(1)) {
             upsert_all::<K>(&db, records, patch)?;
             db.save()?;
         }
         upsert_all::<K>(&db, records, in_memory)?;
-        Ok(Self(db))
+        Ok(Self(db, PhantomData))
     }
 
     fn upsert(&'static self, changes: &[(u64, Record)]) -> Outcome<()> {
@@ -138,6 +183,10 @@ fn upsert_all<K: VectorKey>(db: &VectorDb, records: Records, numbers: &[u64]) ->
         db.batch_upsert(points)?;
     }
     Ok(())
+}
+
+fn by_city(counts: ValueCounts<'_>) -> Outcome<CityCounts> {
+    counts.into_iter().map(|(city, count)| Ok((text(Some(city))?.unwrap_or_default().to_vec(), count))).collect()
 }
 
 #[inline]
@@ -218,9 +267,37 @@ impl<K: VectorKey> Reader<K> for VectorReader {
         Ok(counts)
     }
 
+    fn sum_on(&self, threads: usize) -> Outcome<f64> {
+        Ok(self.score.parallel(threads).sum()?.and_then(|sum| sum.to_f64()).unwrap_or_default())
+    }
+
+    /// A scan of the cities of all points that have a score.
+    fn city_counts_on(&self, threads: usize) -> Outcome<CityCounts> {
+        by_city(self.score.parallel(threads).map_to(self.city)?)
+    }
+
     fn kept_city_counts(&self) -> Outcome<CityCounts> {
-        let counts = self.city.value_counts()?;
-        counts.into_iter().map(|(city, count)| Ok((text(Some(city))?.unwrap_or_default().to_vec(), count))).collect()
+        by_city(self.city.value_counts()?)
+    }
+
+    /// Each dimension is asked for all keys, which it fetches by groups.
+    fn points(&self, keys: &[K]) -> Outcome<u64> {
+        let all = |dimension: &Dimension<'static>| {
+            let mut values = Vec::with_capacity(keys.len());
+            dimension.batch_lookup(keys.iter().map(K::key_ref), &mut values).map(|()| values)
+        };
+        let (scores, ages) = (all(&self.score)?, all(&self.age)?);
+        let (cities, names) = (all(&self.city)?, all(&self.name)?);
+        let mut sum = 0u64;
+        for (((score, age), city), name) in scores.into_iter().zip(ages).zip(cities).zip(names) {
+            let (Some(ValueRef::Float(score)), Some(ValueRef::Int(age)), Some(city), Some(name)) =
+                (score, age, text(city)?, text(name)?)
+            else {
+                return Err("a point is not what was loaded".into());
+            };
+            sum = sum.wrapping_add(score.to_bits() ^ age as u64 ^ fold_text(city) ^ fold_text(name));
+        }
+        Ok(sum)
     }
 
     /// One slot for the key, and the cell of each dimension there.
@@ -267,5 +344,31 @@ impl<K: VectorKey> Reader<K> for VectorReader {
             see(text(*value)?);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoding_and_first_number<A: Arrangement>(name: &str) -> (&'static str, Option<u64>) {
+        let directory = std::env::temp_dir().join(format!("compare-{name}-{}", std::process::id()));
+        let records = Records::new(1000);
+        <Vector<A> as Engine<u64>>::load(&directory, records, Order::Shuffled).unwrap();
+        let db = VectorDb::open_read_only(&directory).unwrap();
+        let snapshot = db.snapshot();
+        let first = snapshot.iter().next().unwrap().unwrap();
+        let found = (0..records.count).find(|&number| KeyRef::from(u64::of(number)) == first.key());
+        let encoding = db.stats().unwrap().axis_encoding;
+        std::fs::remove_dir_all(&directory).unwrap();
+        (encoding, found)
+    }
+
+    #[test]
+    fn layouts_are_what_they_are_called() {
+        assert_eq!(encoding_and_first_number::<Frozen>("frozen").0, "frozen");
+        assert_eq!(encoding_and_first_number::<ByKey>("by-key"), ("plain_i64", Some(0)));
+        let first = Order::Shuffled.numbers(1000).next();
+        assert_eq!(encoding_and_first_number::<Loaded>("loaded"), ("plain_i64", first));
     }
 }

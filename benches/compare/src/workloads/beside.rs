@@ -26,11 +26,6 @@ const TIME_MAX: f64 = 10.0;
 
 /// How many times as long lookups of names take beside four writers, and the upserts a second that those committed.
 pub(super) fn run<K: Key, E: Engine<K>>(context: &Context) -> Outcome<Vec<Figure>> {
-    if E::IN_MEMORY {
-        // It cannot be changed, and has nothing to copy.
-        let engine = E::open(&context.path, context.records, context.order)?;
-        Box::leak(Box::new(engine)).upsert(&[])?;
-    }
     let path = files::copy_beside(&context.path)?;
     let result = measure::<K, E>(context, &path);
     files::remove(&path)?;

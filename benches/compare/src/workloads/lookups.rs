@@ -5,6 +5,7 @@ use super::{Context, Figure};
 use crate::engine::{Engine, Outcome, Reader, fold_text};
 use crate::records::{Key, Records, Shuffle, below, mix};
 use crate::zipf::Zipf;
+use std::collections::HashSet;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -260,6 +261,18 @@ pub(super) fn warm_names<K: Key>(reader: &impl Reader<K>, records: Records) -> O
     warm::<ReadName, K>(reader, records)
 }
 
+/// Touches what lookups of whole records need.
+pub(super) fn warm_points<K: Key>(reader: &impl Reader<K>, records: Records) -> Outcome<()> {
+    warm::<ReadPoint, K>(reader, records)
+}
+
+/// The numbers of so many records, or of all if there are fewer, at random and none twice.
+pub(super) fn distinct(records: Records, count: u64, seed: u64) -> Vec<u64> {
+    let mut seen = HashSet::new();
+    let new = numbers(records, u64::MAX, seed).filter(|&number| seen.insert(number));
+    new.take(count.min(records.count) as usize).collect()
+}
+
 /// The numbers of the records that are looked up, at random.
 pub(super) fn numbers(records: Records, lookups: u64, seed: u64) -> impl Iterator<Item = u64> {
     (0..lookups).map(move |lookup| below(mix(lookup ^ seed << 48), records.count))
@@ -319,4 +332,20 @@ fn dependent<A: Read, K: Key>(reader: &impl Reader<K>, records: Records, lookups
     }
     check(sum, expected)?;
     Ok(elapsed.as_nanos() as f64 / lookups.max(1) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distinct_records_are_as_many_as_there_are_up_to_a_bound() {
+        for count in [1, 100, 50_000] {
+            let records = Records::new(count);
+            let found = distinct(records, 1000, 1);
+            assert_eq!(found.len() as u64, count.min(1000));
+            assert!(found.iter().all(|&number| number < count));
+            assert_eq!(found.iter().collect::<HashSet<_>>().len(), found.len());
+        }
+    }
 }

@@ -1,15 +1,19 @@
 //! What is measured. Each workload is run in a process of its own and gives one figure or a few.
 
+mod anonymous;
 mod beside;
 mod changed;
 mod evicted;
 mod load;
 mod lookups;
+mod maintenance;
 mod memory;
 mod open;
-mod scans;
+pub(crate) mod rows;
+pub(crate) mod scans;
 pub(crate) mod size;
 mod threads;
+mod update;
 mod upserts;
 
 use crate::arguments::Setting;
@@ -18,6 +22,7 @@ use crate::records::{Key, KeyKind, Order, Records};
 use crate::wide::Shape;
 use crate::ycsb::{Durability, Mix};
 use lookups::{Attribute, Pattern};
+use maintenance::Maintenance;
 use scans::Scan;
 use std::path::PathBuf;
 
@@ -61,8 +66,10 @@ pub(crate) enum Task {
     Evicted,
     /// Looks how much memory lookups take.
     Memory,
-    /// Reads all values of an attribute.
-    Scan(Scan),
+    /// Reads all values of an attribute, on so many threads.
+    Scan(Scan, usize),
+    /// Reads whole records by key, many in one call.
+    RowsByKey,
     /// Changes records, durably.
     Upserts {
         /// Threads that commit.
@@ -70,8 +77,19 @@ pub(crate) enum Task {
         /// Records of a commit.
         batch: u64,
     },
+    /// Changes one record at a time, durably.
+    Update,
+    /// Has many changes written down, or all files made anew.
+    Maintenance(Maintenance),
     /// Runs operations of YCSB.
     Ycsb(Mix, Durability),
+}
+
+impl Task {
+    /// Whether it changes what was loaded, in a copy.
+    const fn changes(self) -> bool {
+        matches!(self, Self::BesideWriters | Self::Changed(_) | Self::Update | Self::Upserts { .. } | Self::Ycsb(..))
+    }
 }
 
 /// A figure of one process.
@@ -149,6 +167,11 @@ impl Workload {
 
     /// Runs it for an engine.
     pub(crate) fn run<K: Key, E: Engine<K>>(&self, context: &Context) -> Outcome<Vec<Figure>> {
+        if let Some(reason) = E::ONLY_READ
+            && self.task.changes()
+        {
+            return Err(Unsupported(reason).into());
+        }
         match self.task {
             Task::Load => load::run::<K, E>(context),
             Task::Size => size::run::<K, E>(context),
@@ -159,8 +182,11 @@ impl Workload {
             Task::Changed(changed) => changed::run::<K, E>(context, changed),
             Task::Evicted => evicted::run::<K, E>(context),
             Task::Memory => memory::run::<K, E>(context),
-            Task::Scan(scan) => scans::run::<K, E>(context, scan),
+            Task::Scan(scan, threads) => scans::run::<K, E>(context, scan, threads),
+            Task::RowsByKey => rows::run::<K, E>(context),
             Task::Upserts { writers, batch } => upserts::run::<K, E>(context, writers, batch),
+            Task::Update => update::run::<K, E>(context),
+            Task::Maintenance(maintenance) => maintenance::run::<K, E>(context, maintenance),
             Task::Ycsb(..) => Err(Unsupported("its records are not those of YCSB").into()),
         }
     }
@@ -189,9 +215,12 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     workload("name-zipfian", "zipfian", Task::Lookups(Attribute::Name, Pattern::Zipfian)),
     workload("score-zipfian", "zipfian", Task::Lookups(Attribute::Score, Pattern::Zipfian)),
     workload("two-threads", "threads", Task::TwoThreads),
-    workload("sum-of-score", "scans", Task::Scan(Scan::Sum)),
-    workload("count-by-city", "scans", Task::Scan(Scan::CityCounts)),
-    workload("count-by-city-kept", "scans", Task::Scan(Scan::KeptCityCounts)),
+    workload("sum-of-score", "scans", Task::Scan(Scan::Sum, 1)),
+    workload("sum-of-score-two-threads", "scans", Task::Scan(Scan::Sum, 2)),
+    workload("count-by-city", "scans", Task::Scan(Scan::CityCounts, 1)),
+    workload("count-by-city-two-threads", "scans", Task::Scan(Scan::CityCounts, 2)),
+    workload("count-by-city-kept", "scans", Task::Scan(Scan::KeptCityCounts, 1)),
+    workload("rows-by-key", "rows", Task::RowsByKey),
     workload("wide-load", "wide", Task::Load).wide(),
     workload("wide-size", "wide", Task::Size).wide(),
     workload("wide-point-independent", "wide", Task::Lookups(Attribute::Point, Pattern::Independent)).wide(),
@@ -204,6 +233,9 @@ pub(crate) const WORKLOADS: &[Workload] = &[
     workload("text-name-dependent", "text", Task::Lookups(Attribute::Name, Pattern::Dependent)).text(),
     workload("text-name-batched", "text", Task::Lookups(Attribute::Name, Pattern::Batched)).text(),
     workload("text-missing-independent", "text", Task::Lookups(Attribute::Missing, Pattern::Independent)).text(),
+    workload("update", "update", Task::Update),
+    workload("checkpoint", "maintenance", Task::Maintenance(Maintenance::Checkpoint)),
+    workload("compaction", "maintenance", Task::Maintenance(Maintenance::Compaction)),
     workload("upserts", "upserts", Task::Upserts { writers: 1, batch: 1 }),
     workload("upserts-16-writers", "upserts", Task::Upserts { writers: 16, batch: 1 }),
     workload("upserts-batches-of-1000", "upserts", Task::Upserts { writers: 1, batch: 1000 }),

@@ -25,11 +25,15 @@ pub(crate) enum Scan {
     KeptCityCounts,
 }
 
-/// Milliseconds of a scan, everything having been touched by one before.
-pub(super) fn run<K: Key, E: Engine<K>>(context: &Context, scan: Scan) -> Outcome<Vec<Figure>> {
+/// Milliseconds of a scan on so many threads, everything having been touched by one before.
+pub(super) fn run<K: Key, E: Engine<K>>(context: &Context, scan: Scan, threads: usize) -> Outcome<Vec<Figure>> {
     let engine: &'static E = Box::leak(Box::new(E::open(&context.path, context.records, context.order)?));
     let reader = engine.reader()?;
     let time = match scan {
+        Scan::Sum if threads > 1 => measure(|| reader.sum_on(threads), |sum| check_sum(sum, context.records))?,
+        Scan::CityCounts if threads > 1 => {
+            measure(|| reader.city_counts_on(threads), |counts| check_counts(&counts, context.records))?
+        }
         Scan::Sum => measure(|| reader.sum(), |sum| check_sum(sum, context.records))?,
         Scan::CityCounts => measure(|| reader.city_counts(), |counts| check_counts(&counts, context.records))?,
         Scan::KeptCityCounts => measure(|| reader.kept_city_counts(), |counts| check_counts(&counts, context.records))?,
@@ -51,12 +55,13 @@ fn measure<T>(scan: impl Fn() -> Outcome<T>, check: impl Fn(T) -> Outcome<()>) -
 }
 
 /// Engines add in different orders, so the last bits differ.
-fn check_sum(sum: f64, records: Records) -> Outcome<()> {
+pub(crate) fn check_sum(sum: f64, records: Records) -> Outcome<()> {
     let expected: f64 = (0..records.count).map(|number| records.score(number)).sum();
     check((sum - expected).abs() <= expected * 1e-9, true)
 }
 
-fn check_counts(counts: &CityCounts, records: Records) -> Outcome<()> {
+/// An error unless each city has as many records as it should.
+pub(crate) fn check_counts(counts: &CityCounts, records: Records) -> Outcome<()> {
     let mut expected = CityCounts::new();
     for number in 0..records.count {
         let city = records.city(number);

@@ -36,11 +36,9 @@ impl Writer {
 
 /// Upserts a second, sustained; and the longest commit, in milliseconds.
 pub(super) fn run<K: Key, E: Engine<K>>(context: &Context, writers: u64, batch: u64) -> Outcome<Vec<Figure>> {
-    let path = if E::IN_MEMORY { context.path.clone() } else { files::copy_beside(&context.path)? };
+    let path = files::copy_beside(&context.path)?;
     let result = measure::<K, E>(context, &path, writers, batch);
-    if !E::IN_MEMORY {
-        files::remove(&path)?;
-    }
+    files::remove(&path)?;
     result
 }
 

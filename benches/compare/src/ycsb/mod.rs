@@ -84,7 +84,8 @@ pub(crate) fn run(engine: &str, task: Task, context: &Context) -> Outcome<Vec<Fi
         "sqlite" => run_in::<sqlite::Sqlite>(task, context),
         "rocksdb" => run_in::<rocksdb::Rocksdb>(task, context),
         "hashbrown" => run_in::<hashbrown::Hashbrown>(task, context),
-        _ => Err(Unsupported("its table has integer keys only").into()),
+        "hashbrown-batched" => Err(Unsupported("its table has integer keys only").into()),
+        _ => Err(Unsupported("it is not made for single reads and changes").into()),
     }
 }
 
