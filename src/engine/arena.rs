@@ -77,13 +77,60 @@ impl<T> Arena<T> {
     }
 }
 
-/// A hash table from a 64-bit key to the number of an item; entries are added and changed, never removed.
+/// What a hash table has of a key.
+pub(super) trait Entry: Zeroable {
+    /// The key plus one; 0 for an empty place.
+    fn key(&self) -> &AtomicU64;
+    /// Numbers of items, plus one each; 0 for none.
+    fn items(&self) -> &[AtomicU32];
+}
+
+/// The number of one item.
+#[derive(Debug, Zeroable)]
+#[repr(C)]
+pub(super) struct One {
+    key: AtomicU64,
+    item: AtomicU32,
+}
+
+/// The numbers of up to four items, in half a cache line.
+#[derive(Debug, Zeroable)]
+#[repr(C, align(32))]
+pub(super) struct Four {
+    key: AtomicU64,
+    items: [AtomicU32; 4],
+}
+
+impl Entry for One {
+    #[inline(always)]
+    fn key(&self) -> &AtomicU64 {
+        &self.key
+    }
+
+    #[inline(always)]
+    fn items(&self) -> &[AtomicU32] {
+        std::slice::from_ref(&self.item)
+    }
+}
+
+impl Entry for Four {
+    #[inline(always)]
+    fn key(&self) -> &AtomicU64 {
+        &self.key
+    }
+
+    #[inline(always)]
+    fn items(&self) -> &[AtomicU32] {
+        &self.items
+    }
+}
+
+/// A hash table from a 64-bit key to the numbers of items; entries are added and changed, never removed.
 ///
-/// Four keys that differ in their two lowest bits only lie on one cache line, so that it pays to give what is used together such keys.
-/// The table is made of parts that grow by themselves, so that the writer never waits until all of it has grown.
+/// It is made of parts that grow by themselves, so that the writer never waits until all of it has grown.
 #[derive(Debug)]
-pub(super) struct Heads {
-    parts: [OnceLock<Box<Part>>; 1 << PART_BITS],
+pub(super) struct Heads<E = One> {
+    parts: [OnceLock<Box<Part<E>>>; 1 << PART_BITS],
     mix: Mix,
 }
 
@@ -92,33 +139,18 @@ const PART_BITS: u32 = 4;
 /// One part of a table, which grows by filling a table of twice the size and publishing that one. Readers of the old table, which stays,
 /// see what was there when they loaded it, and that is no less than what their snapshot covers.
 #[derive(Debug)]
-struct Part {
-    tables: [OnceLock<Box<[Line]>>; TABLE_COUNT],
+struct Part<E> {
+    tables: [OnceLock<Box<[E]>>; TABLE_COUNT],
     current: AtomicUsize,
     /// Entries of the current table.
     count: AtomicUsize,
 }
 
-/// A cache line.
-#[derive(Debug, Zeroable)]
-#[repr(C, align(64))]
-struct Line([Head; LINE_LEN]);
-
-const LINE_LEN: usize = 4;
-
-#[derive(Debug, Zeroable)]
-#[repr(C)]
-struct Head {
-    /// The key plus one; 0 for an empty place.
-    key: AtomicU64,
-    item: AtomicU32,
-}
-
 const TABLE_COUNT: usize = 32;
-/// Lines of the first table of a part; each further one has twice as many.
-const FIRST_TABLE_SHIFT: usize = 1;
+/// Entries of the first table of a part; each further one has twice as many.
+const FIRST_TABLE_SHIFT: usize = 3;
 
-impl Part {
+impl<E: Entry> Part<E> {
     fn new() -> Self {
         Self {
             tables: [const { OnceLock::new() }; TABLE_COUNT],
@@ -127,41 +159,49 @@ impl Part {
         }
     }
 
-    fn table(&self, number: usize) -> &[Line] {
+    fn table(&self, number: usize) -> &[E] {
         let Some(table) = self.tables.get(number) else { return &[] };
         table.get_or_init(|| bytemuck::zeroed_slice_box(1 << (number + FIRST_TABLE_SHIFT)))
     }
 
-    fn current(&self) -> Option<&[Line]> {
+    #[inline]
+    fn current(&self) -> Option<&[E]> {
         self.tables.get(self.current.load(Ordering::Acquire))?.get().map(|table| &**table)
     }
 
-    fn replace(&self, key: u64, hash: u64, mix: Mix, item: impl FnOnce(Option<u32>) -> Option<u32>) {
+    fn set(&self, key: u64, hash: u64, mix: Mix, items: impl Iterator<Item = (usize, u32)>) -> u64 {
         let number = self.current.load(Ordering::Relaxed);
         let table = self.table(number);
-        let Some(head) = find(table, key, hash) else { return };
-        let is_new = head.key.load(Ordering::Relaxed) == 0;
-        let Some(item) = item((!is_new).then(|| head.item.load(Ordering::Relaxed))) else { return };
-        head.item.store(item, Ordering::Release);
-        if is_new {
-            head.key.store(key + 1, Ordering::Release);
+        let Some(entry) = find(table, key, hash) else { return 0 };
+        let mut new = 0;
+        for (place, item) in items {
+            if let Some(place) = entry.items().get(place) {
+                new += u64::from(place.load(Ordering::Relaxed) == 0);
+                place.store(item + 1, Ordering::Release);
+            }
+        }
+        if entry.key().load(Ordering::Relaxed) == 0 {
+            entry.key().store(key + 1, Ordering::Release);
             let count = self.count.load(Ordering::Relaxed) + 1;
             self.count.store(count, Ordering::Relaxed);
-            if count * 2 > table.len() * LINE_LEN {
+            if count * 2 > table.len() {
                 self.grow(number, table, mix);
             }
         }
+        new
     }
 
-    fn grow(&self, number: usize, table: &[Line], mix: Mix) {
+    fn grow(&self, number: usize, table: &[E], mix: Mix) {
         let next = self.table(number + 1);
-        for head in table.iter().flat_map(|line| &line.0) {
-            let key = head.key.load(Ordering::Relaxed);
+        for entry in table {
+            let key = entry.key().load(Ordering::Relaxed);
             if let Some(key) = key.checked_sub(1)
-                && let Some(place) = find(next, key, mix.of(key / LINE_LEN as u64))
+                && let Some(place) = find(next, key, mix.of(key))
             {
-                place.item.store(head.item.load(Ordering::Relaxed), Ordering::Release);
-                place.key.store(key + 1, Ordering::Release);
+                for (to, from) in place.items().iter().zip(entry.items()) {
+                    to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+                }
+                place.key().store(key + 1, Ordering::Release);
             }
         }
         self.current.store(number + 1, Ordering::Release);
@@ -170,24 +210,33 @@ impl Part {
 
 /// The place of a key with a hash in a table, or the empty place where it belongs.
 #[inline]
-fn find(table: &[Line], key: u64, hash: u64) -> Option<&Head> {
+fn find<E: Entry>(table: &[E], key: u64, hash: u64) -> Option<&E> {
     let mask = table.len().wrapping_sub(1);
-    let (first, mut at) = (key as usize % LINE_LEN, (hash >> 16) as usize & mask);
+    let mut at = (hash >> 16) as usize & mask;
     for _ in 0..table.len() {
-        let line = &table.get(at)?.0;
-        for step in 0..LINE_LEN {
-            let head = line.get((first + step) % LINE_LEN)?;
-            let found = head.key.load(Ordering::Acquire);
-            if found == key + 1 || found == 0 {
-                return Some(head);
-            }
+        let entry = table.get(at)?;
+        let found = entry.key().load(Ordering::Acquire);
+        if found == key + 1 || found == 0 {
+            return Some(entry);
         }
         at = (at + 1) & mask;
     }
     None
 }
 
-impl Heads {
+/// The items of a key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Items<'h>(&'h [AtomicU32]);
+
+impl Items<'_> {
+    /// The item at a place, if there is one.
+    #[inline]
+    pub(super) fn get(self, place: usize) -> Option<u32> {
+        self.0.get(place)?.load(Ordering::Acquire).checked_sub(1)
+    }
+}
+
+impl<E: Entry> Heads<E> {
     pub(super) fn new() -> Self {
         Self { parts: [const { OnceLock::new() }; 1 << PART_BITS], mix: Mix::new() }
     }
@@ -197,51 +246,60 @@ impl Heads {
         self.parts.iter().filter_map(OnceLock::get).map(|part| part.count.load(Ordering::Relaxed)).sum()
     }
 
-    /// The item of a key. Keys are below 2^64 - 1.
+    /// The items of a key. Keys are below 2^64 - 1.
     #[inline]
-    pub(super) fn get(&self, key: u64) -> Option<u32> {
-        let hash = self.mix.of(key / LINE_LEN as u64);
+    pub(super) fn items(&self, key: u64) -> Option<Items<'_>> {
+        let hash = self.mix.of(key);
         let part = self.parts.get((hash >> (64 - PART_BITS)) as usize)?.get()?;
-        let head = find(part.current()?, key, hash)?;
-        (head.key.load(Ordering::Acquire) == key + 1).then(|| head.item.load(Ordering::Acquire))
+        let entry = find(part.current()?, key, hash)?;
+        (entry.key().load(Ordering::Acquire) == key + 1).then(|| Items(entry.items()))
     }
 
-    /// Sets the item of a key. One writer at a time.
-    pub(super) fn set(&self, key: u64, item: u32) {
-        self.replace(key, |_| Some(item));
-    }
-
-    /// Sets the item of a key to what a function makes of the one that it has, if any; leaves it where that is `None`. One writer at a time.
+    /// Sets items of a key, each with its place; returns how many of them it did not have. One writer at a time.
     #[inline]
-    pub(super) fn replace(&self, key: u64, item: impl FnOnce(Option<u32>) -> Option<u32>) {
-        let hash = self.mix.of(key / LINE_LEN as u64);
-        if let Some(part) = self.parts.get((hash >> (64 - PART_BITS)) as usize) {
-            part.get_or_init(|| Box::new(Part::new())).replace(key, hash, self.mix, item);
+    pub(super) fn set_all(&self, key: u64, items: impl Iterator<Item = (usize, u32)>) -> u64 {
+        let hash = self.mix.of(key);
+        match self.parts.get((hash >> (64 - PART_BITS)) as usize) {
+            Some(part) => part.get_or_init(|| Box::new(Part::new())).set(key, hash, self.mix, items),
+            None => 0,
         }
     }
 
     /// Asks for the cache line on which a key is, or where it will be.
     #[inline]
     pub(super) fn prefetch(&self, key: u64) {
-        let hash = self.mix.of(key / LINE_LEN as u64);
+        let hash = self.mix.of(key);
         let part = self.parts.get((hash >> (64 - PART_BITS)) as usize).and_then(OnceLock::get);
         if let Some(table) = part.and_then(|part| part.current()) {
             prefetch(table, (hash >> 16) as usize & table.len().wrapping_sub(1));
         }
     }
 
-    /// The keys so far, each with its item, in no order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, u32)> {
+    /// The keys so far, each with its items, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, Items<'_>)> {
         let tables = self.parts.iter().filter_map(OnceLock::get).filter_map(|part| part.current());
-        tables.flatten().flat_map(|line| &line.0).filter_map(|head| {
-            let key = head.key.load(Ordering::Acquire).checked_sub(1)?;
-            Some((key, head.item.load(Ordering::Acquire)))
+        tables.flatten().filter_map(|entry| {
+            let key = entry.key().load(Ordering::Acquire).checked_sub(1)?;
+            Some((key, Items(entry.items())))
         })
     }
 
     /// The keys so far, in no order.
     pub(super) fn keys(&self) -> impl Iterator<Item = u64> {
         self.iter().map(|(key, _)| key)
+    }
+}
+
+impl Heads {
+    /// The item of a key. Keys are below 2^64 - 1.
+    #[inline]
+    pub(super) fn get(&self, key: u64) -> Option<u32> {
+        self.items(key)?.get(0)
+    }
+
+    /// Sets the item of a key, which is below 2^32 - 1. One writer at a time.
+    pub(super) fn set(&self, key: u64, item: u32) {
+        self.set_all(key, std::iter::once((0, item)));
     }
 }
 
@@ -266,7 +324,7 @@ mod tests {
 
     #[test]
     fn heads_are_found_while_the_table_grows_under_readers() {
-        let heads = Arc::new(Heads::new());
+        let heads: Arc<Heads> = Arc::new(Heads::new());
         let published = Arc::new(AtomicU64::new(0));
         let done = Arc::new(AtomicBool::new(false));
         let readers: Vec<_> = (0..3)
@@ -297,14 +355,19 @@ mod tests {
     }
 
     #[test]
-    fn four_keys_that_differ_in_their_lowest_bits_lie_on_one_cache_line() {
-        let heads = Heads::new();
-        (0..4).for_each(|key| heads.set(0xABCD_EF00 | key, key as u32));
-        let table = heads.parts.iter().find_map(OnceLock::get).and_then(|part| part.current()).unwrap();
-        let used = table.iter().map(|line| line.0.iter().filter(|head| head.key.load(Ordering::Relaxed) != 0).count());
-        assert_eq!(used.max(), Some(4));
-        assert_eq!((size_of::<Line>(), align_of::<Line>()), (64, 64));
-        assert!((0..4).all(|key| heads.get(0xABCD_EF00 | key) == Some(key as u32)));
+    fn the_items_of_a_key_lie_in_half_a_cache_line_and_are_set_one_by_one_or_together() {
+        assert_eq!((size_of::<Four>(), align_of::<Four>(), size_of::<One>()), (32, 32, 16));
+        let heads = Heads::<Four>::new();
+        for key in 0..1000 {
+            assert_eq!(heads.set_all(key, [(0, 7), (3, key as u32)].into_iter()), 2);
+            assert_eq!(heads.set_all(key, [(1, 0), (3, 5)].into_iter()), 1);
+        }
+        for key in 0..1000 {
+            let items = heads.items(key).unwrap();
+            assert_eq!([0, 1, 2, 3, 4].map(|place| items.get(place)), [Some(7), Some(0), None, Some(5), None]);
+        }
+        assert_eq!(heads.len(), 1000);
+        assert!(heads.items(1000).is_none());
     }
 
     /// Slots are chosen by whoever chooses which points to change. With a fixed factor, those whose product with it is small shared one
@@ -314,14 +377,14 @@ mod tests {
         const FIXED: u64 = 0x9E37_79B9_7F4A_7C15;
         let close = |key: &u64| ((key + 1).wrapping_mul(FIXED) >> 32) & 0xFFFF < 0x400;
         let keys: Vec<u64> = (0..).filter(close).take(10_000).collect();
-        let heads = Heads::new();
+        let heads: Heads = Heads::new();
         keys.iter().for_each(|&key| heads.set(key, 1));
-        let used = |head: &Head| head.key.load(Ordering::Relaxed) != 0;
-        let longest_of = |part: &Part| {
-            let heads: Vec<&Head> = part.current().unwrap().iter().flat_map(|line| &line.0).collect();
-            heads
+        let used = |head: &One| head.key.load(Ordering::Relaxed) != 0;
+        let longest_of = |part: &Part<One>| {
+            part.current()
+                .unwrap()
                 .chunk_by(|a, b| used(a) == used(b))
-                .filter(|run| run.iter().all(|head| used(head)))
+                .filter(|run| run.iter().all(used))
                 .map(<[_]>::len)
                 .max()
         };

@@ -51,6 +51,11 @@ impl AxisTiers {
         self.filters.get(|| self.deltas().map(|(_, delta)| &delta.column))
     }
 
+    /// Whether a patch changed the occupant of any slot.
+    pub(super) fn is_patched(&self) -> bool {
+        !self.patches.is_empty()
+    }
+
     /// Whether a patch may have inserted a key.
     pub(super) fn may_have_inserted(&self, key: KeyRef<'_>) -> bool {
         self.deltas().any(|(_, delta)| delta.may_have_key(key))

@@ -72,6 +72,17 @@ impl BaseColumn {
         self.resolve()?.1.state(&self.file, slot)
     }
 
+    /// The number of a slot's value in the dictionary; `None` without a value, or without a dictionary.
+    pub(super) fn entry_number(&self, slot: u32) -> Result<Option<u32>> {
+        let (_, cells) = self.resolve()?;
+        if cells.has_dictionary() { cells.entry_number(&self.file, slot) } else { Ok(None) }
+    }
+
+    /// The value of a dictionary entry.
+    pub(super) fn dictionary_value(&self, number: u32) -> Result<ValueRef<'_>> {
+        self.resolve()?.1.entry(&self.file, number as usize)
+    }
+
     /// Number of slots that have a value.
     pub(super) fn value_count(&self) -> u64 {
         self.file.header().value_count

@@ -223,6 +223,44 @@ impl Cells {
         }
     }
 
+    /// Where the cell of a slot is in its segment; `None` when it has none.
+    pub(super) fn index_of(&self, file: &BlockFile, slot: u32) -> Result<Option<u32>> {
+        Ok(self.locate(file, slot)?.map(|(_, index)| index))
+    }
+
+    /// The segment of a slot of a delta column whose cell is somewhere in it; `None` where that is removed.
+    fn unless_removed(&self, file: &BlockFile, slot: u32) -> Result<Option<&SegmentView>> {
+        let Some(place) = self.place((slot >> SEGMENT_SHIFT) as usize) else { return Ok(None) };
+        if self.is_removed(file, place, slot & ((1 << SEGMENT_SHIFT) - 1))? {
+            return Ok(None);
+        }
+        Ok(self.segments.get(place))
+    }
+
+    /// The value of a slot that a delta column touches, whose cell is at an index; `None` where it is removed.
+    #[inline]
+    pub(super) fn touched_at<'a>(&self, file: &'a BlockFile, slot: u32, index: u32) -> Result<Option<ValueRef<'a>>> {
+        match self.unless_removed(file, slot)? {
+            Some(segment) => self.cell(file, segment, index).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The same, without the value.
+    pub(super) fn state_at(&self, file: &BlockFile, slot: u32, index: u32) -> Result<Option<Filled>> {
+        let Some(segment) = self.unless_removed(file, slot)? else { return Ok(None) };
+        let is_null = segment.null_count > 0 && self.cell(file, segment, index)?.is_null();
+        Ok(Some(if is_null { Filled::Null } else { Filled::Value }))
+    }
+
+    /// The same, the number in the dictionary; `None` also without one.
+    pub(super) fn entry_number_at(&self, file: &BlockFile, slot: u32, index: u32) -> Result<Option<u32>> {
+        match self.unless_removed(file, slot)? {
+            Some(segment) if self.has_dictionary() => self.number(file, segment, index).map(|n| u32::try_from(n).ok()),
+            _ => Ok(None),
+        }
+    }
+
     /// What a delta column says of a slot: nothing, that it is removed, or its value.
     #[inline]
     pub(super) fn touched<'a>(&self, file: &'a BlockFile, slot: u32) -> Result<Option<Option<ValueRef<'a>>>> {

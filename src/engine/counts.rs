@@ -61,6 +61,15 @@ impl<'a> CountChanges<'a> {
         self.add(new, 1);
     }
 
+    /// So many slots that held a value do not any more.
+    pub(super) fn remove_many(&mut self, value: ValueRef<'a>, count: i64) {
+        self.points -= count;
+        if value.is_null() {
+            self.nulls -= count;
+        }
+        *self.values.entry(value).or_default() -= count;
+    }
+
     fn add(&mut self, state: Option<Filled>, change: i64) {
         if state.is_some() {
             self.points += change;

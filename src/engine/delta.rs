@@ -1,10 +1,12 @@
 //! What a patch will say: the changes of an overlay, and of the newest patches where these are merged into it.
 
 use super::cells::Filled;
-use super::column_tiers::Tier;
+use super::column_tiers::{BASE, Tier};
 use super::counts::CountChanges;
 use super::delta_encoding::DeltaDictionary;
 use super::delta_pieces::Pieces;
+use super::newest_patches::NewestPatches;
+use super::old_cells::OldCells;
 use super::patch::{DeltaColumn, Patch};
 use super::view::{Changes, Origin, View, ascending};
 use crate::error::Result;
@@ -100,17 +102,45 @@ fn slot_cursor(slots: &[u32]) -> Cursor<'_, u32> {
     Cursor { rest: slots, slot_of: |&slot| slot }
 }
 
-fn cursor(occupants: &[SlotOccupants]) -> Cursor<'_, SlotOccupants> {
-    Cursor { rest: occupants, slot_of: |occupants| occupants.slot }
+/// Finds who is at slots in ascending order.
+enum Occupants<'d> {
+    /// Every slot below has the occupant that the axis file has there.
+    Base(u32),
+    Listed(Cursor<'d, SlotOccupants>),
+}
+
+impl<'d> Occupants<'d> {
+    fn listed(occupants: &'d [SlotOccupants]) -> Self {
+        Self::Listed(Cursor { rest: occupants, slot_of: |occupants| occupants.slot })
+    }
+
+    fn seek(&mut self, slot: u32) -> Option<SlotOccupants> {
+        match self {
+            Self::Base(slot_count) if slot < *slot_count => {
+                Some(SlotOccupants { slot, before: Some(BASE), now: Some(Origin::File(BASE)) })
+            }
+            Self::Base(_) => None,
+            Self::Listed(cursor) => cursor.seek(slot).copied(),
+        }
+    }
 }
 
 /// The cells that the overlay of a view changed, by dimension.
 fn newest(view: &View) -> HashMap<DimensionId, Vec<u64>> {
-    let mut newest: HashMap<_, Vec<u64>> = HashMap::new();
-    for (id, slot, item) in view.active.newest_cells() {
-        newest.entry(id).or_default().push(u64::from(slot) << 32 | u64::from(item));
+    let mut newest: HashMap<DimensionId, Vec<u64>> = HashMap::new();
+    for group in view.active.newest_groups().chunk_by(|a, b| a.group() == b.group()) {
+        for place in 0..4 {
+            let cells: Vec<u64> = group
+                .iter()
+                .filter_map(|cells| cells.get(place).map(|item| u64::from(cells.slot()) << 32 | u64::from(item)))
+                .collect();
+            if let Some(id) = group.first().map(|cells| cells.dimension(place))
+                && !cells.is_empty()
+            {
+                newest.insert(id, cells);
+            }
+        }
     }
-    newest.values_mut().for_each(|cells| cells.sort_unstable());
     newest
 }
 
@@ -132,7 +162,7 @@ impl<'a> Delta<'a> {
         if delta.touched_count()? > touched_max {
             delta.ranges = delta.ranges(touched_max)?;
         }
-        if delta.ranges.len() == 1 {
+        if delta.ranges.len() == 1 && delta.base_slots().is_none() {
             let mut slots = delta.changes.slots.clone();
             delta.changes.cells.values().for_each(|cells| slots.extend(cells));
             for column in delta.columns() {
@@ -180,8 +210,8 @@ impl<'a> Delta<'a> {
 
     fn left(&self) -> Result<Vec<u32>> {
         let slots = &self.changes.slots;
-        let occupants = self.occupants_at(slots)?;
-        let mut occupants = cursor(&occupants);
+        let listed = self.occupants_at(slots)?;
+        let mut occupants = self.occupants(&listed);
         let has_left = |slot: &&u32| occupants.seek(**slot).is_some_and(|occupants| occupants.before.is_some());
         Ok(slots.iter().filter(has_left).copied().collect())
     }
@@ -227,12 +257,27 @@ impl<'a> Delta<'a> {
         Ok(occupants)
     }
 
-    /// Who is at slots, which ascend, and maybe at others.
+    /// The number of slots, where all of them have the occupant that the axis file has there.
+    fn base_slots(&self) -> Option<u32> {
+        let tiers = self.view.generation.axis();
+        let header = tiers.base()?.file().header();
+        let is_full = header.value_count == header.slot_count;
+        let is_current = self.changes.slots.is_empty() && !tiers.is_patched();
+        if is_full && is_current { u32::try_from(header.slot_count).ok() } else { None }
+    }
+
+    /// Who is at slots, which ascend, and maybe at others; nobody where [`base_slots`](Self::base_slots) tells.
     fn occupants_at(&self, slots: &[u32]) -> Result<Cow<'_, [SlotOccupants]>> {
         match &self.occupants {
             Some(all) => Ok(Cow::Borrowed(all)),
+            None if self.base_slots().is_some() => Ok(Cow::Borrowed(&[])),
             None => self.occupants_of(slots).map(Cow::Owned),
         }
+    }
+
+    /// Who is at slots for which [`occupants_at`](Self::occupants_at) was asked.
+    fn occupants<'d>(&self, listed: &'d [SlotOccupants]) -> Occupants<'d> {
+        self.base_slots().map_or_else(|| Occupants::listed(listed), Occupants::Base)
     }
 
     /// The cells of a dimension or, without one, the keys.
@@ -252,18 +297,19 @@ impl<'a> Delta<'a> {
             }
             return Ok(cells);
         };
-        let occupants = self.occupants_at(&slots)?;
-        let mut occupants = cursor(&occupants);
+        let listed = self.occupants_at(&slots)?;
+        let mut occupants = self.occupants(&listed);
         let mut newest = newest_cursor(self.newest.get(&id).map_or(&[], Vec::as_slice));
+        let mut patches = NewestPatches::new(self.columns_of(Some(id)), &slots)?;
         for group in slots.chunks(GROUP_LEN) {
             let mut items = [None; GROUP_LEN];
             for (item, &slot) in items.iter_mut().zip(group) {
                 *item = newest.seek(slot).map(|&newest| unpacked(newest).1);
             }
-            items.iter().flatten().for_each(|&item| self.view.active.touch_cell(item));
+            items.iter().flatten().for_each(|&item| self.view.active.prefetch_cell(item));
             for (&slot, item) in group.iter().zip(items) {
                 if let Some(origin) = occupants.seek(slot).and_then(|occupants| occupants.now)
-                    && let Some(value) = self.cell(id, slot, origin, item)?
+                    && let Some(value) = self.cell(slot, origin, item, &mut patches)?
                 {
                     cells.push(slot, value);
                 }
@@ -284,7 +330,9 @@ impl<'a> Delta<'a> {
             column.for_each_touched_in(range, |slot| slots.push(slot))?;
         }
         if slots.len() > overlay_only {
-            ascending(&mut slots);
+            // Ascending pieces, which this sort merges.
+            slots.sort();
+            slots.dedup();
         }
         Ok(slots)
     }
@@ -310,10 +358,10 @@ impl<'a> Delta<'a> {
     /// What these tiers say of a cell, if anything; `newest` is the number of what the overlay has of it.
     fn cell(
         &self,
-        id: DimensionId,
         slot: u32,
         origin: Origin,
         newest: Option<u32>,
+        patches: &mut NewestPatches<'a>,
     ) -> Result<Option<Option<ValueRef<'a>>>> {
         let oldest = self.merged.last().map_or(u64::MAX, |patch| patch.generation());
         let (from, tier) = match origin {
@@ -327,14 +375,10 @@ impl<'a> Delta<'a> {
             return Ok(says(value));
         }
         let Some(tier) = tier else { return Ok(None) };
-        for patch in self.merged.iter().take_while(|patch| patch.generation() >= tier) {
-            if let Some(delta) = patch.dimension(id)
-                && let Some(value) = delta.get(slot)?
-            {
-                return Ok(says(value));
-            }
+        match patches.get(slot)? {
+            Some(cell) if cell.generation() >= tier => Ok(says(cell.value()?)),
+            _ => Ok(None),
         }
-        Ok(None)
     }
 
     /// Whether these tiers may change a dimension: its cells, or its counts by what became of points.
@@ -393,11 +437,12 @@ impl<'a> Delta<'a> {
     ) -> Result<CountChanges<'a>> {
         let column = self.view.generation.column(id).filter(|column| !column.is_empty());
         let left = if column.is_some() { &*self.left } else { &[] };
+        let mut old = OldCells::new(column, &cells.slots)?;
         let mut changes = CountChanges::default();
         // First those whose occupant has left, then the others: each part ascends.
         for (slots, skipped) in [(left, &[][..]), (&*cells.slots, left)] {
-            let occupants = self.occupants_at(slots)?;
-            let mut occupants = cursor(&occupants);
+            let listed = self.occupants_at(slots)?;
+            let mut occupants = self.occupants(&listed);
             let (mut values, mut skipped) = (slot_cursor(&cells.slots), slot_cursor(skipped));
             for &slot in slots {
                 if skipped.seek(slot).is_some() {
@@ -406,20 +451,15 @@ impl<'a> Delta<'a> {
                 let before = occupants.seek(slot).and_then(|occupants| occupants.before);
                 let at = values.seek(slot).map(|_| cells.slots.len() - values.rest.len());
                 let new = at.and_then(|at| cells.values.get(at).copied().flatten());
-                let old = column.zip(before);
-                if by_value {
-                    let old = old.map_or(Ok(None), |(column, tier)| column.get(slot, tier))?;
-                    match dictionary {
-                        // The new ones have been counted.
-                        Some(_) => changes.replace_counted(old, new.map(Filled::of)),
-                        None => changes.replace_value(old, new),
-                    }
-                } else {
-                    let old = old.map_or(Ok(None), |(column, tier)| column.state(slot, tier))?;
-                    changes.replace_state(old, new.map(Filled::of));
+                match (by_value, dictionary) {
+                    (false, _) => changes.replace_state(old.state(slot, before)?, new.map(Filled::of)),
+                    // The new ones have been counted.
+                    (true, Some(_)) => changes.replace_counted(old.value(slot, before)?, new.map(Filled::of)),
+                    (true, None) => changes.replace_value(old.value(slot, before)?, new),
                 }
             }
         }
+        old.settle(&mut changes)?;
         if by_value && let Some(dictionary) = dictionary {
             dictionary.for_each(|value, count| *changes.values.entry(value).or_default() += i64::from(count));
         }

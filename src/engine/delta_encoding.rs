@@ -8,18 +8,18 @@ use crate::error::Result;
 use crate::format::column::{DICTIONARY_COUNT_MAX, ENTRY_LEN, Encoding};
 use crate::format::heap::ENTRY_ALIGNMENT;
 use crate::model::ValueRef;
+use crate::storage::prefetch;
 use hashbrown::HashMap;
-use std::hint::black_box;
 
 /// Values whose contents the processor fetches at a time.
 const GROUP_LEN: usize = 32;
 
-/// The values in groups, the contents of each of which have been brought to the cache.
+/// The values in groups, the contents of each of which have been asked for.
 pub(super) fn in_cache<'v, 'a>(values: &'v [Option<ValueRef<'a>>]) -> impl Iterator<Item = Option<ValueRef<'a>>> + 'v {
     values.chunks(GROUP_LEN).flat_map(|group| {
         for value in group.iter().flatten() {
             if let ValueRef::Text(text) = value {
-                black_box(text.as_bytes().first().copied());
+                prefetch(text.as_bytes(), 0);
             }
         }
         group.iter().copied()
@@ -43,6 +43,8 @@ pub(super) struct DeltaDictionary<'a> {
     entries: Vec<ValueRef<'a>>,
     counts: Vec<u32>,
     numbers: HashMap<ValueRef<'a>, u32>,
+    /// The number of each value that was counted, in their order.
+    counted: Vec<u16>,
 }
 
 /// Bytes of a dictionary entry with its count.
@@ -66,12 +68,25 @@ impl<'a> DeltaDictionary<'a> {
         if let Some(count) = self.counts.get_mut(number) {
             *count += 1;
         }
+        self.counted.push(number as u16);
         true
     }
 
     /// Each value, with the number of cells that have it.
     pub(super) fn for_each(&self, mut each: impl FnMut(ValueRef<'a>, u32)) {
         self.entries.iter().zip(&self.counts).for_each(|(&value, &count)| each(value, count));
+    }
+
+    /// Appends the cells of values that were counted, `before` of them in earlier segments.
+    fn encode_cells(&self, before: usize, values: &[Option<ValueRef<'a>>], out: &mut Vec<u8>) -> Encoding {
+        let encoding = self.encoding();
+        let width = encoding.width() as usize;
+        let mut counted = self.counted.iter().skip(before);
+        for value in values {
+            let number = value.and_then(|_| counted.next().copied()).unwrap_or_default();
+            out.extend(number.to_le_bytes().into_iter().take(width));
+        }
+        encoding
     }
 
     fn encoding(&self) -> Encoding {
@@ -160,14 +175,18 @@ impl<'a> DeltaEncoding<'a> {
         if let Self::Dictionary(dictionary) = self { &dictionary.counts } else { &[] }
     }
 
-    /// Appends the cells of a segment to `out` and their contents to the heaps; the cell of a removed slot means nothing.
+    /// Appends the cells of a segment to `out` and their contents to the heaps; the cell of a removed slot means nothing. The values come in the
+    /// order in which they were surveyed, `before` of them in earlier segments.
     pub(super) fn encode_cells(
         &self,
-        values: &[Option<ValueRef<'a>>],
+        (before, values): (usize, &[Option<ValueRef<'a>>]),
         heaps: &mut DeltaHeaps<'a>,
         (writer, spill): (&mut BlockWriter<'_>, &mut Spill),
         out: &mut Vec<u8>,
     ) -> Result<Encoding> {
+        if let Self::Dictionary(dictionary) = self {
+            return Ok(dictionary.encode_cells(before, values, out));
+        }
         let mut numbers = Vec::with_capacity(values.len());
         for value in in_cache(values) {
             let Some(value) = value else {
@@ -175,8 +194,7 @@ impl<'a> DeltaEncoding<'a> {
                 continue;
             };
             numbers.push(match self {
-                Self::Dictionary(dictionary) => dictionary.numbers.get(&value).copied().unwrap_or_default().into(),
-                Self::Plain(_) => plain_cell(value),
+                Self::Dictionary(_) | Self::Plain(_) => plain_cell(value),
                 Self::Text => heaps.text(value.as_str().unwrap_or_default(), writer)? / ENTRY_ALIGNMENT,
                 Self::Value => heaps.value(value, spill)? / ENTRY_ALIGNMENT,
             });

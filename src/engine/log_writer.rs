@@ -22,7 +22,12 @@ pub(super) struct LogWriter {
     len: u64,
     /// Zeros are written up to here.
     allocated: u64,
+    /// Memory for the next record.
+    buffer: Vec<u8>,
 }
+
+/// Memory for records is kept from one to the next if it is no more than this.
+const BUFFER_MAX: usize = 1 << 20;
 
 /// The first step by which a log grows; each step doubles, up to the largest. The next fsync waits for all zeros of a step.
 const STEP_MIN: u64 = 64 << 10;
@@ -73,12 +78,26 @@ impl LogWriter {
         }
         let durable = file.sync_data().and_then(|()| storage.sync_directory());
         durable.map_err(|error| AppendError::Unknown(error.into()))?;
-        Ok(Self { file, header, len: HEADER_LEN, allocated: HEADER_LEN })
+        Ok(Self { file, header, len: HEADER_LEN, allocated: HEADER_LEN, buffer: Vec::new() })
     }
 
     /// Where the next record goes.
     pub(super) fn end(&self) -> LogEnd {
         LogEnd { number: self.header.number, len: self.len }
+    }
+
+    /// Memory for a record, empty.
+    pub(super) fn take_buffer(&mut self) -> Vec<u8> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        buffer
+    }
+
+    /// Keeps memory for the next record.
+    pub(super) fn keep_buffer(&mut self, buffer: Vec<u8>) {
+        if buffer.capacity() <= BUFFER_MAX {
+            self.buffer = buffer;
+        }
     }
 
     /// The file, for making it durable while others append.
@@ -127,9 +146,11 @@ impl LogWriter {
 
     /// Appends a mark: all commits up to `synced_through` are durable.
     pub(super) fn mark(&mut self, sequence: u64, commit_time: i64, synced_through: u64) -> Result<(), AppendError> {
-        let mut bytes = Vec::with_capacity(64);
+        let mut bytes = self.take_buffer();
         begin_record(&mut bytes);
-        self.append(&mut bytes, sequence, commit_time, synced_through, Kind::Mark)
+        let appended = self.append(&mut bytes, sequence, commit_time, synced_through, Kind::Mark);
+        self.keep_buffer(bytes);
+        appended
     }
 
     /// Writes zeros so that the file is at least `end` long.

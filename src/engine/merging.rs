@@ -27,6 +27,12 @@ const PATCH_COUNT_HIGH: usize = 16;
 /// With so many, checkpoints wait for a merge.
 const PATCH_COUNT_WAIT: usize = 24;
 
+/// The same while all that were there when it started are being folded into the column files.
+const PATCH_COUNT_WAIT_FOLDING: usize = 32;
+
+/// Patches with this part of what makes folding due are not worth merging before.
+const FOLDED_SOON: f64 = 0.5;
+
 /// What a merge holds while it runs.
 #[derive(Debug)]
 pub(super) struct Merging {
@@ -59,9 +65,10 @@ impl Merging {
 
 /// The number of patches to merge, the newest ones, given the sizes of all, the newest first: those that are no larger than all younger ones
 /// together, so that the patch that a cell is in at least doubles each time that the cell is written anew. Where there are none, the
-/// number of patches may grow; when it is high, two are merged all the same, and what then is no larger.
-fn merged_count(sizes: &[u64]) -> Option<usize> {
-    if sizes.len() < PATCH_COUNT_LOW {
+/// number of patches may grow; when it is high, two are merged all the same, and what then is no larger. None where there are fewer than
+/// `count_low`.
+fn merged_count(sizes: &[u64], count_low: usize) -> Option<usize> {
+    if sizes.len() < count_low {
         return None;
     }
     let least = if sizes.len() < PATCH_COUNT_HIGH { 1 } else { 2 };
@@ -106,16 +113,26 @@ impl Database {
     /// What is to be merged in a generation, and the number of patches, the newest ones.
     fn due(&self, generation: &Arc<Generation>) -> Option<(Into, usize)> {
         let view = alone(generation);
-        if files_are_due(&view, self.options.merge_fraction) && self.may_fold(&view) {
+        let (may_fold, merge_fraction) = (self.may_fold(&view), self.options.merge_fraction);
+        if may_fold && files_are_due(&view, merge_fraction) {
             return Some((Into::Columns, generation.patches().len()));
         }
+        let is_folded_soon = may_fold && files_are_due(&view, merge_fraction * FOLDED_SOON);
+        let count_low = if is_folded_soon { PATCH_COUNT_HIGH } else { PATCH_COUNT_LOW };
         let sizes: Vec<u64> = generation.patches().iter().map(|patch| patch.file().header().value_count).collect();
-        merged_count(&sizes).map(|count| (Into::Patch, count))
+        merged_count(&sizes, count_low).map(|count| (Into::Patch, count))
+    }
+
+    /// Whether there are so many patches that checkpoints wait for a merge.
+    fn has_too_many_patches(&self) -> bool {
+        let is_folding = self.merging.is_folding.load(Ordering::Acquire);
+        let count = if is_folding { PATCH_COUNT_WAIT_FOLDING } else { PATCH_COUNT_WAIT };
+        self.view.load().generation.patches().len() >= count
     }
 
     /// Returns once no checkpoint, no compaction and no merge that a checkpoint waits for is being made.
     pub(super) fn wait_for_maintenance(&self) {
-        if self.view.load().generation.patches().len() >= PATCH_COUNT_WAIT {
+        if self.has_too_many_patches() {
             drop(self.merging.running.enter());
         }
         drop(self.maintenance.enter());
@@ -123,7 +140,7 @@ impl Database {
 
     /// Merges patches if there are so many that more must wait; a merge that fails holds up files, and nothing that is durable.
     pub(super) fn catch_up(&self, progress: &mut ProgressFn<'_>) -> Result<()> {
-        while self.view.load().generation.patches().len() >= PATCH_COUNT_WAIT && !self.merging.running.is_mine() {
+        while self.has_too_many_patches() && !self.merging.running.is_mine() {
             self.sync_through(self.appended.load(Ordering::Acquire))?;
             self.merge(progress)?;
         }
@@ -279,7 +296,7 @@ mod tests {
             sizes.insert(0, size(save));
             came += size(save);
             most = most.max(sizes.len());
-            if let Some(count) = merged_count(&sizes) {
+            if let Some(count) = merged_count(&sizes, PATCH_COUNT_LOW) {
                 assert!(count >= 2);
                 let sum = sizes[..count].iter().sum();
                 written += sum;
@@ -307,6 +324,6 @@ mod tests {
 
     #[test]
     fn sizes_without_end_do_not_overflow() {
-        assert_eq!(merged_count(&[u64::MAX; 20]), Some(20));
+        assert_eq!(merged_count(&[u64::MAX; 20], PATCH_COUNT_LOW), Some(20));
     }
 }

@@ -3,14 +3,15 @@
 //! Every step of a commit has a *stamp*, a number that only grows. A reader sees the versions up to its own stamp, so that what
 //! is being added while it reads, and what was logged but not yet made durable, does not exist for it.
 
-use super::arena::{Arena, Heads, NONE};
+use super::arena::{Arena, Four, Heads, Items, NONE};
 use super::filter::{Filter, GrowingFilter};
 use crate::error::{Error, Result};
 use crate::format::filter::FilterNumber;
 use crate::format::value;
 use crate::model::{DimensionId, Key, KeyRef, ValueBuf, ValueRef};
-use std::hint::black_box;
+use crate::storage::prefetch;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Commits since a base, or since the table before this one was frozen.
 #[derive(Debug)]
@@ -21,8 +22,12 @@ pub(super) struct Overlay {
     occupants: Arena<Occupant>,
     by_slot: Heads,
     by_key: Heads,
-    cells: Arena<Cell>,
-    by_cell: Heads,
+    /// In runs of up to [`RUN_LEN`] cells, so that not each of them costs what appending to the arena does.
+    cells: Arena<Box<[Cell]>>,
+    /// By slot, and four dimensions that follow one another.
+    by_cell: Heads<Four>,
+    /// Cells that were changed.
+    cell_count: AtomicU64,
     definitions: Arena<Definition>,
     by_name: Heads,
     commits: Arena<Commit>,
@@ -110,13 +115,17 @@ pub(super) struct Commit {
     pub(super) point_count: u32,
 }
 
-/// The cells of a slot in four dimensions that follow one another lie together.
-const fn cell_key(id: DimensionId, slot: u32) -> u64 {
-    ((id.0 as u64 >> 2) << 34) | ((slot as u64) << 2) | (id.0 as u64 & 3)
+/// A cell's number is that of its run, shifted by so many bits, and its place in the run.
+const RUN_SHIFT: u32 = 6;
+const RUN_LEN: usize = 1 << RUN_SHIFT;
+
+/// The cells of a slot in four dimensions that follow one another are found by one key; each has a place behind it.
+const fn cell_key(id: DimensionId, slot: u32) -> (u64, usize) {
+    ((id.0 as u64 >> 2) << 32 | slot as u64, id.0 as usize & 3)
 }
 
-const fn cell_of(key: u64) -> (DimensionId, u32) {
-    (DimensionId(((key >> 34) << 2 | key & 3) as u32), (key >> 2) as u32)
+const fn cell_of(key: u64, place: usize) -> (DimensionId, u32) {
+    (DimensionId(((key >> 32) << 2) as u32 | place as u32), key as u32)
 }
 
 /// Hash tables take keys below 2^64 - 1.
@@ -138,6 +147,7 @@ impl Overlay {
             by_key: Heads::new(),
             cells: Arena::new(),
             by_cell: Heads::new(),
+            cell_count: AtomicU64::new(0),
             definitions: Arena::new(),
             by_name: Heads::new(),
             commits: Arena::new(),
@@ -158,13 +168,15 @@ impl Overlay {
 
     /// Slots and cells that were changed.
     pub(super) fn changed_count(&self) -> u64 {
-        self.by_slot.len() as u64 + self.by_cell.len() as u64
+        self.by_slot.len() as u64 + self.cell_count.load(Ordering::Relaxed)
     }
 
     /// Whether no room for another batch of `operations` is left.
     pub(super) fn is_full(&self, operations: usize) -> bool {
         let limit = (NONE / 2) as usize;
-        self.occupants.len() as usize + operations > limit || self.cells.len() as usize + operations > limit
+        // The last run of a commit may be short.
+        let cells = (self.cells.len() as usize + 1) << RUN_SHIFT;
+        self.occupants.len() as usize + operations > limit || cells + operations > limit
     }
 
     fn key_hash(&self, key: KeyRef<'_>) -> u64 {
@@ -189,29 +201,9 @@ impl Overlay {
         Ok(())
     }
 
-    /// Records the values of a slot's cells, or their removal. One writer at a time.
-    pub(super) fn add_cells(
-        &self,
-        stamp: u64,
-        slot: u32,
-        cells: impl IntoIterator<Item = (DimensionId, Option<ValueBuf>)>,
-    ) -> Result<()> {
-        let mut is_any = false;
-        for (id, value) in cells {
-            let mut added = Ok(());
-            self.by_cell.replace(cell_key(id, slot), |previous| {
-                let previous = previous.unwrap_or(NONE);
-                let item = self.cells.push(Cell { stamp, previous, value: value.into() });
-                added = item.map(|_| ()).ok_or_else(full);
-                item
-            });
-            added?;
-            is_any = true;
-        }
-        if is_any {
-            self.touch(slot);
-        }
-        Ok(())
+    /// Starts to record the values of `count` cells. One writer at a time.
+    pub(super) fn cells(&self, count: usize) -> CellRuns<'_> {
+        CellRuns { overlay: self, left: count, run: Vec::new(), keys: Vec::new() }
     }
 
     fn touch(&self, slot: u32) {
@@ -263,16 +255,18 @@ impl Overlay {
     /// Asks for what the cell of a dimension and those of the next ones will be found through.
     #[inline]
     pub(super) fn prefetch(&self, id: DimensionId, slot: u32) {
-        self.by_cell.prefetch(cell_key(id, slot));
+        self.by_cell.prefetch(cell_key(id, slot).0);
         if let Some(slots) = self.touched_slots.get() {
             slots.prefetch(slot.into());
         }
     }
 
-    /// Brings cells to the cache, by the numbers that [`newest_cells`](Self::newest_cells) gives.
+    /// Asks for a cell, by the number that [`newest_cells`](Self::newest_cells) gives.
     #[inline]
-    pub(super) fn touch_cell(&self, item: u32) {
-        black_box(self.cells.get(item).map(|cell| cell.stamp));
+    pub(super) fn prefetch_cell(&self, item: u32) {
+        if let Some(run) = self.cells.get(item >> RUN_SHIFT) {
+            prefetch(run, item as usize % RUN_LEN);
+        }
     }
 
     /// What a key last did, up to a stamp.
@@ -304,12 +298,18 @@ impl Overlay {
         }
     }
 
+    #[inline]
+    fn cell_at(&self, item: u32) -> Option<&Cell> {
+        self.cells.get(item >> RUN_SHIFT)?.get(item as usize % RUN_LEN)
+    }
+
     /// The value of a cell as last changed between two stamps, both included; the inner `None` is a removed attribute.
     #[inline]
     pub(super) fn cell(&self, id: DimensionId, slot: u32, from: u64, stamp: u64) -> Option<Option<ValueRef<'_>>> {
-        let mut item = self.by_cell.get(cell_key(id, slot))?;
+        let (key, place) = cell_key(id, slot);
+        let mut item = self.by_cell.items(key)?.get(place)?;
         loop {
-            let cell = self.cells.get(item)?;
+            let cell = self.cell_at(item)?;
             if cell.stamp < from {
                 return None;
             }
@@ -350,21 +350,126 @@ impl Overlay {
     /// The value of a cell as last changed, if that was not before a stamp, by the number that [`newest_cells`](Self::newest_cells) gives.
     #[inline]
     pub(super) fn newest_cell(&self, item: u32, from: u64) -> Option<Option<ValueRef<'_>>> {
-        let cell = self.cells.get(item)?;
+        let cell = self.cell_at(item)?;
         (cell.stamp >= from).then(|| cell.value.as_ref())
     }
 
     /// The cells that were changed, each with the number of what it was changed to last; in no order.
     pub(super) fn newest_cells(&self) -> impl Iterator<Item = (DimensionId, u32, u32)> {
-        self.by_cell.iter().map(|(key, item)| {
-            let (id, slot) = cell_of(key);
-            (id, slot, item)
+        self.by_cell.iter().flat_map(|(key, items)| {
+            (0..4).filter_map(move |place| {
+                let (id, slot) = cell_of(key, place);
+                Some((id, slot, items.get(place)?))
+            })
         })
+    }
+
+    /// The same, those of a slot in four dimensions together; in the order of dimensions, and then of slots.
+    pub(super) fn newest_groups(&self) -> Vec<CellGroup> {
+        let copy = |(key, items): (u64, Items<'_>)| CellGroup {
+            key,
+            items: [0, 1, 2, 3].map(|place| items.get(place).unwrap_or(NONE)),
+        };
+        let mut groups: Vec<CellGroup> = self.by_cell.iter().map(copy).collect();
+        groups.sort_unstable_by_key(|group| group.key);
+        groups
     }
 
     /// The cells that were changed, in no order.
     pub(super) fn changed_cells(&self) -> impl Iterator<Item = (DimensionId, u32)> {
-        self.by_cell.keys().map(cell_of)
+        self.newest_cells().map(|(id, slot, _)| (id, slot))
+    }
+}
+
+/// The newest cells of a slot in four dimensions that follow one another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CellGroup {
+    key: u64,
+    items: [u32; 4],
+}
+
+impl CellGroup {
+    pub(super) const fn slot(&self) -> u32 {
+        cell_of(self.key, 0).1
+    }
+
+    /// Tells the four dimensions from others.
+    pub(super) const fn group(&self) -> u32 {
+        cell_of(self.key, 0).0.0
+    }
+
+    pub(super) const fn dimension(&self, place: usize) -> DimensionId {
+        cell_of(self.key, place).0
+    }
+
+    /// The number of the newest cell in one of them, if it was changed.
+    pub(super) fn get(&self, place: usize) -> Option<u32> {
+        self.items.get(place).copied().filter(|&item| item != NONE)
+    }
+}
+
+/// Cells being recorded, run by run. They are found once their run is complete, so of two changes of one cell in a run nobody sees the first;
+/// a run is of one commit.
+pub(super) struct CellRuns<'o> {
+    overlay: &'o Overlay,
+    /// Cells still to come, about.
+    left: usize,
+    run: Vec<Cell>,
+    /// By what each cell of the run is found.
+    keys: Vec<(u64, usize)>,
+}
+
+impl CellRuns<'_> {
+    /// Records the values of a slot's cells, or their removal.
+    pub(super) fn add(
+        &mut self,
+        stamp: u64,
+        slot: u32,
+        cells: impl IntoIterator<Item = (DimensionId, Option<ValueBuf>)>,
+    ) -> Result<()> {
+        let (mut last, mut items) = (None, None);
+        for (id, value) in cells {
+            let (key, place) = cell_key(id, slot);
+            if last.replace(key) != Some(key) {
+                items = self.overlay.by_cell.items(key);
+            }
+            let previous = items.and_then(|items| items.get(place)).unwrap_or(NONE);
+            if self.run.capacity() == 0 {
+                self.run.reserve_exact(self.left.clamp(1, RUN_LEN));
+            }
+            self.run.push(Cell { stamp, previous, value: value.into() });
+            self.keys.push((key, place));
+            self.left = self.left.saturating_sub(1);
+            if self.run.len() == RUN_LEN {
+                self.finish()?;
+                items = self.overlay.by_cell.items(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets what was recorded be found.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        if self.run.is_empty() {
+            return Ok(());
+        }
+        let overlay = self.overlay;
+        let run = std::mem::take(&mut self.run).into_boxed_slice();
+        let number = overlay.cells.push(run).filter(|&number| number < NONE >> RUN_SHIFT).ok_or_else(full)?;
+        let (mut item, mut new) = (number << RUN_SHIFT, 0);
+        for keys in self.keys.chunk_by(|a, b| a.0 == b.0) {
+            let Some(&(key, _)) = keys.first() else { continue };
+            new += overlay.by_cell.set_all(key, keys.iter().zip(item..).map(|(&(_, place), item)| (place, item)));
+            item += keys.len() as u32;
+        }
+        overlay.cell_count.fetch_add(new, Ordering::Relaxed);
+        // A set that grows is filled with the slots of all cells that are found.
+        let slot = |&(key, place): &(u64, usize)| cell_of(key, place).1;
+        for keys in self.keys.chunk_by(|a, b| slot(a) == slot(b)) {
+            keys.first().map(slot).into_iter().for_each(|slot| overlay.touch(slot));
+        }
+        self.keys.clear();
+        Ok(())
     }
 }
 
@@ -372,6 +477,21 @@ impl Overlay {
 mod tests {
     use super::*;
     use crate::model::Value;
+
+    #[test]
+    fn the_slots_of_all_cells_are_touched_however_many_there_are() {
+        let overlay = Overlay::new(0, 0);
+        for batch in 0..200u32 {
+            let slots = (0..97).map(|n| (batch * 97 + n) * 3);
+            let mut cells = overlay.cells(97);
+            slots.clone().for_each(|slot| cells.add(1, slot, [(DimensionId(0), None)]).unwrap());
+            cells.finish().unwrap();
+            let filter = overlay.touched_slots().unwrap();
+            for slot in (0..batch * 97 + 97).map(|n| n * 3) {
+                assert!(filter.may_have(FilterNumber::new(slot.into())), "slot {slot} after batch {batch}");
+            }
+        }
+    }
 
     #[test]
     fn cells_of_any_slot_and_dimension_are_told_apart_and_hold_values_of_every_type() {
@@ -393,10 +513,14 @@ mod tests {
             .flat_map(|id| [0, 1, 4, 5, 1 << 30, u32::MAX - 1].map(|slot| (DimensionId(id), slot)))
             .collect();
         let value = |at: usize| values[at % values.len()].clone().map(|value| ValueBuf::try_from(value).unwrap());
-        for (at, &(id, slot)) in places.iter().enumerate() {
-            overlay.add_cells(1, slot, [(id, value(at + 1))]).unwrap();
-            overlay.add_cells(2, slot, [(id, value(at))]).unwrap();
+        for (stamp, next) in [(1, 1), (2, 0)] {
+            let mut cells = overlay.cells(places.len());
+            for (at, &(id, slot)) in places.iter().enumerate() {
+                cells.add(stamp, slot, [(id, value(at + next))]).unwrap();
+            }
+            cells.finish().unwrap();
         }
+        assert_eq!(overlay.changed_count(), places.len() as u64);
         for (at, &(id, slot)) in places.iter().enumerate() {
             let (new, old) = (value(at), value(at + 1));
             assert_eq!(overlay.cell(id, slot, 0, 2), Some(new.as_ref().map(ValueBuf::as_ref)));

@@ -188,6 +188,32 @@ impl DeltaColumn {
         self.resolve()?.1.touched_state(&self.file, slot)
     }
 
+    /// Where the cell of a slot is in its segment; `None` where the patch says nothing of it.
+    pub(super) fn index_of(&self, slot: u32) -> Result<Option<u32>> {
+        self.resolve()?.1.index_of(&self.file, slot)
+    }
+
+    /// The value of a touched slot whose cell is at an index of its segment; `None` where it is removed.
+    #[inline]
+    pub(super) fn value_at(&self, slot: u32, index: u32) -> Result<Option<ValueRef<'_>>> {
+        self.resolve()?.1.touched_at(&self.file, slot, index)
+    }
+
+    /// The same, without the value.
+    pub(super) fn state_at(&self, slot: u32, index: u32) -> Result<Option<Filled>> {
+        self.resolve()?.1.state_at(&self.file, slot, index)
+    }
+
+    /// The same, the number in the dictionary; `None` also without one.
+    pub(super) fn entry_number_at(&self, slot: u32, index: u32) -> Result<Option<u32>> {
+        self.resolve()?.1.entry_number_at(&self.file, slot, index)
+    }
+
+    /// The value of a dictionary entry.
+    pub(super) fn dictionary_value(&self, number: u32) -> Result<ValueRef<'_>> {
+        self.resolve()?.1.entry(&self.file, number as usize)
+    }
+
     /// Whether the patch says anything of a slot.
     #[inline]
     pub(super) fn touches(&self, slot: u32) -> Result<bool> {

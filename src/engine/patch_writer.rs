@@ -57,13 +57,15 @@ struct ColumnParts {
     presence: Vec<u8>,
     null_count: u64,
     value_types: u16,
+    /// Values that were written.
+    value_count: usize,
     filter: FilterBuilder,
 }
 
 impl ColumnParts {
     fn new(touched: u64) -> Self {
         let filter = FilterBuilder::with_room(touched);
-        Self { segments: Vec::new(), presence: Vec::new(), null_count: 0, value_types: 0, filter }
+        Self { segments: Vec::new(), presence: Vec::new(), null_count: 0, value_types: 0, value_count: 0, filter }
     }
 }
 
@@ -207,8 +209,9 @@ impl<'s, 'b, 'm, 'a> PatchWriter<'s, 'b, 'm, 'a> {
         let (mut cells, mut cell_encoding) = (Vec::new(), Encoding::Constant);
         if !all_removed {
             let output = (&mut self.writer, &mut self.build.spill);
-            cell_encoding = encoding.encode_cells(values, &mut self.heaps, output, &mut cells)?;
+            cell_encoding = encoding.encode_cells((parts.value_count, values), &mut self.heaps, output, &mut cells)?;
         }
+        parts.value_count += (present_count - removed_count) as usize;
         let cells_offset = self.begin_part()? - cells_start;
         self.build.spill.append(self.parts, &cells)?;
         Ok(Segment {

@@ -32,6 +32,21 @@ pub(super) enum Operation {
     Delete { slot: u32, key: Key },
 }
 
+impl Operation {
+    /// Cells that it changes.
+    fn cell_count(&self) -> usize {
+        match self {
+            Self::Insert { cells, .. } | Self::Update { cells, .. } => cells.len(),
+            Self::Define { .. } | Self::Delete { .. } => 0,
+        }
+    }
+
+    /// Versions that it adds to an overlay.
+    pub(super) fn len(&self) -> usize {
+        self.cell_count() + 1
+    }
+}
+
 /// What the writer knows of the state after the last commit.
 #[derive(Clone, Debug)]
 pub(super) struct Allocation {
@@ -121,6 +136,11 @@ impl<'a> Planner<'a> {
         let mut slots = Vec::with_capacity(steps.len());
         // What is worked out in a scratch overlay belongs to no commit yet, and the direct way passes overlays without one.
         let direct = if self.at_end { None } else { DirectKeys::new(self.view, u64::MAX) };
+        if let ([step], Some(direct)) = (steps, &direct) {
+            let key = step.key().as_ref();
+            slots.push(self.settle(key, direct.unless_changed(key, direct.table.slot_of(key.value()))));
+            return slots;
+        }
         let mut keys = Vec::with_capacity(GROUP_LEN.min(steps.len()));
         for group in steps.chunks(GROUP_LEN) {
             keys.clear();
@@ -296,6 +316,7 @@ impl Plan {
 
     /// Puts the steps into an overlay, with stamps from `stamp + 1` on; returns the last one.
     pub(super) fn apply(self, overlay: &Overlay, mut stamp: u64) -> Result<u64> {
+        let mut cells = overlay.cells(self.operations.iter().map(Operation::cell_count).sum());
         let mut operations = self.operations.into_iter();
         loop {
             for operation in operations.as_slice().iter().take(APPLY_LEN) {
@@ -310,15 +331,16 @@ impl Plan {
                 stamp += 1;
                 match operation {
                     Operation::Define { id, name } => overlay.add_definition(stamp, id, name)?,
-                    Operation::Insert { slot, key, cells } => {
+                    Operation::Insert { slot, key, cells: values } => {
                         overlay.add_occupant(stamp, slot, key, true)?;
-                        overlay.add_cells(stamp, slot, cells)?;
+                        cells.add(stamp, slot, values)?;
                     }
-                    Operation::Update { slot, cells } => overlay.add_cells(stamp, slot, cells)?,
+                    Operation::Update { slot, cells: values } => cells.add(stamp, slot, values)?,
                     Operation::Delete { slot, key } => overlay.add_occupant(stamp, slot, key, false)?,
                 }
             }
             if stamp == before {
+                cells.finish()?;
                 return Ok(stamp);
             }
         }

@@ -95,7 +95,9 @@ impl<'a> Replay<'a> {
         if cells.iter().any(|(id, _)| !self.dimensions.contains(&DimensionId(id))) {
             return Err(Invalid::new(0, "log record", "a value of a dimension that is not defined").into());
         }
+        let mut runs = self.overlay.cells(cells.iter().count());
         let cells = cells.iter().map(|(id, value)| (DimensionId(id), value.map(|value| value.to_buf())));
-        Ok(self.overlay.add_cells(self.stamp, slot, cells)?)
+        runs.add(self.stamp, slot, cells)?;
+        Ok(runs.finish()?)
     }
 }

@@ -72,8 +72,8 @@ impl Database {
         }
         let mut writer = self.writer()?;
         let view = self.view.load_full();
-        let planned = self.plan(&view, &mut writer, steps)?;
-        let outcomes = planned.outcomes.clone();
+        let mut planned = self.plan(&view, &mut writer, steps)?;
+        let outcomes = std::mem::take(&mut planned.outcomes);
         let (sequence, len) = if planned.operations.is_empty() {
             // What it found may have been logged by a commit that is not durable yet.
             (writer.sequence, 0)
@@ -130,11 +130,16 @@ impl Database {
         let sequence = writer.sequence + 1;
         let time = now();
         let operation_count = plan.operations.len() as u32;
-        let mut bytes = Vec::new();
+        let mut bytes = writer.log.as_mut().map(LogWriter::take_buffer).unwrap_or_default();
         begin_record(&mut bytes);
         plan.encode(&mut bytes);
         let kind = Kind::Commit { operation_count };
-        if let Err(error) = self.append_record(writer, &mut bytes, sequence, time, kind) {
+        let appended = self.append_record(writer, &mut bytes, sequence, time, kind);
+        let len = bytes.len() as u64;
+        if let Some(log) = &mut writer.log {
+            log.keep_buffer(bytes);
+        }
+        if let Err(error) = appended {
             writer.allocation.rollback();
             return Err(match error {
                 AppendError::Undone(error) => error,
@@ -159,7 +164,7 @@ impl Database {
         writer.stamp = stamp;
         writer.sequence = sequence;
         self.appended.store(sequence, Ordering::Release);
-        Ok((sequence, bytes.len() as u64))
+        Ok((sequence, len))
     }
 
     fn append_record(
@@ -238,15 +243,5 @@ impl Database {
     /// Returns the commit up to which this thread made the log durable, if it was the one to do it.
     fn sync_or_wait(&self, sequence: u64) -> Result<Option<u64>> {
         self.sync.wait(sequence, || self.appended.load(Ordering::Acquire), |target| self.publish(target))
-    }
-}
-
-impl Operation {
-    /// Versions that the step adds to an overlay.
-    fn len(&self) -> usize {
-        match self {
-            Self::Insert { cells, .. } | Self::Update { cells, .. } => cells.len() + 1,
-            Self::Define { .. } | Self::Delete { .. } => 1,
-        }
     }
 }

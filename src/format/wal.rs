@@ -1,10 +1,11 @@
 //! The write-ahead log (chapter `format-spec/wal.md`): header, records, operations. Replay is the engine's.
 
 use super::bytes::{align_up, is_zero, record, u32_at, u64_at};
+use super::value::{TAG_FLOAT, TAG_INT, TAG_TEXT};
 use super::{FORMAT_VERSION, Invalid, check_start, value};
 use crate::model::{KeyRef, NAME_LEN_MAX, ValueRef};
 use bytemuck::{Pod, Zeroable};
-use rend::{u32_le, u64_le};
+use rend::{i64_le, u32_le, u64_le};
 use rkyv::bytecheck::CheckBytes;
 use rkyv::{Archive, Portable};
 
@@ -57,6 +58,21 @@ struct HeaderRecord {
 }
 
 const _: () = assert!(size_of::<HeaderRecord>() as u64 == HEADER_LEN);
+
+/// The header of a record as it is on disk.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct RecordFields {
+    len: u32_le,
+    checksum: u32_le,
+    sequence: u64_le,
+    commit_time: i64_le,
+    synced_through: u64_le,
+    kind: u32_le,
+    operation_count: u32_le,
+}
+
+const _: () = assert!(size_of::<RecordFields>() == RECORD_HEADER_LEN);
 
 /// What a log says of itself and of the one before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -159,21 +175,21 @@ pub(crate) fn finish_record(
         Kind::Commit { operation_count } => (KIND_COMMIT, operation_count),
         Kind::Mark => (KIND_MARK, 0),
     };
-    let fields = len
-        .to_le_bytes()
-        .into_iter()
-        .chain([0; 4])
-        .chain(record.sequence.to_le_bytes())
-        .chain(record.commit_time.to_le_bytes())
-        .chain(record.synced_through.to_le_bytes())
-        .chain(kind.to_le_bytes())
-        .chain(operation_count.to_le_bytes());
-    for (to, from) in out.iter_mut().zip(fields) {
-        *to = from;
-    }
-    let checksum = checksum(header.salt, offset, out);
-    for (to, from) in out.iter_mut().skip(4).zip(checksum.to_le_bytes()) {
-        *to = from;
+    let mut fields = RecordFields {
+        len: len.into(),
+        checksum: 0.into(),
+        sequence: record.sequence.into(),
+        commit_time: record.commit_time.into(),
+        synced_through: record.synced_through.into(),
+        kind: kind.into(),
+        operation_count: operation_count.into(),
+    };
+    let head: &mut [u8; RECORD_HEADER_LEN] =
+        out.first_chunk_mut().ok_or(Invalid::new(offset, SECTION, "a record without a header"))?;
+    head.copy_from_slice(bytemuck::bytes_of(&fields));
+    fields.checksum = checksum(header.salt, offset, out).into();
+    if let Some(head) = out.first_chunk_mut::<RECORD_HEADER_LEN>() {
+        head.copy_from_slice(bytemuck::bytes_of(&fields));
     }
     let padded = align_up(u64::from(len), RECORD_ALIGNMENT);
     out.resize(usize::try_from(padded).unwrap_or(out.len()), 0);
@@ -282,12 +298,44 @@ fn encode_value(value: ValueRef<'_>, out: &mut Vec<u8>) {
 fn encode_cells<'v>(cells: impl ExactSizeIterator<Item = (u32, Option<ValueRef<'v>>)>, out: &mut Vec<u8>) {
     encode_varint(cells.len() as u64, out);
     for (dimension_id, value) in cells {
+        if encode_short(dimension_id, value, out).is_some() {
+            continue;
+        }
         encode_varint(u64::from(dimension_id), out);
         match value {
             Some(value) => encode_value(value, out),
             None => encode_varint(0, out),
         }
     }
+}
+
+/// The varint of a number for which one byte is enough.
+#[inline]
+fn one_byte(number: u64) -> Option<u8> {
+    u8::try_from(number).ok().filter(|&number| number < 0x80)
+}
+
+/// Appends what most cells are: a number, or a short text, of one of the first dimensions. `None` for others.
+#[inline]
+fn encode_short(dimension_id: u32, value: Option<ValueRef<'_>>, out: &mut Vec<u8>) -> Option<()> {
+    const NUMBER_LEN: u8 = 9;
+    let id = one_byte(dimension_id.into())?;
+    let (tag, number) = match value? {
+        ValueRef::Float(float) => (TAG_FLOAT, float.to_bits()),
+        ValueRef::Int(int) => (TAG_INT, i64::try_from(int).ok()?.cast_unsigned()),
+        ValueRef::Text(text) => {
+            let len = one_byte((text.len() as u64).checked_add(1)?)?;
+            out.extend_from_slice(&[id, len, TAG_TEXT]);
+            out.extend_from_slice(text.as_bytes());
+            return Some(());
+        }
+        _ => return None,
+    };
+    // In one piece, which is one copy.
+    let head = u128::from(tag) << 16 | u128::from(NUMBER_LEN) << 8 | u128::from(id);
+    let cell = u128::from(number) << 24 | head;
+    out.extend_from_slice(cell.to_le_bytes().first_chunk::<11>()?);
+    Some(())
 }
 
 /// Appends the definition of a dimension.
@@ -477,6 +525,27 @@ mod tests {
         }
         assert!(decode_record(&bytes, &header(), 136).is_err(), "moved");
         assert!(decode_record(&bytes, &Header { salt: 4, ..header() }, 128).is_err(), "of another log");
+    }
+
+    #[test]
+    fn short_cells_are_encoded_as_all_others_are() {
+        let texts = [0, 1, 125, 126, 127, 128, 300].map(|len| "t".repeat(len));
+        let numbers = [0, -1, i128::from(i64::MAX), i128::from(i64::MAX) + 1, i128::MIN].map(ValueRef::Int);
+        let others = [ValueRef::Null, ValueRef::Float(-0.0), ValueRef::Float(f64::NAN), ValueRef::Bytes(b"bytes")];
+        let texts = texts.iter().map(|text| ValueRef::Text(text));
+        let values: Vec<_> = texts.chain(numbers).chain(others).map(Some).chain([None]).collect();
+        for dimension_id in [0, 1, 127, 128, 255, 256, u32::MAX - 2] {
+            for &value in &values {
+                let (mut encoded, mut expected) = (Vec::new(), vec![1]);
+                encode_cells([(dimension_id, value)].into_iter(), &mut encoded);
+                encode_varint(dimension_id.into(), &mut expected);
+                match value {
+                    Some(value) => encode_value(value, &mut expected),
+                    None => encode_varint(0, &mut expected),
+                }
+                assert_eq!(encoded, expected, "{dimension_id}: {value:?}");
+            }
+        }
     }
 
     #[test]

@@ -220,3 +220,43 @@ fn patches_with_both_heaps_are_sound_and_small_ones_stay_small() {
         assert!(stats.patch_bytes < content * 2 + 4096 + 65_536 * u64::from(content > 60_000), "{case}: {stats:?}");
     }
 }
+
+/// A checkpoint asks the patches about each slot where it changes few, and reads them one after the other where it changes many.
+#[test]
+fn counts_follow_changes_of_few_and_of_many_slots_over_many_patches() {
+    const POINTS: u64 = 6000;
+    let options = Options::new().merge_fraction(1e9).background(false);
+    let db = options.create_in(Arc::new(MemoryStorage::new())).unwrap();
+    // Of each key its kind, which may be null, if it has one.
+    let mut expected: BTreeMap<u64, Option<Value>> = BTreeMap::new();
+    for round in 0..12u64 {
+        let changed = if round % 2 == 0 { POINTS } else { 5 };
+        for key in (0..changed).map(|n| (n * 7 + round) % POINTS).filter(|key| (key + round) % 3 > 0) {
+            let kind = match (key + round) % 11 {
+                0 => Value::Null,
+                n if n < 7 => Value::from(n),
+                n => format!("kind {}", n % 9).into(),
+            };
+            db.upsert(key, attrs! { "kind" => kind.clone(), "text" => format!("{key} {round}") }).unwrap();
+            expected.insert(key, Some(kind));
+        }
+        for key in (round..POINTS).step_by(if round % 4 < 2 { 50 } else { 3000 }) {
+            db.delete(key).unwrap();
+            expected.remove(&key);
+            if db.remove_attribute(key + 1, "kind").unwrap() {
+                expected.insert(key + 1, None);
+            }
+        }
+        db.save().unwrap();
+        let report = db.verify().unwrap();
+        assert!(report.is_sound(), "round {round}: {report:?}");
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        for kind in expected.values().flatten() {
+            *counts.entry(format!("{kind:?}")).or_default() += 1;
+        }
+        let snapshot = db.snapshot();
+        let counted = snapshot.dimension("kind").unwrap().value_counts().unwrap();
+        let counted = counted.iter().map(|(kind, count)| (format!("{:?}", kind.to_value().unwrap()), *count));
+        assert_eq!(counted.collect::<BTreeMap<_, _>>(), counts, "round {round}");
+    }
+}
