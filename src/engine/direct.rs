@@ -8,7 +8,7 @@ use super::direct_axis::KeyTable;
 use super::direct_column::{Receiver, Values};
 use super::filter::Filter;
 use super::overlay::Overlay;
-use super::patch_filter::PatchFilter;
+use super::patch_filter::{PatchFilter, Probes};
 use super::verified::Settled;
 use super::view::View;
 use crate::format::filter::FilterNumber;
@@ -71,12 +71,10 @@ impl<'a> Changed<'a> {
             || self.patches.iter().any(|patch| patch.may_touch(slot))
     }
 
-    /// Whether surely nothing is said of a slot.
+    /// Whether overlays surely say nothing of a slot.
     #[inline(always)]
-    fn is_untouched(&self, slot: FilterNumber) -> bool {
-        !self.active.is_some_and(|slots| slots.may_have(slot))
-            && !self.frozen.is_some_and(|slots| slots.may_have(slot))
-            && self.patches.iter().all(|patch| patch.is_untouched(slot))
+    fn is_untouched_by_overlays(&self, slot: FilterNumber) -> bool {
+        !self.active.is_some_and(|slots| slots.may_have(slot)) && !self.frozen.is_some_and(|slots| slots.may_have(slot))
     }
 
     /// Asks for what tells of a slot.
@@ -149,6 +147,13 @@ impl<'a> DirectKeys<'a> {
         }
     }
 
+    /// Whether a slot and its value are surely as in the files, by filters of the patches that concern them.
+    #[inline(always)]
+    pub(super) fn is_untouched(&self, probes: &Probes<'a>, slot: u32) -> bool {
+        let slot = FilterNumber::new(slot.into());
+        self.changes.as_ref().is_none_or(|changes| changes.is_untouched_by_overlays(slot)) && probes.are_untouched(slot)
+    }
+
     /// Asks for what tells whether slots were changed.
     pub(super) fn prefetch_changes(&self, slots: impl Iterator<Item = u32>) {
         if let Some(changes) = &self.changes {
@@ -197,15 +202,6 @@ impl<'a> DirectColumn<'a> {
         (keys.changes.is_some() || !self.patches.is_empty()) && self.is_maybe_touched(keys, slot)
     }
 
-    /// Whether a slot and its value are surely as in the files. What takes more than a look at what has been verified, such as a block that is
-    /// used for the first time, is not sure.
-    #[inline(always)]
-    pub(super) fn is_untouched(&self, keys: &DirectKeys<'a>, slot: u32) -> bool {
-        let slot = FilterNumber::new(slot.into());
-        keys.changes.as_ref().is_none_or(|changes| changes.is_untouched(slot))
-            && self.patches.iter().all(|patch| patch.is_untouched(slot))
-    }
-
     #[inline(never)]
     fn is_maybe_touched(&self, keys: &DirectKeys<'a>, slot: u32) -> bool {
         let slot = FilterNumber::new(slot.into());
@@ -218,6 +214,11 @@ impl<'a> DirectColumn<'a> {
     pub(super) fn patches_may_touch(&self, slot: u32) -> bool {
         let slot = FilterNumber::new(slot.into());
         self.patches.iter().any(|patch| patch.may_touch(slot))
+    }
+
+    /// The filters of all patches that may have changed a slot or its value, ready for many lookups.
+    pub(super) fn probes(&self, keys: &DirectKeys<'a>) -> Option<Probes<'a>> {
+        Probes::new(keys.changes.iter().flat_map(|changes| changes.patches).chain(self.patches))
     }
 
     /// Asks for what tells whether slots were changed.

@@ -461,9 +461,15 @@ impl KeyTable<'_> {
                 None => unknown |= 1 << n,
             }
         }
-        for &slot in slots.iter().take(group.len()) {
+        // A bit for each slot of which patches or overlays may say something.
+        let mut touched = 0u64;
+        for (n, &slot) in slots.iter().enumerate().take(group.len()) {
             keys.prefetch_content(slot);
             cells.prefetch_content(slot);
+            if !changes.is_untouched(slot) {
+                touched |= 1 << n;
+                changes.prefetch_touched(slot);
+            }
         }
         let is_perfect = matches!(self.index, Index::Perfect(_));
         for (n, (&slot, &key)) in slots.iter().zip(group).enumerate() {
@@ -480,7 +486,7 @@ impl KeyTable<'_> {
             each(
                 key,
                 match is_there {
-                    Some(true) if !changes.is_untouched(slot) => Found::Touched(slot),
+                    Some(true) if touched & (1 << n) != 0 => Found::Touched(slot),
                     Some(true) => cells.get(slot).map_or(Found::Unknown, Found::Settled),
                     Some(false) if !changes.may_have_key(key) => Found::Settled(None),
                     _ => Found::Unknown,

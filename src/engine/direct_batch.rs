@@ -3,7 +3,9 @@
 
 use super::direct::{DirectColumn, DirectKeys, Found};
 use super::direct_column::Values;
+use super::patch_filter::Probes;
 use super::plain_cells::{AnyCells, FloatCells, TextCells};
+use super::state::DimensionView;
 use super::verified::Settled;
 use crate::model::{KeyRef, ValueRef};
 
@@ -54,13 +56,14 @@ impl<'a> DirectColumn<'a> {
     pub(super) fn values_of<E>(
         &self,
         axis: &DirectKeys<'a>,
+        (view, probes): (DimensionView<'a>, Option<&Probes<'a>>),
         keys: &[KeyRef<'_>],
         each: impl FnMut(KeyRef<'_>, Found<ValueRef<'a>>) -> Result<(), E>,
     ) -> Option<Result<(), E>> {
         if axis.table.has_free_slots() {
             None
         } else if axis.is_changed() || !self.is_plain() {
-            self.values_with(axis, keys, Filtered { axis, column: self }, each)
+            self.values_with(axis, keys, Filtered { axis, column: self, probes, view }, each)
         } else {
             self.values_with(axis, keys, Unchanged, each)
         }
@@ -91,6 +94,9 @@ pub(super) trait GroupChanges {
     /// Whether a slot and its value are surely as in the files.
     fn is_untouched(&self, slot: u32) -> bool;
 
+    /// Asks for where overlays have the value of a slot, if they have one.
+    fn prefetch_touched(&self, slot: u32);
+
     /// Whether a key that is not in the files may be there.
     fn may_have_key(&self, key: KeyRef<'_>) -> bool;
 }
@@ -108,6 +114,9 @@ impl GroupChanges for Unchanged {
     }
 
     #[inline(always)]
+    fn prefetch_touched(&self, _slot: u32) {}
+
+    #[inline(always)]
     fn may_have_key(&self, _key: KeyRef<'_>) -> bool {
         false
     }
@@ -117,6 +126,8 @@ impl GroupChanges for Unchanged {
 struct Filtered<'c, 'a> {
     axis: &'c DirectKeys<'a>,
     column: &'c DirectColumn<'a>,
+    probes: Option<&'c Probes<'a>>,
+    view: DimensionView<'a>,
 }
 
 impl GroupChanges for Filtered<'_, '_> {
@@ -128,8 +139,15 @@ impl GroupChanges for Filtered<'_, '_> {
 
     #[inline(always)]
     fn is_untouched(&self, slot: u32) -> bool {
-        // The second looks at what has not been verified, too.
-        self.column.is_untouched(self.axis, slot) || !self.column.may_touch(self.axis, slot)
+        match self.probes {
+            Some(probes) => self.axis.is_untouched(probes, slot),
+            None => !self.column.may_touch(self.axis, slot),
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch_touched(&self, slot: u32) {
+        self.view.prefetch(slot);
     }
 
     #[inline(always)]

@@ -9,6 +9,7 @@ use super::direct::{DirectColumn, DirectKeys, Found};
 use super::direct_axis::KeyTable;
 use super::direct_batch::GROUP_LEN;
 use super::direct_column::Receiver;
+use super::patch_filter::Probes;
 use super::state::DimensionView;
 use super::verified::Settled;
 use super::view::Origin;
@@ -27,6 +28,8 @@ pub(crate) struct AxisReader<'a> {
 pub(crate) struct DimensionReader<'a> {
     pub(crate) view: DimensionView<'a>,
     pub(super) direct: Option<DirectColumn<'a>>,
+    /// For many lookups; absent where the direct way has to ask patches one by one.
+    pub(super) probes: Option<Probes<'a>>,
 }
 
 /// The axis and all dimensions at a point in time, for points as a whole.
@@ -160,7 +163,7 @@ impl<'a> DimensionView<'a> {
     /// The dimension, ready for lookups.
     #[inline]
     pub(crate) fn reader(self) -> DimensionReader<'a> {
-        DimensionReader { view: self, direct: DirectColumn::new(self.column) }
+        DimensionReader { view: self, direct: DirectColumn::new(self.column), probes: None }
     }
 
     /// The value of a key. For one lookup; many take a reader.
@@ -177,6 +180,12 @@ impl<'a> DimensionView<'a> {
             Some((slot, origin)) => view.cell_of(self.id, self.column, slot, origin, moment.stamp),
             None => Ok(None),
         }
+    }
+
+    /// Asks for where overlays have the value of a slot, if they have one.
+    #[inline]
+    pub(super) fn prefetch(self, slot: u32) {
+        self.state.view.overlays().for_each(|overlay| overlay.prefetch(self.id, slot));
     }
 
     /// The value of a key that was at a slot when the base file was written.
@@ -201,6 +210,15 @@ impl<'a> DimensionView<'a> {
 }
 
 impl<'a> DimensionReader<'a> {
+    /// The same, ready for many lookups of keys of an axis.
+    pub(crate) fn with_probes(self, axis: &AxisReader<'a>) -> Self {
+        let probes = match (&axis.direct, &self.direct) {
+            (Some(keys), Some(column)) => column.probes(keys),
+            _ => None,
+        };
+        Self { probes, ..self }
+    }
+
     /// The value of a key.
     #[inline]
     pub(crate) fn lookup(&self, axis: &AxisReader<'a>, key: KeyRef<'_>) -> Result<Option<ValueRef<'a>>> {
@@ -308,7 +326,7 @@ impl<'a> DimensionReader<'a> {
         debug_assert!(keys.len() <= GROUP_LEN);
         values.reserve(keys.len());
         if let (Some(direct), Some(column)) = (&axis.direct, &self.direct) {
-            let done = column.values_of(direct, keys, |key, found| {
+            let done = column.values_of(direct, (self.view, self.probes.as_ref()), keys, |key, found| {
                 values.push(match found {
                     Found::Settled(value) => value,
                     Found::Touched(slot) => self.view.lookup_touched(key, slot)?,

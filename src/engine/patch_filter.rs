@@ -41,12 +41,6 @@ impl PatchFilter {
         }
     }
 
-    /// Whether the patch surely says nothing of a slot. Not, where that has not been verified.
-    #[inline(always)]
-    pub(super) fn is_untouched(&self, slot: FilterNumber) -> bool {
-        self.file.verified_word(self.place(slot)).is_some_and(|word| word & slot.mask != slot.mask)
-    }
-
     /// Whether the filter has a slot.
     pub(super) fn has(&self, slot: u32) -> Result<bool> {
         self.find(FilterNumber::new(slot.into()))
@@ -62,6 +56,46 @@ impl PatchFilter {
     #[inline(always)]
     pub(super) fn prefetch(&self, slot: FilterNumber) {
         self.file.verified_bytes().prefetch(self.place(slot));
+    }
+}
+
+/// So many patches are asked by [`Probes`].
+const PROBE_COUNT: usize = 8;
+
+/// A filter whose bytes have been verified.
+#[derive(Clone, Copy, Debug)]
+struct Probe<'a> {
+    words: &'a [[u8; WORD_LEN]],
+    shape: FilterShape,
+}
+
+/// The filters of all patches that may have changed a slot or its value, of which all bytes have been verified.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probes<'a> {
+    probes: [Probe<'a>; PROBE_COUNT],
+    count: usize,
+}
+
+impl<'a> Probes<'a> {
+    /// Verifies filters that were not yet; `None` where there are too many, or one is damaged.
+    pub(super) fn new(filters: impl Iterator<Item = &'a PatchFilter>) -> Option<Self> {
+        let mut all = Self { probes: [Probe { words: &[], shape: FilterShape::with_room(0) }; PROBE_COUNT], count: 0 };
+        for filter in filters {
+            let len = filter.shape.word_count() * WORD_LEN as u64;
+            let (words, _) = filter.file.bytes(filter.start as u64, len).ok()?.as_chunks();
+            *all.probes.get_mut(all.count)? = Probe { words, shape: filter.shape };
+            all.count += 1;
+        }
+        Some(all)
+    }
+
+    /// Whether no patch says anything of a slot.
+    #[inline(always)]
+    pub(super) fn are_untouched(&self, slot: FilterNumber) -> bool {
+        self.probes.iter().take(self.count).all(|probe| {
+            let word = probe.words.get(probe.shape.word(slot));
+            word.is_some_and(|word| u64::from_le_bytes(*word) & slot.mask != slot.mask)
+        })
     }
 }
 
