@@ -139,10 +139,10 @@ impl GroupChanges for Filtered<'_, '_> {
 
     #[inline(always)]
     fn is_untouched(&self, slot: u32) -> bool {
-        match self.probes {
-            Some(probes) => self.axis.is_untouched(probes, slot),
-            None => !self.column.may_touch(self.axis, slot),
-        }
+        // The second verifies filters that were not yet. No slot is not touched.
+        slot == u32::MAX
+            || self.probes.is_some_and(|probes| self.axis.is_untouched(probes, slot))
+            || !self.column.may_touch(self.axis, slot)
     }
 
     #[inline(always)]

@@ -370,7 +370,8 @@ impl Overlay {
             key,
             items: [0, 1, 2, 3].map(|place| items.get(place).unwrap_or(NONE)),
         };
-        let mut groups: Vec<CellGroup> = self.by_cell.iter().map(copy).collect();
+        let mut groups = Vec::with_capacity(self.by_cell.len());
+        groups.extend(self.by_cell.iter().map(copy));
         groups.sort_unstable_by_key(|group| group.key);
         groups
     }
@@ -409,7 +410,8 @@ impl CellGroup {
 }
 
 /// Cells being recorded, run by run. They are found once their run is complete, so of two changes of one cell in a run nobody sees the first;
-/// a run is of one commit.
+/// a run is of one commit. What was added is lost unless [`finish`](Self::finish) follows.
+#[must_use]
 pub(super) struct CellRuns<'o> {
     overlay: &'o Overlay,
     /// Cells still to come, about.

@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::format::block_file::Section;
 use crate::format::bytes;
 use crate::format::filter::{FilterNumber, FilterShape, WORD_LEN};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Where a filter is.
@@ -14,6 +15,8 @@ pub(super) struct PatchFilter {
     file: Arc<BlockFile>,
     start: usize,
     shape: FilterShape,
+    /// Whether all of it has been verified, which is done when it is first asked.
+    whole: Arc<AtomicBool>,
 }
 
 impl PatchFilter {
@@ -23,6 +26,7 @@ impl PatchFilter {
             file: Arc::clone(file),
             start: usize::try_from(part.offset).ok()?,
             shape: FilterShape::of_len(part.len)?,
+            whole: Arc::default(),
         })
     }
 
@@ -36,8 +40,8 @@ impl PatchFilter {
     #[inline(always)]
     pub(super) fn may_touch(&self, slot: FilterNumber) -> bool {
         match self.file.verified_word(self.place(slot)) {
-            Some(word) => word & slot.mask == slot.mask,
-            None => self.find(slot).unwrap_or(true),
+            Some(word) if self.whole.load(Ordering::Relaxed) => word & slot.mask == slot.mask,
+            _ => self.find(slot).unwrap_or(true),
         }
     }
 
@@ -48,8 +52,15 @@ impl PatchFilter {
 
     #[cold]
     fn find(&self, slot: FilterNumber) -> Result<bool> {
-        let word = bytes::u64_at(self.file.bytes(self.place(slot) as u64, WORD_LEN as u64)?, 0).unwrap_or_default();
+        let all = self.file.bytes(self.start as u64, self.len() as u64)?;
+        self.whole.store(true, Ordering::Relaxed);
+        let word = bytes::u64_at(all, self.shape.word(slot) * WORD_LEN).unwrap_or_default();
         Ok(word & slot.mask == slot.mask)
+    }
+
+    /// Bytes that it takes.
+    fn len(&self) -> usize {
+        (self.shape.word_count() as usize).saturating_mul(WORD_LEN)
     }
 
     /// Asks for the cache line that tells of a slot.
@@ -62,14 +73,15 @@ impl PatchFilter {
 /// So many patches are asked by [`Probes`].
 const PROBE_COUNT: usize = 8;
 
-/// A filter whose bytes have been verified.
+/// The words of a filter, which can be looked at once all of them have been verified.
 #[derive(Clone, Copy, Debug)]
 struct Probe<'a> {
     words: &'a [[u8; WORD_LEN]],
     shape: FilterShape,
+    whole: &'a AtomicBool,
 }
 
-/// The filters of all patches that may have changed a slot or its value, of which all bytes have been verified.
+/// The filters of all patches that may have changed a slot or its value.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Probes<'a> {
     probes: [Probe<'a>; PROBE_COUNT],
@@ -77,24 +89,27 @@ pub(super) struct Probes<'a> {
 }
 
 impl<'a> Probes<'a> {
-    /// Verifies filters that were not yet; `None` where there are too many, or one is damaged.
+    /// `None` where there are too many. Reads nothing.
     pub(super) fn new(filters: impl Iterator<Item = &'a PatchFilter>) -> Option<Self> {
-        let mut all = Self { probes: [Probe { words: &[], shape: FilterShape::with_room(0) }; PROBE_COUNT], count: 0 };
+        static NEVER: AtomicBool = AtomicBool::new(false);
+        let none = Probe { words: &[], shape: FilterShape::with_room(0), whole: &NEVER };
+        let mut all = Self { probes: [none; PROBE_COUNT], count: 0 };
         for filter in filters {
-            let len = filter.shape.word_count() * WORD_LEN as u64;
-            let (words, _) = filter.file.bytes(filter.start as u64, len).ok()?.as_chunks();
-            *all.probes.get_mut(all.count)? = Probe { words, shape: filter.shape };
+            let bytes = filter.file.verified_bytes().bytes;
+            let (words, _) = bytes.get(filter.start..filter.start.checked_add(filter.len())?)?.as_chunks();
+            *all.probes.get_mut(all.count)? = Probe { words, shape: filter.shape, whole: &filter.whole };
             all.count += 1;
         }
         Some(all)
     }
 
-    /// Whether no patch says anything of a slot.
+    /// Whether surely no patch says anything of a slot. Not, where filters have not been verified.
     #[inline(always)]
     pub(super) fn are_untouched(&self, slot: FilterNumber) -> bool {
         self.probes.iter().take(self.count).all(|probe| {
             let word = probe.words.get(probe.shape.word(slot));
             word.is_some_and(|word| u64::from_le_bytes(*word) & slot.mask != slot.mask)
+                && probe.whole.load(Ordering::Relaxed)
         })
     }
 }

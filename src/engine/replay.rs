@@ -1,7 +1,7 @@
 //! Applying log records to an overlay: each one checked against the state before it, so that replay is exact or fails.
 
 use super::log_reader::ApplyError;
-use super::overlay::{Commit, Overlay};
+use super::overlay::{CellRuns, Commit, Overlay};
 use super::plan::Allocation;
 use super::view::View;
 use crate::format::Invalid;
@@ -34,10 +34,13 @@ impl<'a> Replay<'a> {
     /// Applies one commit.
     pub(super) fn apply(&mut self, record: &Record<'_>) -> Result<(), ApplyError> {
         let Kind::Commit { operation_count } = record.kind else { return Ok(()) };
+        // In as few runs as the writer had, so that what it had room for has room here. No operation looks at cells.
+        let mut runs = self.overlay.cells(operation_count as usize);
         for operation in operations(record.body, operation_count) {
             self.stamp += 1;
-            self.operation(operation?)?;
+            self.operation(operation?, &mut runs)?;
         }
+        runs.finish()?;
         self.overlay.add_commit(Commit {
             sequence: record.sequence,
             time: record.commit_time,
@@ -48,7 +51,7 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    fn operation(&mut self, operation: Operation<'_>) -> Result<(), ApplyError> {
+    fn operation(&mut self, operation: Operation<'_>, runs: &mut CellRuns<'_>) -> Result<(), ApplyError> {
         let invalid = |reason| ApplyError::Invalid(Invalid::new(0, "log record", reason));
         match operation {
             Operation::Define { dimension_id, name } => {
@@ -70,13 +73,13 @@ impl<'a> Replay<'a> {
                 }
                 self.allocation.point_count += 1;
                 self.overlay.add_occupant(self.stamp, slot, key.to_key(), true)?;
-                self.cells(slot, cells)?;
+                self.cells(slot, cells, runs)?;
             }
             Operation::Update { slot, cells } => {
                 if self.view.origin(slot, u64::MAX)?.is_none() {
                     return Err(invalid("an update of a free slot"));
                 }
-                self.cells(slot, cells)?;
+                self.cells(slot, cells, runs)?;
             }
             Operation::Delete { slot, key } => {
                 if self.view.resolve(key, u64::MAX)?.map(|(at, _)| at) != Some(slot) {
@@ -91,13 +94,11 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    fn cells(&self, slot: u32, cells: Cells<'_>) -> Result<(), ApplyError> {
+    fn cells(&self, slot: u32, cells: Cells<'_>, runs: &mut CellRuns<'_>) -> Result<(), ApplyError> {
         if cells.iter().any(|(id, _)| !self.dimensions.contains(&DimensionId(id))) {
             return Err(Invalid::new(0, "log record", "a value of a dimension that is not defined").into());
         }
-        let mut runs = self.overlay.cells(cells.iter().count());
         let cells = cells.iter().map(|(id, value)| (DimensionId(id), value.map(|value| value.to_buf())));
-        runs.add(self.stamp, slot, cells)?;
-        Ok(runs.finish()?)
+        Ok(runs.add(self.stamp, slot, cells)?)
     }
 }

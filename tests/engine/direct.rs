@@ -163,6 +163,39 @@ fn lookups_of_every_kind_of_key_and_value_are_those_of_a_map() {
     }
 }
 
+/// An index has 16 bits of each key's hash: of so many keys, some share a bucket with another key that has the same ones.
+#[test]
+fn keys_whose_fingerprints_are_those_of_others_are_found() {
+    const POINTS: u64 = 300_000;
+    for kind in ["integers", "text"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("points.vdb");
+        let mut loader = BulkLoader::create(&path).unwrap();
+        for n in 0..POINTS {
+            loader.push(&key(kind, n), [("number", n)]).unwrap();
+        }
+        loader.finish().unwrap();
+        let db = VectorDb::open(&path).unwrap();
+        let snapshot = db.snapshot();
+        let numbers = snapshot.dimension("number").unwrap();
+        // The second time all blocks have been verified.
+        for _ in 0..2 {
+            for n in 0..POINTS {
+                assert_eq!(numbers.lookup(&key(kind, n)).unwrap(), Some(n.into()), "{kind} {n}");
+                assert_eq!(numbers.lookup(&key(kind, n + POINTS)).unwrap(), None, "{kind} {n}");
+            }
+        }
+        let keys: Vec<Key> = (0..2 * POINTS).map(|n| key(kind, n)).collect();
+        let (mut values, mut slots) = (Vec::new(), Vec::new());
+        numbers.batch_lookup(&keys, &mut values).unwrap();
+        snapshot.axis().batch_slot(&keys, &mut slots).unwrap();
+        for (n, (value, slot)) in (0..).zip(values.iter().zip(&slots)) {
+            assert_eq!(*value, (n < POINTS).then(|| n.into()), "{kind} {n} in a batch");
+            assert_eq!(slot.is_some(), n < POINTS, "{kind} {n} in a batch of slots");
+        }
+    }
+}
+
 /// A key whose type no key of the axis has is missing, not an error.
 #[test]
 fn keys_of_another_type_are_missing() {
