@@ -171,6 +171,12 @@ impl Overlay {
         self.by_slot.len() as u64 + self.cell_count.load(Ordering::Relaxed)
     }
 
+    /// Runs of cells, of which there can be a limited number.
+    #[cfg(test)]
+    pub(super) fn run_count(&self) -> u32 {
+        self.cells.len()
+    }
+
     /// Whether no room for another batch of `operations` is left.
     pub(super) fn is_full(&self, operations: usize) -> bool {
         let limit = (NONE / 2) as usize;

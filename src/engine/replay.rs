@@ -102,3 +102,37 @@ impl<'a> Replay<'a> {
         Ok(runs.add(self.stamp, slot, cells)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::{AutoCheckpoint, Database, Durability, EngineOptions, Handle, Step};
+    use crate::model::{Key, Value};
+    use crate::storage::MemoryStorage;
+    use std::sync::Arc;
+
+    const OPTIONS: EngineOptions = EngineOptions {
+        durability: Durability::Immediate,
+        merge_fraction: 1e9,
+        auto_checkpoint: AutoCheckpoint { log_len: None, in_background: false },
+        memory_budget: 1 << 20,
+        threads: None,
+    };
+
+    #[test]
+    fn replay_takes_no_more_room_for_cells_than_the_writer_did() {
+        let storage = Arc::new(MemoryStorage::new());
+        let handle = Handle::new(Database::create(Arc::clone(&storage) as _, OPTIONS).unwrap());
+        for first in [0, 1000, 500] {
+            let steps = (first..first + 1000).map(|n| {
+                let attributes = crate::engine::attributes([("n", Some(Value::from(n)))]).unwrap();
+                Step::Upsert { key: Key::from(n), attributes, position: None }
+            });
+            handle.commit(steps.collect()).unwrap();
+        }
+        let written = handle.state().view.active.run_count();
+        assert_eq!(written, 3 * 1000u32.div_ceil(64));
+        handle.close().unwrap();
+        let replayed = Handle::new(Database::open(storage, OPTIONS).unwrap()).state().view.active.run_count();
+        assert_eq!(replayed, written);
+    }
+}

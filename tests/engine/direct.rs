@@ -143,6 +143,15 @@ fn lookups_of_every_kind_of_key_and_value_are_those_of_a_map() {
             check(&db.snapshot(), kind, &model, 900);
         }
         let compacted = (db.snapshot(), model.clone());
+        // A patch that says nothing of keys.
+        for n in model.keys().copied().filter(|n| n % 7 == 0).collect::<Vec<_>>() {
+            let attributes = DIMENSIONS.iter().filter_map(|&name| Some((name, value(name, n + 1)?)));
+            let attributes: Vec<_> = attributes.collect();
+            db.upsert(key(kind, n), attributes.clone()).unwrap();
+            model.entry(n).or_default().extend(attributes);
+        }
+        db.save().unwrap();
+        check(&db.snapshot(), kind, &model, 900);
         // What is in the overlay, what a patch took over, and both.
         for _ in 0..3 {
             change(&db, kind, &mut model, &mut random, 60, 900);
