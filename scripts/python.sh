@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 requirements=${1:-tests/python/requirements.txt}
-venv=$(realpath -m "${CARGO_TARGET_DIR:-target}")/python
+venv=$(realpath -m "${CARGO_TARGET_DIR:-target}")/python-$(cksum < "$requirements" | cut -d" " -f1)
 if ! cmp -s "$requirements" "$venv/requirements.txt" 2>/dev/null; then
   python3 -m venv --clear "$venv" >&2
   "$venv/bin/pip" install --quiet --disable-pip-version-check setuptools wheel -r "$requirements" >&2
