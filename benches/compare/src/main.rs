@@ -8,6 +8,8 @@ mod engines;
 mod files;
 mod machine;
 mod plot;
+#[cfg(test)]
+mod readme;
 mod records;
 mod report;
 mod row;
