@@ -4,7 +4,7 @@
 use super::block_writer::BlockWriter;
 use super::column_builder::{HeapContents, Kinds, PresentSlots, Values, encode_position};
 use super::heap_builder::{self, section_kind, write_entry};
-use super::index_builder::{HashedKeys, IndexSummary, write_index};
+use super::index_builder::{HashedKeys, IndexSummary, KeysOf, write_index};
 use super::numbering::{Build, Contents};
 use super::perfect_hash::PerfectHashSections;
 use super::segment_writer::SegmentSurvey;
@@ -110,7 +110,7 @@ impl<'v> AxisBuilder<'v> {
                 Some(perfect_hash) => write_perfect_hash(&perfect_hash, &mut writer)?,
                 None => {
                     let IndexSummary { bucket_count, hash_seed, chain_len_max } =
-                        write_index(build, (keys, hashes), point_count, &mut writer)?;
+                        write_index(build, (&mut KeysOf(keys), hashes), point_count, &mut writer)?;
                     Layout::Indexed { bucket_count, hash_seed, chain_len_max }
                 }
             }

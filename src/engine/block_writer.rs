@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::format::block_file::{BLOCK_LEN, HEADER_LEN, Header, Identity, SECTION_ALIGNMENT, Section, section_start};
 use crate::format::manifest::FileEntry;
 use crate::storage::{Storage, StorageError, StorageFile};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Bytes written at once, a multiple of the block length. Large aligned writes let the kernel map the file with huge pages afterwards.
 const CHUNK_LEN: usize = 2 << 20;
@@ -25,9 +25,9 @@ pub(super) struct Unsynced {
 
 #[derive(Default, Debug)]
 struct Waiting {
-    files: Vec<Box<dyn StorageFile>>,
+    files: Vec<Arc<dyn StorageFile>>,
     /// Those that [`sync_large_files`](Unsynced::sync_large_files) takes.
-    large: Vec<Box<dyn StorageFile>>,
+    large: Vec<Arc<dyn StorageFile>>,
     /// No more of them come.
     is_over: bool,
     /// The first that could not be made durable.
@@ -39,7 +39,7 @@ impl Unsynced {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, file: Box<dyn StorageFile>, file_len: u64) -> Result<()> {
+    fn push(&self, file: Arc<dyn StorageFile>, file_len: u64) -> Result<()> {
         let mut waiting = self.lock();
         if file_len >= LARGE_LEN {
             waiting.large.push(file);
@@ -101,7 +101,7 @@ pub(super) struct FileSpec<'s> {
 /// A file being written. Dropped before [`finish`](Self::finish), it leaves a file that nothing names.
 pub(super) struct BlockWriter<'s> {
     spec: FileSpec<'s>,
-    file: Box<dyn StorageFile>,
+    file: Arc<dyn StorageFile>,
     /// Bytes not written yet, fewer than a chunk; starts at a multiple of its length.
     buffer: Vec<u8>,
     /// File offset of the buffer's start.
@@ -114,10 +114,29 @@ impl<'s> BlockWriter<'s> {
     /// Creates the file. One of the same name, left over from a crash, is replaced.
     pub(super) fn create(spec: FileSpec<'s>) -> Result<Self> {
         spec.storage.remove(&spec.name)?;
-        let file = spec.storage.create(&spec.name)?;
+        let file = spec.storage.create(&spec.name)?.into();
         let mut buffer = Vec::with_capacity(CHUNK_LEN);
         buffer.resize(HEADER_LEN as usize, 0);
         Ok(Self { spec, file, buffer, buffer_offset: 0, checksums: Vec::new(), sections: Vec::new() })
+    }
+
+    /// Goes on with a file that was begun, in its section of a kind; `rest` is what was not written to it yet.
+    pub(super) fn resume(spec: FileSpec<'s>, begun: &BegunFile, rest: &[u8], kind: u32) -> Self {
+        debug_assert_eq!(spec.identity, begun.identity);
+        let mut buffer = Vec::with_capacity(CHUNK_LEN);
+        let buffer_offset = begun.end - begun.end % CHUNK_LEN as u64;
+        // Of the first chunk, the header.
+        buffer.resize((begun.end - buffer_offset) as usize, 0);
+        buffer.extend_from_slice(rest);
+        let sections = vec![Section { kind, offset: HEADER_LEN, len: 0 }];
+        Self {
+            spec,
+            file: Arc::clone(&begun.file),
+            buffer,
+            buffer_offset,
+            checksums: begun.checksums.clone(),
+            sections,
+        }
     }
 
     /// Where the next byte goes.
@@ -205,12 +224,9 @@ impl<'s> BlockWriter<'s> {
 
     /// Appends the checksums of the blocks in the buffer.
     fn checksum_blocks(&mut self) {
-        for block in self.buffer.chunks(BLOCK_LEN as usize) {
-            let number = self.checksums.len() as u64;
-            // The header is not part of block 0: it has a checksum of its own.
-            let skip = if number == 0 { HEADER_LEN as usize } else { 0 };
-            self.checksums.push(self.spec.identity.block_checksum(number, block.get(skip..).unwrap_or_default()));
-        }
+        // The header is not part of block 0: it has a checksum of its own.
+        let skip = if self.buffer_offset == 0 { HEADER_LEN as usize } else { 0 };
+        checksum_blocks(self.spec.identity, self.buffer.get(skip..).unwrap_or_default(), &mut self.checksums);
     }
 
     /// Completes the file. It is durable once those that wait are.
@@ -242,5 +258,55 @@ impl<'s> BlockWriter<'s> {
             file_len: header.file_len,
             header_checksum,
         })
+    }
+}
+
+/// Appends the checksums of the blocks that bytes are cut into. The first block of a file is shorter by the header.
+fn checksum_blocks(identity: Identity, bytes: &[u8], checksums: &mut Vec<u32>) {
+    let mut others = bytes;
+    if checksums.is_empty() {
+        let first;
+        (first, others) = bytes.split_at(bytes.len().min((BLOCK_LEN - HEADER_LEN) as usize));
+        checksums.push(identity.block_checksum(0, first));
+    }
+    for block in others.chunks(BLOCK_LEN as usize) {
+        checksums.push(identity.block_checksum(checksums.len() as u64, block));
+    }
+}
+
+/// A file whose first section is written before it is known what else it will have; a [`BlockWriter`] goes on with it.
+#[derive(Debug)]
+pub(super) struct BegunFile {
+    file: Arc<dyn StorageFile>,
+    identity: Identity,
+    checksums: Vec<u32>,
+    /// File offset behind what is written.
+    end: u64,
+}
+
+impl BegunFile {
+    /// Creates the file. One of the same name, left over from a crash, is replaced.
+    pub(super) fn create(storage: &dyn Storage, name: &str, identity: Identity) -> Result<Self> {
+        storage.remove(name)?;
+        Ok(Self { file: storage.create(name)?.into(), identity, checksums: Vec::new(), end: HEADER_LEN })
+    }
+
+    /// Bytes that are to be written at once, next time.
+    pub(super) const fn chunk_len(&self) -> usize {
+        CHUNK_LEN - self.end as usize % CHUNK_LEN
+    }
+
+    /// Appends a chunk.
+    pub(super) fn write_chunk(&mut self, chunk: &[u8]) -> Result<()> {
+        debug_assert_eq!(chunk.len(), self.chunk_len());
+        checksum_blocks(self.identity, chunk, &mut self.checksums);
+        self.file.write_at(self.end, chunk)?;
+        self.end += chunk.len() as u64;
+        Ok(())
+    }
+
+    /// Fills `out` from a place in the section on, which was written.
+    pub(super) fn read_at(&self, start: u64, out: &mut [u8]) -> Result<()> {
+        Ok(self.file.read_at(HEADER_LEN + start, out)?)
     }
 }

@@ -212,6 +212,9 @@ mod tests {
         fn write_at(&self, _offset: u64, _bytes: &[u8]) -> Result<(), StorageError> {
             Ok(())
         }
+        fn read_at(&self, _offset: u64, _buffer: &mut [u8]) -> Result<(), StorageError> {
+            Ok(())
+        }
         fn set_len(&self, _len: u64) -> Result<(), StorageError> {
             Ok(())
         }

@@ -18,10 +18,15 @@ use std::collections::VecDeque;
 const CHAIN_LEN_LIMIT: u32 = 32;
 /// Seeds to try before a long chain is accepted.
 const SEED_TRIES: u64 = 4;
-/// Bytes of a key while its part of the index is built.
-const ENTRY_LEN: u64 = 12;
-/// Parts of an index.
+/// Bytes of a key while its part of the index is put in order.
+const PLACE_LEN: u64 = 12;
+/// The same until then: its slot, its home from the first one of the part, and its fingerprint.
+const ENTRY_LEN: u64 = 8;
+/// Parts of an index, unless they would have more homes than an entry can tell apart.
 const PARTS_MAX: u64 = 4096;
+const RANGE_LEN_MAX: u64 = 1 << 16;
+/// Entries that are read at once.
+const READ_LEN: u64 = 1 << 10;
 /// Keys of a part: they are then in a cache of the processor while they are put in order.
 const PART_LEN: u64 = 32 << 10;
 
@@ -46,7 +51,22 @@ pub(super) struct HashedKeys<'s> {
 impl HashedKeys<'_> {
     /// Bytes that the keys of one part take at most while they are put in order.
     pub(super) fn table_len(&self) -> u64 {
-        4 * ENTRY_LEN * self.hashes.longest(self.spill)
+        4 * PLACE_LEN * self.hashes.longest(self.spill)
+    }
+}
+
+/// Keys in slot order.
+pub(super) trait KeyHashSource {
+    /// Calls `each` with all slots that have a key, and its hash.
+    fn visit_hashes(&mut self, hash_seed: u64, each: &mut dyn FnMut(u32, u64) -> Result<()>) -> Result<()>;
+}
+
+/// Those of other values.
+pub(super) struct KeysOf<'k>(pub(super) &'k mut dyn Values);
+
+impl KeyHashSource for KeysOf<'_> {
+    fn visit_hashes(&mut self, hash_seed: u64, each: &mut dyn FnMut(u32, u64) -> Result<()>) -> Result<()> {
+        self.0.visit(&mut |slot, key| each(slot, value::hash_tagged(key, hash_seed)))
     }
 }
 
@@ -68,7 +88,7 @@ enum PartSource<'s> {
 /// Writes the section of an index of `key_count` keys, whose hashes may be known.
 pub(super) fn write_index(
     build: &mut Build<'_, '_>,
-    (keys, hashes): (&mut dyn Values, Option<HashedKeys<'_>>),
+    (keys, hashes): (&mut dyn KeyHashSource, Option<HashedKeys<'_>>),
     key_count: u64,
     writer: &mut BlockWriter<'_>,
 ) -> Result<IndexSummary> {
@@ -96,27 +116,23 @@ pub(super) fn write_index(
 impl IndexParts<'_> {
     fn new(
         build: &mut Build<'_, '_>,
-        keys: &mut dyn Values,
+        keys: &mut dyn KeyHashSource,
         bucket_count: u64,
         key_count: u64,
         hash_seed: u64,
     ) -> Result<Self> {
         // A quarter of the limit, as parts are not quite even and are there twice while they are put in order.
-        let part_len = PART_LEN.min(build.limit as u64 / (4 * ENTRY_LEN)).max(1);
+        let part_len = PART_LEN.min(build.limit as u64 / (4 * PLACE_LEN)).max(1);
         let count = key_count.div_ceil(part_len).clamp(1, PARTS_MAX);
-        let range_len = bucket_count.div_ceil(count).max(1);
+        let range_len = bucket_count.div_ceil(count).clamp(1, RANGE_LEN_MAX);
         let parts: Vec<StreamId> = (0..bucket_count.div_ceil(range_len)).map(|_| build.spill.stream()).collect();
         let Build { spill, meter, .. } = build;
-        keys.visit(&mut |slot, key| {
-            let hash = value::hash_tagged(key, hash_seed);
+        keys.visit_hashes(hash_seed, &mut |slot, hash| {
             let home = home(hash, bucket_count);
-            let mut entry = [0; ENTRY_LEN as usize];
-            let fields = [home as u32, slot, fingerprint(hash).into()];
-            for (to, field) in entry.as_chunks_mut::<4>().0.iter_mut().zip(fields) {
-                *to = field.to_le_bytes();
-            }
-            if let Some(&part) = parts.get((home / range_len) as usize) {
-                spill.append(part, &entry)?;
+            let (part, offset) = (home / range_len, home % range_len);
+            let entry = offset << 48 | u64::from(fingerprint(hash)) << 32 | u64::from(slot);
+            if let Some(&part) = parts.get(part as usize) {
+                spill.append(part, &entry.to_le_bytes())?;
             }
             meter.step()
         })?;
@@ -157,12 +173,16 @@ impl IndexParts<'_> {
             PartSource::Places { parts, .. } => {
                 let Some(&part) = parts.get(index) else { return Ok(()) };
                 let mut reader = StreamReader::new(part);
-                while let Some(entry) = reader.take(&build.spill, ENTRY_LEN as usize)? {
-                    let fields = entry.as_chunks::<4>().0;
-                    if let [home, slot, fingerprint] = *fields {
-                        let [home, slot, fingerprint] = [home, slot, fingerprint].map(u32::from_le_bytes);
-                        each((home, slot, fingerprint as u16));
+                let first = self.range(index).start as u32;
+                let mut rest = build.spill.len(part) / ENTRY_LEN;
+                while rest > 0 {
+                    let count = rest.min(READ_LEN);
+                    let bytes = reader.take(&build.spill, (count * ENTRY_LEN) as usize)?.unwrap_or_default();
+                    for &entry in bytes.as_chunks::<{ ENTRY_LEN as usize }>().0 {
+                        let entry = u64::from_le_bytes(entry);
+                        each((first + (entry >> 48) as u32, entry as u32, (entry >> 32) as u16));
                     }
+                    rest -= count;
                     build.meter.step()?;
                 }
                 Ok(())

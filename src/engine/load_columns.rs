@@ -1,10 +1,10 @@
 //! Building column files of a load from the form in which values were taken, where rows are slots and that form is the file's.
 
 use super::block_writer::BlockWriter;
-use super::column_builder::{DistinctCells, Values, describe};
+use super::column_builder::{DistinctCells, describe};
 use super::dictionary_builder::DictionaryBuilder;
 use super::heap_builder::{encoding, section_kind, write_entry, write_numbered_heap};
-use super::index_builder::{HashedKeys, IndexSummary, write_index};
+use super::index_builder::{HashedKeys, IndexSummary, KeyHashSource, write_index};
 use super::numbering::{Build, Contents, Numbered, merge, number_each};
 use super::segment_writer::{Gathered, SegmentSurvey};
 use super::spill::{Spill, StreamId, StreamReader};
@@ -14,7 +14,7 @@ use crate::format::axis::{Axis, Layout, SECTION_AXIS};
 use crate::format::column::{Column, Encoding, SECTION_COLUMN, SEGMENT_LEN};
 use crate::format::heap;
 use crate::format::manifest::FileEntry;
-use crate::format::value::TAG_TEXT;
+use crate::format::value::{KeyHasher, TAG_TEXT, TAG_UINT};
 
 /// Cells that are read at once.
 const CELLS_LEN: u64 = 8 << 10;
@@ -52,9 +52,10 @@ pub(super) fn write_as_it_is(
             (segments, Some(dictionary), dictionary.len() as u64)
         }
         Form::Cells { stream, kind } => {
-            let segments = survey_cells(build, (*stream, *kind), source, slot_count)?;
-            let distinct = write_cells(build, (*stream, *kind), (&segments, spill), &mut writer)?;
-            (segments, None, distinct)
+            let mut distinct = DistinctCells::new(build, values.count());
+            let segments = survey_cells(build, (*stream, *kind), source, slot_count, Some(&mut distinct))?;
+            write_cells(build, (*stream, *kind), (&segments, spill), &mut writer)?;
+            (segments, None, distinct.count(build)?)
         }
         Form::Texts { partitions, order } => {
             let segments = survey_texts(build, source, slot_count)?;
@@ -68,40 +69,49 @@ pub(super) fn write_as_it_is(
     writer.finish(slot_count.into(), segments.value_count())
 }
 
-/// Writes the file of an axis whose keys, which are not consecutive, are cells; rows are slots.
+/// Writes the file of an axis whose keys, which are not consecutive, are cells; rows are slots. Their hashes may be known.
 pub(super) fn write_axis_of_cells(
     build: &mut Build<'_, '_>,
     ((stream, kind), source): ((StreamId, CellKind), Source<'_>),
-    (keys, hashes): (&mut dyn Values, Option<HashedKeys<'_>>),
+    hashes: Option<HashedKeys<'_>>,
     slot_count: u32,
     mut writer: BlockWriter<'_>,
 ) -> Result<FileEntry> {
-    let segments = survey_cells(build, (stream, kind), source, slot_count)?;
-    let mut cells = segments.begin_cells(kind.encoding(), &mut writer)?;
-    each_chunk(build, (stream, source.1), segments.value_count(), |bytes, _| cells.extend(bytes, &mut writer))?;
-    cells.finish(&build.spill, &mut writer)?;
+    let segments = survey_cells(build, (stream, kind), source, slot_count, None)?;
+    write_cells(build, (stream, kind), (&segments, source.1), &mut writer)?;
+    let mut keys = KeyCells { spill: source.1, stream, kind, count: slot_count };
     let IndexSummary { bucket_count, hash_seed, chain_len_max } =
-        write_index(build, (keys, hashes), slot_count.into(), &mut writer)?;
+        write_index(build, (&mut keys, hashes), slot_count.into(), &mut writer)?;
     let layout = Layout::Indexed { bucket_count, hash_seed, chain_len_max };
     writer.section(SECTION_AXIS, &Axis { layout, tombstone_levels: 0, free_count: 0 }.encode())?;
     writer.finish(slot_count.into(), slot_count.into())
 }
 
-/// Calls `each` with so many cells of 8 bytes, some at a time.
-fn each_chunk(
-    build: &mut Build<'_, '_>,
-    (stream, spill): (StreamId, &Spill),
-    mut rest: u64,
-    mut each: impl FnMut(&[u8], &mut Spill) -> Result<()>,
-) -> Result<()> {
-    let mut reader = StreamReader::new(stream);
-    while rest > 0 {
-        let count = rest.min(CELLS_LEN);
-        each(reader.take(spill, count as usize * 8)?.unwrap_or_default(), &mut build.spill)?;
-        rest -= count;
-        build.meter.step()?;
+/// Keys that are cells, by row.
+struct KeyCells<'s> {
+    spill: &'s Spill,
+    stream: StreamId,
+    kind: CellKind,
+    count: u32,
+}
+
+impl KeyHashSource for KeyCells<'_> {
+    fn visit_hashes(&mut self, hash_seed: u64, each: &mut dyn FnMut(u32, u64) -> Result<()>) -> Result<()> {
+        let hasher = KeyHasher::new(hash_seed);
+        let (mut reader, mut slot) = (StreamReader::new(self.stream), 0);
+        while slot < self.count {
+            let count = CELLS_LEN.min((self.count - slot).into());
+            let Some(bytes) = reader.take(self.spill, count as usize * 8)? else { break };
+            for &cell in bytes.as_chunks::<8>().0 {
+                let cell = u64::from_le_bytes(cell);
+                let is_unsigned = self.kind.tag(cell) == TAG_UINT;
+                let hash = if is_unsigned { hasher.hash_u64(cell) } else { hasher.hash_i64(cell.cast_signed()) };
+                each(slot, hash)?;
+                slot += 1;
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Surveys values in runs of consecutive slots. `each` gathers what the values of a run are.
@@ -109,7 +119,7 @@ fn survey(
     build: &mut Build<'_, '_>,
     (values, spill): Source<'_>,
     slot_count: u32,
-    mut each: impl FnMut(u64, &mut Gathered) -> Result<()>,
+    mut each: impl FnMut(u64, &mut Gathered, &mut Spill) -> Result<()>,
 ) -> Result<SegmentSurvey> {
     let mut segments = SegmentSurvey::new(&mut build.spill);
     let mut rows: RowNumbers = values.rows();
@@ -122,7 +132,7 @@ fn survey(
         let (first, len) = run;
         // Up to the end of the segment.
         let now = len.min(u64::from(SEGMENT_LEN - first % SEGMENT_LEN));
-        each(now, segments.add_slots(first, now as u32, &mut build.spill)?)?;
+        each(now, segments.add_slots(first, now as u32, &mut build.spill)?, &mut build.spill)?;
         run = (first.wrapping_add(now as u32), len - now);
         rest -= now;
         build.meter.step()?;
@@ -145,7 +155,7 @@ fn survey_numbers(
     let entries: Vec<(u8, u64)> = dictionary.tags_and_cells().collect();
     let are_texts = entries.iter().all(|&(tag, _)| tag == TAG_TEXT);
     let mut numbers = StreamReader::new(dictionary.cells());
-    survey(build, source, slot_count, |count, gathered| {
+    survey(build, source, slot_count, |count, gathered, _| {
         if are_texts {
             gathered.add_tagged(TAG_TEXT, 0);
             return Ok(());
@@ -160,47 +170,54 @@ fn survey_numbers(
     })
 }
 
+/// Surveys plain cells, and adds them to those that are counted.
 fn survey_cells(
     build: &mut Build<'_, '_>,
     (stream, kind): (StreamId, CellKind),
     source: Source<'_>,
     slot_count: u32,
+    mut distinct: Option<&mut DistinctCells>,
 ) -> Result<SegmentSurvey> {
     let mut cells = StreamReader::new(stream);
-    survey(build, source, slot_count, |count, gathered| {
+    survey(build, source, slot_count, |count, gathered, spill| {
         let bytes = cells.take(source.1, count as usize * 8)?.unwrap_or_default();
         for &cell in bytes.as_chunks::<8>().0 {
             let cell = u64::from_le_bytes(cell);
             gathered.add_tagged(kind.tag(cell), cell);
+            if let Some(distinct) = &mut distinct {
+                distinct.add(cell, spill)?;
+            }
         }
         Ok(())
     })
 }
 
 fn survey_texts(build: &mut Build<'_, '_>, source: Source<'_>, slot_count: u32) -> Result<SegmentSurvey> {
-    survey(build, source, slot_count, |_, gathered| {
+    survey(build, source, slot_count, |_, gathered, _| {
         gathered.add_tagged(TAG_TEXT, 0);
         Ok(())
     })
 }
 
-/// Writes plain cells; returns how many are distinct.
+/// Writes plain cells, unless they were written to the file as they came.
 fn write_cells(
     build: &mut Build<'_, '_>,
     (stream, kind): (StreamId, CellKind),
     (segments, spill): (&SegmentSurvey, &Spill),
     writer: &mut BlockWriter<'_>,
-) -> Result<u64> {
-    let mut distinct = DistinctCells::new(build, segments.value_count());
+) -> Result<()> {
+    if spill.begun(stream).is_some() {
+        return segments.written_cells(kind.encoding()).finish(&build.spill, writer);
+    }
     let mut cells = segments.begin_cells(kind.encoding(), writer)?;
-    each_chunk(build, (stream, spill), segments.value_count(), |bytes, build_spill| {
-        for &cell in bytes.as_chunks::<8>().0 {
-            distinct.add(u64::from_le_bytes(cell), build_spill)?;
-        }
-        cells.extend(bytes, writer)
-    })?;
-    cells.finish(&build.spill, writer)?;
-    distinct.count(build)
+    let (mut reader, mut rest) = (StreamReader::new(stream), segments.value_count());
+    while rest > 0 {
+        let count = rest.min(CELLS_LEN);
+        cells.extend(reader.take(spill, count as usize * 8)?.unwrap_or_default(), writer)?;
+        rest -= count;
+        build.meter.step()?;
+    }
+    cells.finish(&build.spill, writer)
 }
 
 /// Writes a heap of texts and cells that point into it; returns how many texts are distinct.
@@ -321,7 +338,7 @@ mod tests {
     use super::*;
     use crate::engine::block_writer::{FileSpec, Unsynced};
     use crate::engine::meter::Meter;
-    use crate::engine::value_streams::{Allowance, Taking};
+    use crate::engine::value_streams::{Allowance, LoadFile, Taking};
     use crate::format::block_file::{COLUMN_MAGIC, Identity};
     use crate::format::value;
     use crate::model::ValueRef;
@@ -334,13 +351,14 @@ mod tests {
     fn column(limit: usize) -> Vec<u8> {
         let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
         let mut spill = Spill::new(Arc::clone(&storage), 1 << 20);
-        let mut values = ValueStreams::new(true, &mut spill);
-        let mut allowance = Allowance { dictionaries: 1 << 30, dealt: 1 };
+        let mut values = ValueStreams::new(LoadFile::Column(0), &mut spill);
+        let mut allowance = Allowance { dictionaries: 1 << 30, dealt: 1, begun: 0 };
         for n in 0..TEXTS {
             let mut tagged = Vec::new();
             let text = (n.wrapping_mul(0x9E37_79B9) >> 14).to_string();
             value::encode(ValueRef::Text(&text), &mut tagged);
-            let mut taking = Taking { spill: &mut spill, allowance: &mut allowance, hash_seed: 5 };
+            let mut taking =
+                Taking { spill: &mut spill, allowance: &mut allowance, hash_seed: 5, database_id: [7; 16] };
             values.push(n + n / 1000, &tagged, &mut taking).unwrap();
         }
         assert!(matches!(values.form(), Form::Texts { .. }) && is_written_as_it_is(&values));

@@ -1,7 +1,7 @@
 //! Building the files of a load: from streams by row, once it is known which rows have the same key.
 
 use super::axis_builder::AxisBuilder;
-use super::block_writer::{BlockWriter, FileSpec, Unsynced};
+use super::block_writer::{BegunFile, BlockWriter, FileSpec, Unsynced};
 use super::column_builder::{ColumnBuilder, DistinctCells, Values};
 use super::index_builder::HashedKeys;
 use super::late_values::{ValueReader, decode, in_slot_order};
@@ -10,14 +10,15 @@ use super::meter::Meter;
 use super::numbering::{Build, Contents, FirstUses, Numbered, number};
 use super::record_streams::RecordStreams;
 use super::spill::Spill;
-use super::value_streams::{Form, RowValues, TaggedValues, ValueStreams};
+use super::value_streams::{Form, LoadFile, RowValues, TaggedValues, ValueStreams};
 use super::workers::{build_files, thread_count};
 use crate::error::Result;
 use crate::format::block_file::{AXIS_MAGIC, COLUMN_MAGIC, Identity, NO_DIMENSION};
-use crate::format::manifest::{DimensionEntry, FileEntry, Manifest, axis_name, column_name};
+use crate::format::column::SECTION_CELLS;
+use crate::format::manifest::{DimensionEntry, FileEntry, Manifest};
 use crate::format::value;
 use crate::model::ValueRef;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The streams of all records, and the slots of their rows.
 pub(super) struct Rows<'s> {
@@ -30,6 +31,8 @@ pub(super) struct Rows<'s> {
     threads: usize,
     /// The files that are written.
     pub(super) unsynced: Unsynced,
+    /// What files were built with. To write to a temporary file again costs less than to write to another one.
+    spills: Mutex<Vec<Spill>>,
 }
 
 /// The keys of all rows.
@@ -126,9 +129,9 @@ impl SlotKeys<'_> {
 }
 
 /// The values of a dimension in slot order.
-struct SlotValues<'s, R> {
-    spill: &'s Spill,
-    reader: R,
+pub(super) struct SlotValues<'s, R> {
+    pub(super) spill: &'s Spill,
+    pub(super) reader: R,
 }
 
 impl<R: TaggedValues> Values for SlotValues<'_, R> {
@@ -153,11 +156,16 @@ impl<'s> Rows<'s> {
     /// Rows each of which has the slot of its number.
     pub(super) fn new(streams: &'s RecordStreams, row_count: u32, memory_budget: usize) -> Self {
         let unsynced = Unsynced::default();
-        Self { streams, numbering: None, slot_count: row_count, memory_budget, threads: 1, unsynced }
+        let spills = Mutex::default();
+        Self { streams, numbering: None, slot_count: row_count, memory_budget, threads: 1, unsynced, spills }
     }
 
     fn build<'b, 'p>(&self, hash_seed: u64, meter: &'b mut Meter<'p>) -> Build<'b, 'p> {
-        Build::with_share(Arc::clone(self.streams.spill.storage()), self.share(), hash_seed, meter)
+        let mut build = Build::with_share(Arc::clone(self.streams.spill.storage()), self.share(), hash_seed, meter);
+        if let Some(spill) = self.spills.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            build.spill = spill;
+        }
+        build
     }
 
     /// What one user of the memory of a thread may take, beside the records. Each thread has a spill and a table; where rows are not in the
@@ -169,7 +177,7 @@ impl<'s> Rows<'s> {
     /// The hashes of all keys, if a part of them fits in memory.
     fn hashes(&self) -> Option<HashedKeys<'s>> {
         let streams = self.streams;
-        let hashes = streams.keys.hashes.as_ref().filter(|_| streams.keys.dense.is_none())?;
+        let hashes = streams.keys.hashes.as_ref().filter(|_| streams.keys.ascending.is_none())?;
         let hashed = HashedKeys { hashes, spill: &streams.spill };
         (hashed.table_len() <= self.share() as u64).then_some(hashed)
     }
@@ -216,16 +224,24 @@ impl<'s> Rows<'s> {
         let (rows, started) = (&*self, &*manifest);
         let files = build_files((rows.threads, jobs.len()), &rows.unsynced, meter, |index, meter| {
             let Some(job) = jobs.get(index) else { return Ok(None) };
-            match job.values {
-                None => rows.write_axis(started, job.file_id, meter).map(Some),
-                Some(values) => rows.write_column(started, job, values, meter),
-            }
+            let mut build = rows.build(started.hash_seed, meter);
+            let file = match job.values {
+                None => rows.write_axis(started, &mut build).map(Some),
+                Some(values) => rows.write_column(started, job.file, values, &mut build),
+            };
+            build.spill.empty();
+            rows.spills.lock().unwrap_or_else(PoisonError::into_inner).push(build.spill);
+            file
         })?;
         manifest.dimensions = vec![DimensionEntry { id: 0, name: String::new(), file: None }; dimension_count];
         for (job, file) in jobs.iter().zip(files) {
-            match (job.values, manifest.dimensions.get_mut(job.index as usize)) {
-                (Some(_), Some(entry)) => entry.file = file,
-                _ => manifest.axis = file,
+            match job.file {
+                LoadFile::Axis => manifest.axis = file,
+                LoadFile::Column(index) => {
+                    if let Some(entry) = manifest.dimensions.get_mut(index as usize) {
+                        entry.file = file;
+                    }
+                }
             }
         }
         Ok(())
@@ -235,18 +251,18 @@ impl<'s> Rows<'s> {
     fn file_jobs(&self, manifest: &mut Manifest) -> (Vec<FileJob<'s>>, u64) {
         let RecordStreams { spill, keys, columns, .. } = self.streams;
         let mut jobs = Vec::with_capacity(columns.len() + 1);
-        let mut job = |index, values, work| {
-            jobs.push(FileJob { file_id: manifest.next_file_id, index, values, work });
-            manifest.next_file_id += 1;
+        let mut job = |file: LoadFile, values, work| {
+            manifest.next_file_id = file.id() + 1;
+            jobs.push(FileJob { file, values, work });
         };
         if self.slot_count > 0 {
             // The index is as much work as the keys.
-            job(0, None, 2 * keys.values.len(spill));
+            job(LoadFile::Axis, None, 2 * keys.values.len(spill));
         }
         let mut empty = 0;
-        for (index, values) in columns.iter().enumerate() {
+        for (index, values) in (0..).zip(columns) {
             if values.count() > 0 {
-                job(index as u32, Some(values), values.len(spill));
+                job(LoadFile::Column(index), Some(values), values.len(spill));
             } else {
                 empty += 1;
             }
@@ -258,20 +274,28 @@ impl<'s> Rows<'s> {
         (jobs, empty)
     }
 
+    /// A writer of a file, which may have been begun.
     fn writer(
         &self,
         manifest: &Manifest,
-        name: String,
-        magic: [u8; 8],
-        (file_id, dimension_id): (u64, u32),
+        file: LoadFile,
+        begun: Option<(&BegunFile, &[u8])>,
     ) -> Result<BlockWriter<'_>> {
-        let identity = Identity { database_id: manifest.database_id, file_id };
-        let (storage, generation) = (&**self.streams.spill.storage(), manifest.generation);
-        let unsynced = &self.unsynced;
-        BlockWriter::create(FileSpec { storage, unsynced, name, magic, identity, generation, dimension_id })
+        let (magic, dimension_id) = match file {
+            LoadFile::Axis => (AXIS_MAGIC, NO_DIMENSION),
+            LoadFile::Column(index) => (COLUMN_MAGIC, index),
+        };
+        let identity = Identity { database_id: manifest.database_id, file_id: file.id() };
+        let (storage, unsynced) = (&**self.streams.spill.storage(), &self.unsynced);
+        let (name, generation) = (file.name(), manifest.generation);
+        let spec = FileSpec { storage, unsynced, name, magic, identity, generation, dimension_id };
+        match begun {
+            Some((begun, rest)) => Ok(BlockWriter::resume(spec, begun, rest, SECTION_CELLS)),
+            None => BlockWriter::create(spec),
+        }
     }
 
-    fn write_axis(&self, manifest: &Manifest, file_id: u64, meter: &mut Meter<'_>) -> Result<FileEntry> {
+    fn write_axis(&self, manifest: &Manifest, build: &mut Build<'_, '_>) -> Result<FileEntry> {
         let RecordStreams { spill, keys, .. } = self.streams;
         let mut dense;
         let mut stored;
@@ -287,55 +311,54 @@ impl<'s> Rows<'s> {
                 &mut stored
             }
         };
-        let mut build = self.build(manifest.hash_seed, meter);
         let hashes = if self.numbering.is_none() { self.hashes() } else { None };
-        let name = axis_name(manifest.generation);
-        let writer = || self.writer(manifest, name, AXIS_MAGIC, (file_id, NO_DIMENSION));
         if let (Form::Cells { stream, kind }, None, None) = (keys.values.form(), keys.dense, &self.numbering) {
             let cells = ((*stream, *kind), (&keys.values, spill));
-            return write_axis_of_cells(&mut build, cells, (values, hashes), self.slot_count, writer()?);
+            let writer = self.writer(manifest, LoadFile::Axis, spill.begun(*stream))?;
+            return write_axis_of_cells(build, cells, hashes, self.slot_count, writer);
         }
-        let builder = AxisBuilder::new(&mut build, values, self.slot_count)?.with_hashes(hashes);
-        builder.write(&mut build, writer()?)
+        let builder = AxisBuilder::new(build, values, self.slot_count)?.with_hashes(hashes);
+        builder.write(build, self.writer(manifest, LoadFile::Axis, None)?)
     }
 
     fn write_column(
         &self,
         manifest: &Manifest,
-        job: &FileJob<'_>,
+        file: LoadFile,
         values: &ValueStreams,
-        meter: &mut Meter<'_>,
+        build: &mut Build<'_, '_>,
     ) -> Result<Option<FileEntry>> {
         let limit = self.share();
         let rows_spill = &self.streams.spill;
-        let name = column_name(job.index, manifest.generation);
-        let writer = || self.writer(manifest, name, COLUMN_MAGIC, (job.file_id, job.index));
+        let writer = || self.writer(manifest, file, None);
         let Some((slots_spill, numbered)) = &self.numbering else {
-            let mut build = self.build(manifest.hash_seed, meter);
             if is_written_as_it_is(values) {
-                return write_as_it_is(&mut build, (values, rows_spill), self.slot_count, writer()?).map(Some);
+                let begun = match values.form() {
+                    Form::Cells { stream, .. } => rows_spill.begun(*stream),
+                    _ => None,
+                };
+                let writer = self.writer(manifest, file, begun)?;
+                return write_as_it_is(build, (values, rows_spill), self.slot_count, writer).map(Some);
             }
             let mut values = SlotValues { spill: rows_spill, reader: RowValues::new(values, rows_spill)? };
-            let Some(builder) = ColumnBuilder::new(&mut build, &mut values, self.slot_count)? else { return Ok(None) };
-            return builder.write(&mut build, writer()?).map(|(file, _)| Some(file));
+            let Some(builder) = ColumnBuilder::new(build, &mut values, self.slot_count)? else { return Ok(None) };
+            return builder.write(build, writer()?).map(|(file, _)| Some(file));
         };
         let mut ordered = Spill::new(Arc::clone(rows_spill.storage()), limit);
         let reader = RowValues::new(values, rows_spill)?;
         let slots = (numbered.numbers, slots_spill);
-        let stream = in_slot_order((reader, rows_spill), slots, (&mut ordered, limit), meter)?;
+        let stream = in_slot_order((reader, rows_spill), slots, (&mut ordered, limit), build.meter)?;
         let mut values = SlotValues { spill: &ordered, reader: ValueReader::new(stream) };
-        let mut build = self.build(manifest.hash_seed, meter);
-        let Some(builder) = ColumnBuilder::new(&mut build, &mut values, self.slot_count)? else { return Ok(None) };
-        builder.write(&mut build, writer()?).map(|(file, _)| Some(file))
+        let Some(builder) = ColumnBuilder::new(build, &mut values, self.slot_count)? else { return Ok(None) };
+        builder.write(build, writer()?).map(|(file, _)| Some(file))
     }
 }
 
 /// A file to be written.
 struct FileJob<'s> {
-    file_id: u64,
+    file: LoadFile,
     /// The values of the dimension whose column it is; none for the axis.
     values: Option<&'s ValueStreams>,
-    index: u32,
     /// Bytes to read.
     work: u64,
 }

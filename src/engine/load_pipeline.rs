@@ -1,7 +1,7 @@
 //! Taking the records of a load apart on a thread of its own, while the caller makes the next ones.
 
 use super::record_batch::{LongValues, RecordBatch};
-use super::record_streams::RecordStreams;
+use super::record_streams::{Origin, RecordStreams};
 use crate::error::{Error, Result};
 use std::panic::resume_unwind;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -28,7 +28,7 @@ struct Taker {
 struct Job {
     streams: Box<RecordStreams>,
     batch: RecordBatch,
-    hash_seed: u64,
+    origin: Origin,
 }
 
 #[derive(Debug)]
@@ -45,8 +45,8 @@ impl Taker {
         let (sender, jobs) = sync_channel::<Job>(1);
         let (results, receiver) = sync_channel(1);
         let run = move || {
-            for Job { mut streams, mut batch, hash_seed } in jobs {
-                let result = streams.take(&batch, &Vec::new(), hash_seed);
+            for Job { mut streams, mut batch, origin } in jobs {
+                let result = streams.take(&batch, &Vec::new(), origin);
                 batch.clear();
                 if results.send(Done { streams, batch, result }).is_err() {
                     return;
@@ -113,7 +113,7 @@ impl LoadPipeline {
         &mut self,
         batch: &mut RecordBatch,
         long: &LongValues<'_>,
-        (hash_seed, beside): (u64, bool),
+        (origin, beside): (Origin, bool),
     ) -> Result<()> {
         self.streams()?;
         let beside = beside && long.is_empty();
@@ -123,9 +123,9 @@ impl LoadPipeline {
         let Some(mut streams) = self.here.take() else { return Err(broken()) };
         if let Some(sender) = self.thread.as_ref().filter(|_| beside).and_then(|taker| taker.sender.as_ref()) {
             let batch = std::mem::replace(batch, std::mem::take(&mut self.batch));
-            return sender.send(Job { streams, batch, hash_seed }).map_err(|_| broken());
+            return sender.send(Job { streams, batch, origin }).map_err(|_| broken());
         }
-        let result = streams.take(batch, long, hash_seed);
+        let result = streams.take(batch, long, origin);
         batch.clear();
         self.here = Some(streams);
         result
@@ -155,6 +155,8 @@ mod tests {
     use std::io::ErrorKind;
     use std::path::Path;
     use std::sync::Arc;
+
+    const ORIGIN: Origin = Origin { database_id: [7; 16], hash_seed: 1 };
 
     /// A directory without space for temporary files.
     #[derive(Debug)]
@@ -217,9 +219,9 @@ mod tests {
             let storage = Arc::new(Full(MemoryStorage::new()));
             let mut pipeline = LoadPipeline::new(RecordStreams::new(storage, 1000));
             let none = Vec::new();
-            pipeline.take(&mut batch(10_000), &none, (1, true)).unwrap();
+            pipeline.take(&mut batch(10_000), &none, (ORIGIN, true)).unwrap();
             let told =
-                if ends { pipeline.finish().map(|_| ()) } else { pipeline.take(&mut batch(1), &none, (1, true)) };
+                if ends { pipeline.finish().map(|_| ()) } else { pipeline.take(&mut batch(1), &none, (ORIGIN, true)) };
             assert!(told.unwrap_err().is_no_space());
         }
     }
@@ -228,14 +230,14 @@ mod tests {
     fn what_fails_in_the_callers_thread_is_told_at_once() {
         let storage = Arc::new(Full(MemoryStorage::new()));
         let mut pipeline = LoadPipeline::new(RecordStreams::new(storage, 1000));
-        assert!(pipeline.take(&mut batch(10_000), &Vec::new(), (1, false)).unwrap_err().is_no_space());
+        assert!(pipeline.take(&mut batch(10_000), &Vec::new(), (ORIGIN, false)).unwrap_err().is_no_space());
     }
 
     #[test]
     fn a_pipeline_that_is_dropped_waits_for_its_thread() {
         let storage = Arc::new(MemoryStorage::new());
         let mut pipeline = LoadPipeline::new(RecordStreams::new(Arc::clone(&storage) as Arc<dyn Storage>, 1 << 20));
-        pipeline.take(&mut batch(50_000), &Vec::new(), (1, true)).unwrap();
+        pipeline.take(&mut batch(50_000), &Vec::new(), (ORIGIN, true)).unwrap();
         drop(pipeline);
         // The streams, which have the storage, are gone.
         assert_eq!(Arc::strong_count(&storage), 1);

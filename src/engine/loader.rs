@@ -9,7 +9,8 @@ use super::load_files::Rows;
 use super::load_pipeline::{LoadPipeline, broken};
 use super::meter::Meter;
 use super::record_batch::{LongValues, RecordBatch};
-use super::record_streams::RecordStreams;
+use super::record_streams::{Origin, RecordStreams};
+use super::value_streams::GENERATION;
 use super::workers::thread_limit;
 use super::writer::now;
 use crate::error::{Error, Result};
@@ -26,7 +27,7 @@ const BATCH_LEN: usize = 512 << 10;
 /// The shortest batch that is worth handing over to a thread.
 const BESIDE_LEN_MIN: usize = 64 << 10;
 
-/// Gathers records; writes no file with a name before [`finish`](Self::finish).
+/// Gathers records. What files it writes mean something only once [`finish`](Self::finish) is done.
 #[derive(Debug)]
 pub(crate) struct Loader {
     manifest: Manifest,
@@ -147,7 +148,8 @@ impl Loader {
         // Of long keys there is one at a time.
         let is_usual = self.batch.len() < 2 * self.batch_len;
         let beside = is_usual && self.batch_len >= BESIDE_LEN_MIN && thread_limit(self.threads) > 1;
-        let taken = self.pipeline.take(&mut self.batch, long, (self.manifest.hash_seed, beside));
+        let Manifest { database_id, hash_seed, .. } = self.manifest;
+        let taken = self.pipeline.take(&mut self.batch, long, (Origin { database_id, hash_seed }, beside));
         self.is_broken |= taken.is_err();
         taken
     }
@@ -200,7 +202,7 @@ impl Loader {
         let mut streams = pipeline.finish()?;
         streams.define(dimensions.len());
         let storage = Arc::clone(streams.spill.storage());
-        manifest.generation = 1;
+        manifest.generation = GENERATION;
         if row_count > 0 {
             manifest.last_sequence = 1;
             manifest.last_commit_time = now();
@@ -356,14 +358,15 @@ mod tests {
     #[test]
     fn the_files_do_not_depend_on_how_values_are_kept_until_they_are_written() {
         const ROWS: u64 = 150_000;
-        let all = |budget: usize, threads, repeats: bool| {
+        type KeyOf = fn(u64, u64) -> u64;
+        let all = |budget: usize, threads, (keys, repeats): (KeyOf, bool)| {
             let storage = MemoryStorage::new();
             let mut loader = Loader::new(Arc::new(storage.clone()), budget);
             (loader.manifest.database_id, loader.manifest.hash_seed) = ([7; 16], 9);
             loader.set_threads(threads);
             for n in 0..ROWS {
                 let bits = n.wrapping_mul(0x5851_F42D_4C95_7F2D);
-                let key = if repeats { (bits >> 40) % 140_000 } else { bits };
+                let key = keys(n, bits);
                 let (name, long) = (format!("{}", bits >> 47), "y".repeat(5000 + (n % 3) as usize));
                 let early = if n < 100_000 { ValueRef::Int(n.into()) } else { ValueRef::Text(&name) };
                 let values = [
@@ -389,15 +392,20 @@ mod tests {
             files.remove(crate::format::manifest::MANIFEST_NAME).unwrap();
             files
         };
-        for repeats in [false, true] {
-            let plain = all(1 << 20, 1, repeats);
+        // Also those that ascend, to the end or nearly.
+        let cases: [(&str, KeyOf, bool); 4] = [
+            ("scattered", |_, bits| bits, false),
+            ("repeated", |_, bits| (bits >> 40) % 140_000, true),
+            ("ascending", |n, _| n * 3, false),
+            ("nearly ascending", |n, _| if n < ROWS - 1 { n * 3 } else { 60_000 }, true),
+        ];
+        for (case, keys, repeats) in cases {
+            let plain = all(1 << 20, 1, (keys, repeats));
             assert_eq!(plain.len(), 9);
             for (budget, threads) in [(16 << 20, 2), (256 << 20, 1), (256 << 20, 3)] {
-                for (name, bytes) in all(budget, threads, repeats) {
-                    assert!(
-                        bytes == plain[&name],
-                        "{name} is another one with {budget} bytes, {threads} threads, {repeats}"
-                    );
+                for (name, bytes) in all(budget, threads, (keys, repeats)) {
+                    let is_same = bytes == plain[&name];
+                    assert!(is_same, "{name} is another one with {budget} bytes, {threads} threads, {case} keys");
                 }
             }
         }

@@ -7,7 +7,7 @@ use super::counts::CountChanges;
 use super::delta_encoding::DeltaEncoding;
 use super::delta_heaps::{DeltaHeaps, copy};
 use super::delta_pieces::Pieces;
-use super::index_builder::{IndexSummary, write_index};
+use super::index_builder::{IndexSummary, KeysOf, write_index};
 use super::numbering::Build;
 use super::segment_writer::{Gathered, choose_presence, encode_presence};
 use super::spill::StreamId;
@@ -249,7 +249,7 @@ impl<'s, 'b, 'm, 'a> PatchWriter<'s, 'b, 'm, 'a> {
         let mut descriptor =
             PatchDescriptor { delta_column_count: entries.len() as u32, base_next, ..PatchDescriptor::default() };
         if key_count > 0 {
-            let index = write_index(&mut build, (keys, None), key_count, &mut writer)?;
+            let index = write_index(&mut build, (&mut KeysOf(keys), None), key_count, &mut writer)?;
             let IndexSummary { bucket_count, hash_seed, chain_len_max } = index;
             descriptor = PatchDescriptor { bucket_count, hash_seed, chain_len_max, ..descriptor };
         }

@@ -181,6 +181,18 @@ impl SegmentSurvey {
         Ok(cells)
     }
 
+    /// The same where the section has begun, and all cells, which take eight bytes each, are in it.
+    pub(super) fn written_cells(&self, encoding: Encoding) -> CellWriter<'_> {
+        let (mut segments, mut offset) = (Vec::with_capacity(self.done.len() * SEGMENT_RECORD_LEN), 0);
+        for (number, summary) in (0..).zip(&self.done) {
+            let len = u64::from(summary.present_count) * encoding.width();
+            summary.describe(number, encoding, offset, len).encode(&mut segments);
+            offset += len;
+        }
+        let number = self.done.len();
+        CellWriter { survey: self, encoding, start: 0, number, offset: 0, missing: 0, buffer: Vec::new(), segments }
+    }
+
     fn write_presences(&self, spill: &Spill, writer: &mut BlockWriter<'_>) -> Result<()> {
         if self.presences_len == 0 {
             return Ok(());

@@ -3,6 +3,7 @@
 //! All streams of a [`Spill`] share its limit and its file. While they fit, nothing is written. When they do not, all buffers are
 //! written at once, one behind the other, so that thousands of streams cost no more writes than one.
 
+use super::block_writer::BegunFile;
 use crate::error::Result;
 use crate::storage::{ScratchFile, Storage};
 use std::io::ErrorKind;
@@ -39,6 +40,8 @@ struct Stream {
     written: u64,
     /// What comes after.
     buffer: Vec<u8>,
+    /// Where its bytes go instead of the file that all streams share.
+    begun: Option<Box<BegunFile>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +52,7 @@ struct Extent {
     offset: u64,
 }
 
-static EMPTY: Stream = Stream { extents: Vec::new(), written: 0, buffer: Vec::new() };
+static EMPTY: Stream = Stream { extents: Vec::new(), written: 0, buffer: Vec::new(), begun: None };
 
 impl Spill {
     /// One whose buffers take at most `limit` bytes.
@@ -71,12 +74,32 @@ impl Spill {
         StreamId(self.streams.len() - 1)
     }
 
+    /// A new stream that is the first section of a file. Its buffer, a chunk of that file, stays in memory.
+    pub(super) fn stream_in(&mut self, begun: BegunFile) -> StreamId {
+        let buffer = Vec::with_capacity(begun.chunk_len());
+        self.buffered += buffer.capacity();
+        self.streams.push(Stream { buffer, begun: Some(Box::new(begun)), ..Stream::default() });
+        StreamId(self.streams.len() - 1)
+    }
+
+    /// The file that a stream goes to, if it has one of its own, and what of the stream is not written to it yet.
+    pub(super) fn begun(&self, id: StreamId) -> Option<(&BegunFile, &[u8])> {
+        let stream = self.get(id);
+        stream.begun.as_deref().map(|begun| (begun, &*stream.buffer))
+    }
+
     /// Forgets what is in a stream.
     pub(super) fn clear(&mut self, id: StreamId) {
         if let Some(stream) = self.streams.get_mut(id.0) {
             self.buffered -= stream.buffer.capacity();
             *stream = Stream::default();
         }
+    }
+
+    /// Forgets all streams. Others will take their place in the file.
+    pub(super) fn empty(&mut self) {
+        self.streams.clear();
+        (self.buffered, self.file_len) = (0, 0);
     }
 
     fn get(&self, id: StreamId) -> &Stream {
@@ -101,8 +124,34 @@ impl Spill {
         }
     }
 
+    /// Appends to a stream that has a file of its own.
+    fn append_begun(&mut self, id: StreamId, mut bytes: &[u8]) -> Result<()> {
+        let Some(Stream { begun: Some(begun), written, buffer, .. }) = self.streams.get_mut(id.0) else {
+            return Ok(());
+        };
+        while !bytes.is_empty() {
+            let chunk_len = begun.chunk_len();
+            let room = chunk_len.saturating_sub(buffer.len());
+            let (now, later) = bytes.split_at(bytes.len().min(room));
+            self.buffered -= buffer.capacity();
+            buffer.reserve_exact(room);
+            self.buffered += buffer.capacity();
+            buffer.extend_from_slice(now);
+            bytes = later;
+            if let Some(chunk) = buffer.get(..chunk_len) {
+                begun.write_chunk(chunk)?;
+                *written += chunk_len as u64;
+                buffer.drain(..chunk_len);
+            }
+        }
+        Ok(())
+    }
+
     #[cold]
     fn append_growing(&mut self, id: StreamId, bytes: &[u8]) -> Result<()> {
+        if self.get(id).begun.is_some() {
+            return self.append_begun(id, bytes);
+        }
         let buffer = &self.get(id).buffer;
         let wanted = (buffer.len() + bytes.len()).max(buffer.capacity() * 2).max(BUFFER_LEN_MIN);
         // While a buffer grows, its old and its new bytes are both there.
@@ -129,8 +178,10 @@ impl Spill {
 
     /// Gives the memory of all buffers back, which are empty.
     fn drop_buffers(&mut self) {
-        self.streams.iter_mut().for_each(|stream| stream.buffer = Vec::new());
-        self.buffered = 0;
+        for stream in self.streams.iter_mut().filter(|stream| stream.begun.is_none()) {
+            self.buffered -= stream.buffer.capacity();
+            stream.buffer = Vec::new();
+        }
     }
 
     /// Appends to a stream whose buffer is empty, in the file that is there: long contents are not in memory twice.
@@ -151,7 +202,7 @@ impl Spill {
             None => self.file.insert(self.storage.scratch()?),
         };
         let mut stage = Vec::new();
-        for stream in self.streams.iter_mut().filter(|stream| !stream.buffer.is_empty()) {
+        for stream in self.streams.iter_mut().filter(|stream| !stream.buffer.is_empty() && stream.begun.is_none()) {
             let mut buffer = std::mem::take(&mut stream.buffer);
             let offset = self.file_len + stage.len() as u64;
             if buffer.len() >= STAGE_LEN || stage.len() + buffer.len() > STAGE_LEN {
@@ -191,6 +242,14 @@ impl Spill {
                     }
                     None => Err(self.end_of_stream()),
                 };
+            }
+            if let Some(begun) = &stream.begun {
+                let len = (out.len() as u64).min(stream.written - start) as usize;
+                let (now, later) = out.split_at_mut(len);
+                begun.read_at(start, now)?;
+                start += len as u64;
+                out = later;
+                continue;
             }
             let index = stream.extents.partition_point(|extent| extent.start <= start);
             let end = stream.extents.get(index).map_or(stream.written, |next| next.start);
@@ -370,7 +429,13 @@ pub(super) fn encode_number(mut number: u64, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::block_writer::{BlockWriter, FileSpec, Unsynced};
+    use crate::format::block_file::{COLUMN_MAGIC, Identity};
+    use crate::format::column::{SECTION_CELLS, SECTION_COLUMN};
     use crate::storage::MemoryStorage;
+
+    /// Cells that reach to the end of a file's first chunk.
+    const CHUNK_CELLS: usize = ((2 << 20) - 512) / 8;
 
     #[test]
     fn streams_are_read_as_written_whatever_the_limit() {
@@ -432,5 +497,51 @@ mod tests {
         }
         spill.clear(ids[3]);
         assert_eq!(spill.len(ids[3]), 0);
+    }
+
+    /// The tail of a file that was begun, and what its writer adds, must be the same as if it were written at once.
+    #[test]
+    fn a_stream_in_a_file_is_the_first_section_of_it() {
+        for count in [1, 1000, CHUNK_CELLS - 1, CHUNK_CELLS, 3 * CHUNK_CELLS + 77] {
+            let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+            let identity = Identity { database_id: [7; 16], file_id: 3 };
+            let mut spill = Spill::new(Arc::clone(&storage), 3 << 20);
+            let id = spill.stream_in(BegunFile::create(&*storage, "a", identity).unwrap());
+            let other = spill.stream();
+            let mut bytes = Vec::new();
+            for cell in 0..count as u64 {
+                bytes.extend(cell.to_le_bytes());
+                spill.append(id, &cell.to_le_bytes()).unwrap();
+                spill.append(other, &cell.to_be_bytes()).unwrap();
+            }
+            let mut reader = StreamReader::new(id);
+            assert!(reader.take(&spill, bytes.len()).unwrap() == Some(&*bytes));
+            assert!(reader.take(&spill, 1).unwrap().is_none());
+            assert!(spill.buffered <= 3 << 20 && spill.len(other) == bytes.len() as u64);
+
+            let unsynced = Unsynced::default();
+            let spec = |name: &str| FileSpec {
+                storage: &*storage,
+                unsynced: &unsynced,
+                name: name.to_owned(),
+                magic: COLUMN_MAGIC,
+                identity,
+                generation: 1,
+                dimension_id: 0,
+            };
+            let finish = |mut writer: BlockWriter<'_>| {
+                writer.end_section();
+                writer.section(SECTION_COLUMN, &[5; 100_000]).unwrap();
+                writer.finish(1, 1).unwrap()
+            };
+            let (begun, rest) = spill.begun(id).unwrap();
+            let resumed = finish(BlockWriter::resume(spec("a"), begun, rest, SECTION_CELLS));
+            let mut whole = BlockWriter::create(spec("b")).unwrap();
+            whole.begin_section(SECTION_CELLS).unwrap();
+            whole.write(&bytes).unwrap();
+            assert_eq!(finish(whole), resumed);
+            let file = |name| storage.read(name).unwrap().unwrap();
+            assert!(file("a") == file("b"), "{count} cells");
+        }
     }
 }

@@ -5,13 +5,16 @@
 //! hash, as numbering them needs; everything else is tagged values. When a value comes that does not fit, those before it are written
 //! again in the next form, which happens at most three times.
 
+use super::block_writer::BegunFile;
 use super::dictionary_builder::DictionaryBuilder;
 use super::late_values::ValueReader;
 use super::numbering::{PARTITION_COUNT, append_content, content_hash, partition};
 use super::record_batch::{BatchColumn, next_value};
 use super::spill::{Spill, StreamId, StreamReader, encode_number};
 use crate::error::Result;
+use crate::format::block_file::Identity;
 use crate::format::column::Encoding;
+use crate::format::manifest::{axis_name, column_name};
 use crate::format::value::{TAG_FLOAT, TAG_INT, TAG_TEXT, TAG_UINT, tag_and_cell};
 
 /// What an entry of a dictionary takes in memory: place, hash and count, its place in the table, and a short value where it is read back.
@@ -28,12 +31,43 @@ pub(super) struct Allowance {
     pub(super) dictionaries: usize,
     /// Dimensions whose texts may be dealt out, which takes many streams.
     pub(super) dealt: usize,
+    /// Files that may be begun while values come, each of which takes a long buffer.
+    pub(super) begun: usize,
+}
+
+/// The files of a load have this generation.
+pub(super) const GENERATION: u64 = 1;
+
+/// A file of a load.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum LoadFile {
+    Axis,
+    /// The column of a dimension.
+    Column(u32),
+}
+
+impl LoadFile {
+    /// Its number among the files of the database.
+    pub(super) fn id(self) -> u64 {
+        match self {
+            Self::Axis => 1,
+            Self::Column(index) => u64::from(index) + 2,
+        }
+    }
+
+    pub(super) fn name(self) -> String {
+        match self {
+            Self::Axis => axis_name(GENERATION),
+            Self::Column(index) => column_name(index, GENERATION),
+        }
+    }
 }
 
 /// The values of a dimension.
 #[derive(Debug)]
 pub(super) struct ValueStreams {
     form: Form,
+    file: LoadFile,
     /// For forms other than [`Form::Tagged`]: how many values come before each gap and after the one before it, and how many rows it has.
     gaps: StreamId,
     /// Values since the last gap.
@@ -54,7 +88,7 @@ pub(super) enum Form {
     Empty { may_be_few: bool },
     /// Numbers of entries.
     Dictionary(DictionaryBuilder),
-    /// Numbers, as plain cells.
+    /// Numbers, as plain cells; in their file, if that could be begun.
     Cells { stream: StreamId, kind: CellKind },
     /// Texts behind their lengths, in the order of rows in each partition, and the partition of each.
     Texts { partitions: Vec<StreamId>, order: StreamId },
@@ -115,23 +149,24 @@ pub(super) struct Taking<'t> {
     pub(super) spill: &'t mut Spill,
     pub(super) allowance: &'t mut Allowance,
     pub(super) hash_seed: u64,
+    pub(super) database_id: [u8; 16],
 }
 
 impl ValueStreams {
-    /// Without values. Only if they `may_be_few` is a dictionary made of them.
-    pub(super) fn new(may_be_few: bool, spill: &mut Spill) -> Self {
+    /// Without values, which are for a file. Those of a column may be few; then a dictionary is made of them.
+    pub(super) fn new(file: LoadFile, spill: &mut Spill) -> Self {
         let gaps = spill.stream();
-        Self::of(Form::Empty { may_be_few }, gaps)
+        Self::of(Form::Empty { may_be_few: file != LoadFile::Axis }, file, gaps)
     }
 
     /// Tagged values from the start on, in a single stream.
-    pub(super) fn tagged(spill: &mut Spill) -> Self {
+    pub(super) fn tagged(file: LoadFile, spill: &mut Spill) -> Self {
         let stream = spill.stream();
-        Self::of(Form::Tagged(stream), stream)
+        Self::of(Form::Tagged(stream), file, stream)
     }
 
-    const fn of(form: Form, gaps: StreamId) -> Self {
-        Self { form, gaps, run: 0, next_row: 0, count: 0, is_diverse: false, dictionary_cost: 0, is_over: false }
+    const fn of(form: Form, file: LoadFile, gaps: StreamId) -> Self {
+        Self { form, file, gaps, run: 0, next_row: 0, count: 0, is_diverse: false, dictionary_cost: 0, is_over: false }
     }
 
     pub(super) const fn form(&self) -> &Form {
@@ -252,7 +287,7 @@ impl ValueStreams {
     /// Goes on in a form that also fits one more value.
     #[cold]
     fn reform(&mut self, tagged: &[u8], taking: &mut Taking<'_>) -> Result<()> {
-        let form = self.next_form(tagged, taking);
+        let form = self.next_form(tagged, taking)?;
         let mut old = RowValues::new(self, taking.spill)?;
         let next_row = std::mem::take(&mut self.next_row);
         while let Some((row, tagged)) = old.next(taking.spill)? {
@@ -290,12 +325,12 @@ impl ValueStreams {
         Ok(())
     }
 
-    fn next_form(&self, tagged: &[u8], taking: &mut Taking<'_>) -> Form {
+    fn next_form(&self, tagged: &[u8], taking: &mut Taking<'_>) -> Result<Form> {
         let (tag, cell) = tag_and_cell(tagged);
         let kind = CellKind::of(tag, cell);
         let (kind, are_texts) = match &self.form {
             Form::Empty { may_be_few: true } if taking.allowance.dictionaries > 0 => {
-                return Form::Dictionary(DictionaryBuilder::new(taking.spill));
+                return Ok(Form::Dictionary(DictionaryBuilder::new(taking.spill)));
             }
             Form::Empty { .. } => (kind, false),
             Form::Dictionary(dictionary) => {
@@ -310,14 +345,26 @@ impl ValueStreams {
             _ => (None, false),
         };
         if let Some(kind) = kind {
-            return Form::Cells { stream: taking.spill.stream(), kind };
+            return Ok(Form::Cells { stream: self.stream_of_cells(taking)?, kind });
         }
         if are_texts && taking.allowance.dealt > 0 {
             taking.allowance.dealt -= 1;
             let partitions = (0..PARTITION_COUNT).map(|_| taking.spill.stream()).collect();
-            return Form::Texts { partitions, order: taking.spill.stream() };
+            return Ok(Form::Texts { partitions, order: taking.spill.stream() });
         }
-        Form::Tagged(taking.spill.stream())
+        Ok(Form::Tagged(taking.spill.stream()))
+    }
+
+    /// A stream for plain cells: the file's own, where it is certain that it has such cells.
+    fn stream_of_cells(&self, taking: &mut Taking<'_>) -> Result<StreamId> {
+        let are_final = self.is_diverse || self.file == LoadFile::Axis;
+        if !are_final || taking.allowance.begun == 0 {
+            return Ok(taking.spill.stream());
+        }
+        taking.allowance.begun -= 1;
+        let identity = Identity { database_id: taking.database_id, file_id: self.file.id() };
+        let begun = BegunFile::create(&**taking.spill.storage(), &self.file.name(), identity)?;
+        Ok(taking.spill.stream_in(begun))
     }
 }
 
@@ -539,15 +586,15 @@ mod tests {
     impl Pushed {
         fn new(limit: usize, dictionaries: usize, dealt: usize) -> Self {
             let mut spill = Spill::new(Arc::new(MemoryStorage::new()), limit);
-            let values = ValueStreams::new(true, &mut spill);
-            Self { values, spill, allowance: Allowance { dictionaries, dealt }, expected: Vec::new() }
+            let values = ValueStreams::new(LoadFile::Column(0), &mut spill);
+            Self { values, spill, allowance: Allowance { dictionaries, dealt, begun: 0 }, expected: Vec::new() }
         }
 
         fn push(&mut self, row: u32, value: ValueRef<'_>) {
             let mut tagged = Vec::new();
             value::encode(value, &mut tagged);
             let Self { values, spill, allowance, .. } = self;
-            values.push(row, &tagged, &mut Taking { spill, allowance, hash_seed: 5 }).unwrap();
+            values.push(row, &tagged, &mut Taking { spill, allowance, hash_seed: 5, database_id: [7; 16] }).unwrap();
             self.expected.push((row, tagged));
         }
 

@@ -235,6 +235,10 @@ impl StorageFile for DiskFile {
         self.file.write_all_at(bytes, offset).map_err(self.failed("write"))
     }
 
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), StorageError> {
+        self.file.read_exact_at(buffer, offset).map_err(self.failed("read"))
+    }
+
     fn set_len(&self, len: u64) -> Result<(), StorageError> {
         self.file.set_len(len).map_err(self.failed("set the length of"))
     }

@@ -207,6 +207,14 @@ impl StorageFile for MemoryFile {
         })
     }
 
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), StorageError> {
+        self.with_content("read", |content| {
+            let bytes = usize::try_from(offset).ok().and_then(|start| content.get(start..)?.get(..buffer.len()));
+            buffer.copy_from_slice(bytes.ok_or(ErrorKind::UnexpectedEof)?);
+            Ok(())
+        })
+    }
+
     fn set_len(&self, len: u64) -> Result<(), StorageError> {
         self.with_content("set the length of", |content| resize(content, checked_len(len)?))
     }

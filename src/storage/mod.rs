@@ -128,6 +128,9 @@ pub trait StorageFile: Send + Sync + Debug {
     /// After an error, any part of the range may have been written.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), StorageError>;
 
+    /// Fills `buffer` with the bytes from `offset` on, which must be there.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), StorageError>;
+
     /// Cuts the file, or grows it with zeros that need not occupy space yet.
     fn set_len(&self, len: u64) -> Result<(), StorageError>;
 
@@ -228,6 +231,11 @@ mod tests {
         assert_eq!(storage.read_range("a", 1, 0).unwrap().unwrap(), b"");
         assert_eq!(storage.read_range("a", 9, u64::MAX).unwrap().unwrap(), b"");
         assert_eq!(storage.read_range("a", 10, u64::MAX).unwrap().unwrap(), b"");
+
+        let mut middle = [0; 4];
+        file.read_at(3, &mut middle).unwrap();
+        assert_eq!(&middle, b"lo\0\0");
+        assert_eq!(file.read_at(6, &mut middle).unwrap_err().io_error().kind(), ErrorKind::UnexpectedEof);
 
         file.set_len(3).unwrap();
         file.set_len(5).unwrap();
@@ -385,6 +393,9 @@ mod tests {
             self.0.write_at(offset, &bytes[..bytes.len() / 2])?;
             fail(self.1, "write")?;
             self.0.write_at(offset, bytes)
+        }
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), StorageError> {
+            self.0.read_at(offset, buffer)
         }
         fn set_len(&self, len: u64) -> Result<(), StorageError> {
             self.0.set_len(len)

@@ -449,6 +449,13 @@ impl StorageFile for DiskFile {
         self.change(Operation::Write, Change::Write { offset: offset as usize, bytes: bytes.to_vec() })
     }
 
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), StorageError> {
+        let state = self.disk.state();
+        let content = &state.contents[self.content].now;
+        buffer.copy_from_slice(&content[offset as usize..][..buffer.len()]);
+        Ok(())
+    }
+
     fn set_len(&self, len: u64) -> Result<(), StorageError> {
         self.change(Operation::SetLen, Change::SetLen(len as usize))
     }

@@ -113,6 +113,10 @@ impl StorageFile for HookedFile {
         self.inner.write_at(offset, bytes)
     }
 
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), StorageError> {
+        self.inner.read_at(offset, buffer)
+    }
+
     fn set_len(&self, len: u64) -> Result<(), StorageError> {
         self.inner.set_len(len)
     }
