@@ -3,6 +3,7 @@
 use super::block_file::BlockFile;
 use super::cells::{Cells, SegmentSummary};
 use super::direct_axis::DirectAxis;
+use super::direct_column::Values;
 use super::key_index::KeyIndex;
 use super::perfect_hash::{PerfectHash, PerfectHashSections};
 use super::scan::integer_segment;
@@ -184,6 +185,12 @@ impl BaseAxis {
             Some(cells) if resolved.levels.is_empty() => integer_segment(&self.file, cells, number, slot_count),
             _ => Ok(None),
         }
+    }
+
+    /// The keys of all slots, for reads of what has been verified, if there are no tombstones and keys are stored.
+    pub(super) fn stored_values(&self) -> Option<Values<'_>> {
+        let resolved = self.resolve().ok().filter(|resolved| resolved.levels.is_empty())?;
+        resolved.cells.as_ref()?.values(self.file.verified_bytes())
     }
 
     /// Slots of the file.

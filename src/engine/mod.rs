@@ -77,6 +77,7 @@ mod plain_cells;
 mod plan;
 mod predicate;
 mod rebuild;
+mod rebuilt;
 mod record_batch;
 mod record_streams;
 mod replay;

@@ -1,29 +1,21 @@
 //! Writing a new generation: the files of what changed, or of everything, from a base and what was committed since.
 
 use super::axis_builder::AxisBuilder;
-use super::base_column::BaseColumn;
 use super::block_writer::{BlockWriter, FileSpec, Unsynced};
-use super::column_builder::{ColumnBuilder, PresentSlots, Values};
+use super::column_builder::PresentSlots;
 use super::column_tiers::ColumnTiers;
-use super::late_values::{ValueReader, ValueWriter};
 use super::meter::Meter;
-use super::newest_cells::NewestCells;
 use super::numbering::Build;
 use super::patch::{DeltaColumn, Patch};
 use super::perfect_hash::PerfectHashSections;
 use super::perfect_hash_builder::BuiltPerfectHash;
-use super::scan::base_segment;
-use super::segment::Segment;
-use super::spill::{Spill, StreamId};
-use super::tagged_segment::SegmentVisitor;
+use super::rebuilt::{RebuiltKeys, RebuiltValues, put_aside_keys, put_aside_values};
 use super::view::{Changes, DimensionName, Moment, View};
 use super::workers::{build_files, thread_count};
 use crate::error::Result;
 use crate::format::block_file::{AXIS_MAGIC, COLUMN_MAGIC, Identity, NO_DIMENSION};
-use crate::format::column::{Encoding, SEGMENT_LEN};
 use crate::format::manifest::{DimensionEntry, FileEntry, Manifest, axis_name, column_name};
-use crate::format::value;
-use crate::model::{DimensionId, ValueRef};
+use crate::model::DimensionId;
 use crate::progress::ProgressFn;
 use crate::storage::Storage;
 use std::sync::Arc;
@@ -50,183 +42,6 @@ pub(super) struct Rebuild<'a> {
 
 /// A dimension that gets a new file, and its place in the manifest.
 type Rebuilt<'a> = (usize, DimensionName<'a>);
-
-/// The keys by slot, as they are to be.
-struct RebuiltKeys<'r, 'a> {
-    rebuild: &'r Rebuild<'a>,
-    /// Slots that have something else than the base.
-    changed: &'r PresentSlots,
-    next: u32,
-    end: u32,
-}
-
-impl Values for RebuiltKeys<'_, '_> {
-    fn rewind(&mut self) {
-        self.next = 0;
-    }
-
-    fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>> {
-        let view = self.rebuild.view;
-        while self.next < self.end {
-            let slot = self.next;
-            self.next += 1;
-            let old = self.rebuild.old_slot(slot);
-            let key = if self.changed.contains(old) {
-                view.key_at(old, u64::MAX)?.map(|(key, _)| key)
-            } else {
-                view.generation.axis().base().map_or(Ok(None), |axis| axis.key_at(old))?
-            };
-            if let Some(key) = key {
-                return Ok(Some((slot, key.value())));
-            }
-        }
-        Ok(None)
-    }
-
-    fn visit(&mut self, each: &mut dyn FnMut(u32, &[u8]) -> Result<()>) -> Result<()> {
-        self.visit_segments(each)
-    }
-}
-
-impl<'a> BySegment<'a> for RebuiltKeys<'_, 'a> {
-    fn range(&mut self) -> (&mut u32, &mut u32) {
-        (&mut self.next, &mut self.end)
-    }
-
-    fn unchanged(&self, number: u32, slot_count: u32) -> Result<Option<Segment<'a>>> {
-        match self.rebuild.view.generation.axis().base() {
-            Some(axis) if self.rebuild.is_unchanged(number, self.changed) => axis.integers(number as usize, slot_count),
-            _ => Ok(None),
-        }
-    }
-}
-
-/// The values of a dimension by slot, as they are to be.
-struct RebuiltValues<'r, 'a> {
-    rebuild: &'r Rebuild<'a>,
-    dimension: DimensionId,
-    /// Slots that have something else than the base.
-    changed: &'r PresentSlots,
-    /// Of these, slots whose occupant may be another one.
-    taken: &'r PresentSlots,
-    /// Where slots stay where they are.
-    newest: Option<NewestCells<'a>>,
-    next: u32,
-    end: u32,
-    /// Bytes that putting aside may take.
-    limit: usize,
-    /// What was read before, where it is spread over a heap.
-    put_aside: Option<(Spill, StreamId)>,
-}
-
-impl Values for RebuiltValues<'_, '_> {
-    fn rewind(&mut self) {
-        self.next = 0;
-    }
-
-    fn next(&mut self) -> Result<Option<(u32, ValueRef<'_>)>> {
-        let view = self.rebuild.view;
-        let base = view.generation.column(self.dimension).and_then(ColumnTiers::base);
-        while self.next < self.end {
-            let slot = self.next;
-            self.next += 1;
-            let old = self.rebuild.old_slot(slot);
-            let value = if !self.changed.contains(old) {
-                base.map_or(Ok(None), |column| column.get(old))?
-            } else {
-                match &mut self.newest {
-                    Some(newest) if !self.taken.contains(old) => newest.get(old)?,
-                    _ => view.cell(self.dimension, old, u64::MAX)?,
-                }
-            };
-            if let Some(value) = value {
-                return Ok(Some((slot, value)));
-            }
-        }
-        Ok(None)
-    }
-
-    fn visit(&mut self, each: &mut dyn FnMut(u32, &[u8]) -> Result<()>) -> Result<()> {
-        if let Some((spill, stream)) = &self.put_aside {
-            let mut values = ValueReader::new(*stream);
-            while let Some((slot, tagged)) = values.next(spill)? {
-                each(slot, tagged)?;
-            }
-            return Ok(());
-        }
-        if !self.base_has_heap()? {
-            return self.visit_segments(each);
-        }
-        let limit = self.limit;
-        let mut spill = Spill::new(Arc::clone(self.rebuild.storage), limit);
-        let mut values = ValueWriter::new(spill.stream());
-        self.visit_segments(&mut |slot, tagged| {
-            values.push(slot, tagged, &mut spill)?;
-            each(slot, tagged)
-        })?;
-        self.put_aside = Some((spill, values.stream));
-        Ok(())
-    }
-}
-
-impl<'a> RebuiltValues<'_, 'a> {
-    fn base(&self) -> Option<&'a BaseColumn> {
-        self.rebuild.view.generation.column(self.dimension).and_then(ColumnTiers::base)
-    }
-
-    fn base_has_heap(&self) -> Result<bool> {
-        let Some(base) = self.base() else { return Ok(false) };
-        let encoding = base.resolve()?.1.segment(0).map(|segment| segment.encoding);
-        let kinds = [Encoding::Text32, Encoding::Text64, Encoding::Value32, Encoding::Value64];
-        Ok(encoding.is_some_and(|encoding| kinds.contains(&encoding)))
-    }
-}
-
-impl<'a> BySegment<'a> for RebuiltValues<'_, 'a> {
-    fn range(&mut self) -> (&mut u32, &mut u32) {
-        (&mut self.next, &mut self.end)
-    }
-
-    fn unchanged(&self, number: u32, slot_count: u32) -> Result<Option<Segment<'a>>> {
-        match self.base() {
-            Some(base) if self.rebuild.is_unchanged(number, self.changed) => {
-                base_segment(base, number as usize, slot_count)
-            }
-            _ => Ok(None),
-        }
-    }
-}
-
-/// Values by slot, some segments of which a file has as they are.
-trait BySegment<'a>: Values {
-    /// The slots to read: the next one, and where they end.
-    fn range(&mut self) -> (&mut u32, &mut u32);
-
-    /// A segment of so many slots, if it is as a file has it.
-    fn unchanged(&self, number: u32, slot_count: u32) -> Result<Option<Segment<'a>>>;
-
-    /// Visits what is as a file has it segment by segment, and the rest slot by slot.
-    fn visit_segments(&mut self, each: &mut dyn FnMut(u32, &[u8]) -> Result<()>) -> Result<()> {
-        let (mut visitor, mut tagged, end) = (SegmentVisitor::default(), Vec::new(), *self.range().1);
-        for number in 0..end.div_ceil(SEGMENT_LEN) {
-            let first = number * SEGMENT_LEN;
-            let slot_count = SEGMENT_LEN.min(end - first);
-            if let Some(segment) = self.unchanged(number, slot_count)? {
-                visitor.visit(&segment, each)?;
-                continue;
-            }
-            let (next, until) = self.range();
-            (*next, *until) = (first, first + slot_count);
-            while let Some((slot, value)) = self.next()? {
-                tagged.clear();
-                value::encode(value, &mut tagged);
-                each(slot, &tagged)?;
-            }
-            *self.range().1 = end;
-        }
-        Ok(())
-    }
-}
 
 impl<'a> Rebuild<'a> {
     /// Writes the files, makes them and their names durable, and completes the manifest that will name them, which has the numbers of
@@ -345,11 +160,11 @@ impl<'a> Rebuild<'a> {
     }
 
     /// Whether all slots of a segment stay where they are, and none of them is in `changed`.
-    fn is_unchanged(&self, number: u32, changed: &PresentSlots) -> bool {
+    pub(super) fn is_unchanged(&self, number: u32, changed: &PresentSlots) -> bool {
         self.order.is_none() && !changed.touches_segment(number as usize)
     }
 
-    fn old_slot(&self, slot: u32) -> u32 {
+    pub(super) fn old_slot(&self, slot: u32) -> u32 {
         self.order.map_or(slot, |order| order.get(slot as usize).copied().unwrap_or(u32::MAX))
     }
 
@@ -393,7 +208,8 @@ impl<'a> Rebuild<'a> {
         let mut taken = patched.clone();
         changes.slots.iter().for_each(|&slot| taken.insert(slot));
         let Some((_, dimension)) = job.dimension else {
-            let mut keys = RebuiltKeys { rebuild: self, changed: &taken, next: 0, end: slot_count };
+            let put_aside = put_aside_keys(&mut build, &RebuiltKeys { rebuild: self, changed: &taken }, slot_count)?;
+            let mut keys = put_aside.values()?;
             let builder = AxisBuilder::new(&mut build, &mut keys, slot_count)?;
             let builder = builder.with_perfect_hash(self.perfect_hash_sections(&taken)?);
             let (slot_count, point_count) = (builder.slot_count(), builder.point_count() as u32);
@@ -404,23 +220,10 @@ impl<'a> Rebuild<'a> {
         let mut changed = self.patched_slots(|patch| patch.dimension(dimension.id).map(|column| &**column))?;
         changed.insert_all(patched);
         changes.of(dimension.id, true).for_each(|slot| changed.insert(slot));
-        let id = dimension.id;
-        let mut values = RebuiltValues {
-            rebuild: self,
-            dimension: id,
-            changed: &changed,
-            taken: &taken,
-            newest: if self.order.is_none() { NewestCells::new(self.view, id) } else { None },
-            next: 0,
-            end: slot_count,
-            limit: build.limit,
-            put_aside: None,
-        };
-        let Some(builder) = ColumnBuilder::new(&mut build, &mut values, slot_count)? else {
-            return Ok(Written::default());
-        };
-        let (file, _) = builder.write(&mut build, self.writer(manifest, job)?)?;
-        Ok(Written { file: Some(file), ..Written::default() })
+        let mut values = RebuiltValues::new(self, dimension.id, (&changed, &taken));
+        let put_aside = put_aside_values(&mut build, &mut values, slot_count)?;
+        let file = put_aside.write_column(&mut build, slot_count, || self.writer(manifest, job))?;
+        Ok(Written { file, ..Written::default() })
     }
 
     fn writer(&self, manifest: &Manifest, job: &FileJob<'_>) -> Result<BlockWriter<'_>> {
