@@ -5,7 +5,7 @@ use super::base_column::BaseColumn;
 use super::block_writer::BlockWriter;
 use super::column_builder::{ColumnBuilder, PresentSlots};
 use super::column_tiers::ColumnTiers;
-use super::direct_column::{AsItIs, Values};
+use super::direct_column::{Receiver, Values};
 use super::load_columns::{is_written_as_it_is, write_as_it_is};
 use super::load_files::SlotValues;
 use super::newest_cells::NewestCells;
@@ -20,7 +20,7 @@ use super::value_streams::{Allowance, LoadFile, RowValues, Taking, ValueStreams}
 use crate::error::Result;
 use crate::format::column::SEGMENT_LEN;
 use crate::format::manifest::FileEntry;
-use crate::format::value;
+use crate::format::value::{self, TAG_FLOAT, TAG_INT, TAG_TEXT};
 use crate::model::{DimensionId, KeyRef, ValueRef};
 use std::ops::Range;
 use std::sync::Arc;
@@ -111,11 +111,7 @@ impl<'a> RebuiltKeys<'_, 'a> {
                 visitor.visit(&segment, each)?;
                 continue;
             }
-            let is_unchanged = |old| !self.changed.contains(old);
-            visit_slots(self.rebuild, slots, direct.as_ref(), is_unchanged, each, |old, direct| {
-                if let Some(key) = direct.filter(|&key| KeyRef::checked(key).is_some()) {
-                    return Ok(Some(key));
-                }
+            visit_slots::<true>(self.rebuild, slots, (direct.as_ref(), self.changed), each, |old| {
                 let key = if self.changed.contains(old) {
                     view.key_at(old, u64::MAX)?.map(|(key, _)| key)
                 } else {
@@ -161,9 +157,7 @@ impl<'r, 'a> RebuiltValues<'r, 'a> {
                 visitor.visit(&segment, each)?;
                 continue;
             }
-            let is_unchanged = |old| !changed.contains(old);
-            visit_slots(rebuild, slots, direct.as_ref(), is_unchanged, each, |old, direct| match newest {
-                _ if direct.is_some() => Ok(direct),
+            visit_slots::<false>(rebuild, slots, (direct.as_ref(), changed), each, |old| match newest {
                 _ if !changed.contains(old) => base.map_or(Ok(None), |column| column.get(old)),
                 Some(newest) if !taken.contains(old) => newest.get(old),
                 _ => view.cell(*dimension, old, u64::MAX),
@@ -196,15 +190,72 @@ fn segments(slot_count: u32) -> impl Iterator<Item = (u32, Range<u32>)> {
     })
 }
 
-/// Calls `each` with the values of some slots. `value` is called with the old slot, and with its value if that is unchanged and can be read
-/// from the base the direct way.
-fn visit_slots<'v>(
+/// What a read of a value the direct way came to.
+enum Read {
+    /// It is encoded.
+    Value,
+    Absent,
+    Unknown,
+}
+
+/// Encodes what is read, instead of handing it on, which costs as much as reading it does. `KEYS`: only what can be a key.
+struct Encode<'t, const KEYS: bool>(&'t mut Vec<u8>);
+
+impl<'a, const KEYS: bool> Receiver<'a> for Encode<'_, KEYS> {
+    type Outcome = Read;
+
+    #[inline(always)]
+    fn value(self, value: ValueRef<'a>) -> Read {
+        if KEYS && KeyRef::checked(value).is_none() {
+            return Read::Unknown;
+        }
+        encode(value, self.0);
+        Read::Value
+    }
+
+    #[inline(always)]
+    fn absent(self) -> Read {
+        Read::Absent
+    }
+
+    #[inline(always)]
+    fn unknown(self) -> Read {
+        Read::Unknown
+    }
+}
+
+/// The tagged form of a value, instead of what is in `out`.
+#[inline(always)]
+fn encode(value: ValueRef<'_>, out: &mut Vec<u8>) {
+    out.clear();
+    match value {
+        ValueRef::Float(float) => encode_cell(TAG_FLOAT, float.to_bits(), out),
+        ValueRef::Int(int) => match i64::try_from(int) {
+            Ok(int) => encode_cell(TAG_INT, int.cast_unsigned(), out),
+            Err(_) => value::encode(value, out),
+        },
+        ValueRef::Text(text) => {
+            out.push(TAG_TEXT);
+            out.extend_from_slice(text.as_bytes());
+        }
+        value => value::encode(value, out),
+    }
+}
+
+#[inline(always)]
+fn encode_cell(tag: u8, cell: u64, out: &mut Vec<u8>) {
+    out.push(tag);
+    out.extend_from_slice(&cell.to_le_bytes());
+}
+
+/// Calls `each` with the values of some slots: what is unchanged is read from the base the direct way, if it can be, and all else by
+/// `value`, which is called with the old slot.
+fn visit_slots<'v, const KEYS: bool>(
     rebuild: &Rebuild<'_>,
     slots: Range<u32>,
-    direct: Option<&Values<'v>>,
-    is_unchanged: impl Fn(u32) -> bool,
+    (direct, changed): (Option<&Values<'_>>, &PresentSlots),
     each: &mut Each<'_>,
-    mut value: impl FnMut(u32, Option<ValueRef<'v>>) -> Result<Option<ValueRef<'v>>>,
+    mut value: impl FnMut(u32) -> Result<Option<ValueRef<'v>>>,
 ) -> Result<()> {
     let mut tagged = Vec::new();
     for first in slots.clone().step_by(GROUP_LEN as usize) {
@@ -217,16 +268,19 @@ fn visit_slots<'v>(
         }
         for slot in group {
             let old = rebuild.old_slot(slot);
-            let direct = direct.filter(|_| is_unchanged(old)).and_then(|direct| direct.get::<false, _>(old, AsItIs));
-            let value = match direct {
-                // It has none.
-                Some(None) => continue,
-                direct => value(old, direct.flatten())?,
+            let read = match direct {
+                Some(direct) if !changed.contains(old) => direct.get::<false, _>(old, Encode::<KEYS>(&mut tagged)),
+                _ => Read::Unknown,
             };
-            if let Some(value) = value {
-                tagged.clear();
-                value::encode(value, &mut tagged);
-                each(slot, &tagged)?;
+            match read {
+                Read::Value => each(slot, &tagged)?,
+                Read::Absent => {}
+                Read::Unknown => {
+                    if let Some(value) = value(old)? {
+                        encode(value, &mut tagged);
+                        each(slot, &tagged)?;
+                    }
+                }
             }
         }
     }

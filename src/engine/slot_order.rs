@@ -1,13 +1,15 @@
 //! Which slot each point has after a compaction that moves points.
 
-use super::column_builder::Values;
+use super::base_axis::BaseAxis;
+use super::column_builder;
+use super::direct_column::{AsItIs, Values};
 use super::generation::Generation;
 use super::key_order::for_each_by_key;
 use super::meter::Meter;
 use super::numbering::Build;
 use super::perfect_hash_builder::{BuiltPerfectHash, build_perfect_hash};
 use crate::error::{Error, Result};
-use crate::model::ValueRef;
+use crate::model::{KeyRef, ValueRef};
 use crate::progress::ProgressFn;
 use crate::storage::Storage;
 use std::sync::Arc;
@@ -66,7 +68,7 @@ impl SlotOrder {
         let point_count = generation.manifest.point_count;
         let mut meter = Meter::new(progress, "ordering keys", point_count.into());
         let mut build = Build::new(Arc::clone(storage), memory_budget, generation.manifest.hash_seed, &mut meter);
-        let mut keys = LiveKeys { generation, next: 0 };
+        let mut keys = LiveKeys::new(generation);
         match layout {
             Layout::Keep => Self::kept(generation),
             Layout::Packed => Self::packed(generation),
@@ -118,10 +120,29 @@ impl SlotOrder {
 /// The keys of a generation by slot.
 struct LiveKeys<'g> {
     generation: &'g Generation,
+    /// Those of the base, if no patch has any.
+    stored: Option<Values<'g>>,
     next: u32,
 }
 
-impl Values for LiveKeys<'_> {
+impl<'g> LiveKeys<'g> {
+    fn new(generation: &'g Generation) -> Self {
+        let has_no_others = generation.patches().iter().all(|patch| patch.axis().is_none());
+        let stored = generation.axis().base().filter(|_| has_no_others).and_then(BaseAxis::stored_values);
+        Self { generation, stored, next: 0 }
+    }
+
+    /// The key of a slot.
+    fn key_at(&self, slot: u32) -> Result<Option<ValueRef<'g>>> {
+        let stored = self.stored.as_ref().and_then(|stored| stored.get::<false, _>(slot, AsItIs).flatten());
+        match stored.and_then(KeyRef::checked) {
+            Some(key) => Ok(Some(key.value())),
+            None => Ok(self.generation.axis().key_at(slot)?.map(|(key, _)| key.value())),
+        }
+    }
+}
+
+impl column_builder::Values for LiveKeys<'_> {
     fn rewind(&mut self) {
         self.next = 0;
     }
@@ -130,8 +151,8 @@ impl Values for LiveKeys<'_> {
         while self.next < self.generation.manifest.slot_count {
             let slot = self.next;
             self.next += 1;
-            if let Some((key, _)) = self.generation.axis().key_at(slot)? {
-                return Ok(Some((slot, key.value())));
+            if let Some(key) = self.key_at(slot)? {
+                return Ok(Some((slot, key)));
             }
         }
         Ok(None)
@@ -149,7 +170,7 @@ enum Integers {
 }
 
 impl Integers {
-    fn of(keys: &mut dyn Values) -> Result<Self> {
+    fn of(keys: &mut dyn column_builder::Values) -> Result<Self> {
         let (mut count, mut first) = (0i128, None);
         let (mut least, mut most, mut by_slot) = (i128::MAX, i128::MIN, true);
         keys.rewind();
