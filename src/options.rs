@@ -205,9 +205,10 @@ impl Options {
     }
 
     fn existing(&self, path: &Path) -> Result<DiskStorage> {
-        check_no_file(path)?;
-        DiskStorage::open(path, self.map_mode()).map_err(|error| {
-            if error.is_not_found() { Error::NotFound { path: path.to_owned() } } else { error.into() }
+        DiskStorage::open(path, self.map_mode()).map_err(|error| match check_no_file(path) {
+            Err(refused) => refused,
+            Ok(()) if error.is_not_found() => Error::NotFound { path: path.to_owned() },
+            Ok(()) => error.into(),
         })
     }
 

@@ -114,28 +114,38 @@ impl ColumnTiers {
     /// What the patches change in the counts of values. Meaningful where the dimension [has counts](Self::has_counts).
     pub(super) fn changed_values(&self) -> Result<HashMap<ValueRef<'_>, i64>> {
         let mut values = HashMap::new();
-        for patch in self.patches() {
-            patch.for_each_change(|value, change| {
-                let sum: &mut i64 = values.entry(value).or_default();
-                *sum = sum.wrapping_add(change);
-            })?;
-        }
+        self.add_changes(&mut values)?;
         Ok(values)
     }
 
-    /// The number of points of each value, some of which may be 0, where the dimension [has counts](Self::has_counts).
-    pub(super) fn value_counts(&self) -> Result<HashMap<ValueRef<'_>, u64>> {
-        let mut counts = HashMap::new();
+    fn add_changes<'a>(&'a self, values: &mut HashMap<ValueRef<'a>, i64>) -> Result<()> {
+        for patch in self.patches() {
+            patch.for_each_change(|value, change| {
+                let sum = values.entry(value).or_default();
+                *sum = sum.wrapping_add(change);
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The number of points of each value, where the dimension [has counts](Self::has_counts), with what changed since the files were written.
+    pub(super) fn value_counts<'a>(
+        &'a self,
+        mut changes: HashMap<ValueRef<'a>, i64>,
+    ) -> Result<Vec<(ValueRef<'a>, u64)>> {
+        self.add_changes(&mut changes)?;
+        let mut counts = Vec::new();
         if let Some(base) = self.base() {
             let (descriptor, cells) = base.resolve()?;
             for number in 0..descriptor.dictionary_count {
-                counts.insert(cells.entry(base.file(), number as usize)?, u64::from(base.count(number)?));
+                let value = cells.entry(base.file(), number as usize)?;
+                // Values are looked up only if some changed at all.
+                let change = if changes.is_empty() { None } else { changes.remove(&value) };
+                counts.push((value, u64::from(base.count(number)?).wrapping_add_signed(change.unwrap_or_default())));
             }
         }
-        for (value, change) in self.changed_values()? {
-            let count: &mut u64 = counts.entry(value).or_default();
-            *count = count.wrapping_add_signed(change);
-        }
+        counts.extend(changes.into_iter().map(|(value, change)| (value, 0u64.wrapping_add_signed(change))));
+        counts.retain(|&(_, count)| count > 0);
         Ok(counts)
     }
 

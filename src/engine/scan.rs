@@ -188,6 +188,14 @@ impl<'s> Segments<'s> {
         merged_segment::merge(self.view, first, slot_count, base, &touched)
     }
 
+    /// Whether every slot of a segment has a value, as far as its files alone say.
+    pub(super) fn is_whole(&self, number: usize) -> Result<bool> {
+        let (first, slot_count) = self.extent(number);
+        let Some(untouched) = self.untouched(number)? else { return Ok(false) };
+        let segment = borrowed(untouched.base, untouched.segment, untouched.summary, first)?;
+        Ok(segment.value_count() == slot_count as usize)
+    }
+
     /// A bit for each slot of a segment that has a value. Puts no values together.
     pub(super) fn bits(&self, number: usize) -> Result<Bits> {
         let (first, slot_count) = self.extent(number);

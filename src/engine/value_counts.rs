@@ -8,7 +8,6 @@ use super::state::DimensionView;
 use super::tally::{CrossTally, Tally};
 use crate::error::{Error, Result};
 use crate::model::ValueRef;
-use hashbrown::HashMap;
 use std::cmp::Reverse;
 
 /// Distinct values, each with the number of points that have it: most points first, and in the order of values where
@@ -100,17 +99,17 @@ impl<'s> DimensionView<'s> {
             })?;
             return Ok((Tally::entries(tallies)?, true));
         }
-        let mut counts = match self.column {
-            Some(column) => column.value_counts()?,
-            None => HashMap::new(),
-        };
         let state = self.state;
-        let changes = state.view.count_changes(self.id, &state.changes(), state.moment.stamp, true)?;
-        for (value, change) in changes.values {
-            let count = counts.entry(value).or_default();
-            *count = count.wrapping_add_signed(change);
-        }
-        Ok((counts.into_iter().filter(|&(_, count)| count > 0).collect(), false))
+        let changes = state.view.count_changes(self.id, &state.changes(), state.moment.stamp, true)?.values;
+        let counts = match self.column {
+            Some(column) => column.value_counts(changes)?,
+            None => changes
+                .into_iter()
+                .filter(|&(_, change)| change > 0)
+                .map(|(value, count)| (value, count as u64))
+                .collect(),
+        };
+        Ok((counts, false))
     }
 
     pub(crate) fn value_counts(self, threads: usize) -> Result<ValueCounts<'s>> {
@@ -160,7 +159,12 @@ impl<'s> DimensionView<'s> {
         self.check_same_snapshot(other)?;
         let (these, others) = (Segments::of(self), Segments::of(other));
         let tallies = parallel::for_each(threads, these.end, Tally::default, |tally, number| {
-            tally.add_some(&others.read(number)?, &these.bits(number)?)
+            let segment = others.read(number)?;
+            if these.is_whole(number)? {
+                tally.add_all(&segment)
+            } else {
+                tally.add_some(&segment, &these.bits(number)?)
+            }
         })?;
         Ok(ValueCounts::new(Tally::entries(tallies)?, true))
     }

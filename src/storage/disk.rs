@@ -10,11 +10,12 @@
 //!   names is an error instead of an endless wait.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::lock::DiskLock;
+use super::region::read_up_to;
 use super::scratch::DiskScratch;
 use super::staged::is_inside;
 use super::{Region, ScratchFile, Storage, StorageError, StorageFile, StorageLock, file_path};
@@ -78,17 +79,17 @@ impl DiskStorage {
         Ok((self.directory.join(name), called))
     }
 
-    /// Opens a file to read it, and says what messages call it; `None` when there is none.
-    fn open_read(&self, name: &str, operation: &'static str) -> Result<Option<(File, PathBuf)>, StorageError> {
+    /// Opens a file to read it, and says how long it is and what messages call it; `None` when there is none.
+    fn open_read(&self, name: &str, operation: &'static str) -> Result<Option<(File, u64, PathBuf)>, StorageError> {
         let (path, called) = self.locate(name, operation)?;
         // Not to wait for the other end of a FIFO; it means nothing to a regular file.
         let opened = File::options()
             .read(true)
             .custom_flags(libc::O_NONBLOCK)
             .open(&path)
-            .and_then(|file| if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) });
+            .and_then(|file| file.metadata().and_then(regular_len).map(|len| (file, len)));
         match opened {
-            Ok(file) => Ok(Some((file, called))),
+            Ok((file, len)) => Ok(Some((file, len, called))),
             Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
             Err(cause) => Err(StorageError::new(called, operation, cause)),
         }
@@ -150,10 +151,10 @@ impl Storage for DiskStorage {
     }
 
     fn read_range(&self, name: &str, offset: u64, len: u64) -> Result<Option<Vec<u8>>, StorageError> {
-        let Some((file, path)) = self.open_read(name, "read")? else {
+        let Some((file, file_len, path)) = self.open_read(name, "read")? else {
             return Ok(None);
         };
-        match read_up_to(&file, offset, len) {
+        match read_part(&file, file_len, offset, len) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(cause) => Err(StorageError::new(path, "read", cause)),
         }
@@ -164,22 +165,21 @@ impl Storage for DiskStorage {
     }
 
     fn len(&self, name: &str) -> Result<Option<u64>, StorageError> {
-        let Some((file, path)) = self.open_read(name, "read")? else {
-            return Ok(None);
-        };
-        match file.metadata() {
-            Ok(metadata) => Ok(Some(metadata.len())),
-            Err(cause) => Err(StorageError::new(path, "read", cause)),
+        let (path, called) = self.locate(name, "read")?;
+        match fs::metadata(path).and_then(regular_len) {
+            Ok(len) => Ok(Some(len)),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(StorageError::new(called, "read", cause)),
         }
     }
 
     fn map(&self, name: &str) -> Result<Option<Region>, StorageError> {
-        let Some((file, path)) = self.open_read(name, "map")? else {
+        let Some((file, len, path)) = self.open_read(name, "map")? else {
             return Ok(None);
         };
         let mapped = match self.map_mode {
-            MapMode::Mmap => Region::map(&file),
-            MapMode::Heap => Region::read(&file),
+            MapMode::Mmap => Region::map(&file, len),
+            MapMode::Heap => Region::read(&file, len),
         };
         match mapped {
             Ok(region) => Ok(Some(region)),
@@ -257,17 +257,21 @@ fn not_regular() -> io::Error {
     io::Error::new(ErrorKind::InvalidInput, "not a regular file")
 }
 
-fn read_up_to(mut file: &File, offset: u64, len: u64) -> io::Result<Vec<u8>> {
-    // Offsets that no file can have are beyond the end, too, but seeking there would fail.
-    let Some(rest) = file.metadata()?.len().checked_sub(offset).filter(|&rest| rest > 0) else { return Ok(Vec::new()) };
+/// The length of a regular file.
+fn regular_len(metadata: fs::Metadata) -> io::Result<u64> {
+    if metadata.is_file() { Ok(metadata.len()) } else { Err(not_regular()) }
+}
+
+/// Up to `len` bytes from `offset` on, of a file that had `file_len` bytes when it was opened. What was added since is not read.
+fn read_part(file: &File, file_len: u64, offset: u64, len: u64) -> io::Result<Vec<u8>> {
+    // Offsets that no file can have are beyond the end, too, but reading there would fail.
+    let Some(rest) = file_len.checked_sub(offset).filter(|&rest| rest > 0) else { return Ok(Vec::new()) };
+    let len = usize::try_from(rest.min(len)).map_err(|_| io::Error::from(ErrorKind::FileTooLarge))?;
     let mut bytes = Vec::new();
-    // One more, so that the end is seen by the first read.
-    let capacity = usize::try_from(rest.min(len)).unwrap_or(usize::MAX).saturating_add(1);
-    bytes.try_reserve_exact(capacity)?;
-    if offset > 0 {
-        file.seek(SeekFrom::Start(offset))?;
-    }
-    file.take(len).read_to_end(&mut bytes)?;
+    bytes.try_reserve_exact(len)?;
+    bytes.resize(len, 0);
+    let filled_len = read_up_to(file, offset, &mut bytes)?;
+    bytes.truncate(filled_len);
     Ok(bytes)
 }
 

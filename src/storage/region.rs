@@ -52,33 +52,33 @@ impl Region {
         Self::from_blocks(blocks, bytes.len())
     }
 
-    /// Reads all of `file`, wherever its cursor is, into an aligned buffer.
+    /// Reads all of `file`, which has `len` bytes, into an aligned buffer, wherever its cursor is.
     ///
     /// When the file is cut meanwhile, the region has what was left of it; what is appended
     /// meanwhile is not part of it. A length that memory cannot hold is an error, not an abort.
-    pub fn read(file: &File) -> io::Result<Self> {
-        let len = usize::try_from(file.metadata()?.len()).map_err(|_| io::Error::from(ErrorKind::FileTooLarge))?;
+    pub fn read(file: &File, len: u64) -> io::Result<Self> {
+        let len = usize::try_from(len).map_err(|_| io::Error::from(ErrorKind::FileTooLarge))?;
         let block_count = len.div_ceil(Self::ALIGNMENT);
         let mut blocks = Vec::new();
         blocks.try_reserve_exact(block_count)?;
         blocks.resize(block_count, Block::zeroed());
         let room: &mut [u8] = bytemuck::cast_slice_mut(&mut blocks);
-        let filled_len = read_up_to(file, room.get_mut(..len).unwrap_or_default())?;
+        let filled_len = read_up_to(file, 0, room.get_mut(..len).unwrap_or_default())?;
         Ok(Self::from_blocks(blocks, filled_len))
     }
 
-    /// Maps all of `file` read-only. The file may be closed, renamed and removed afterwards. Its first bytes are read as well, which costs a
+    /// Maps all of `file`, which has `len` bytes, read-only. The file may be closed, renamed and removed afterwards. Its first bytes are read as well, which costs a
     /// fraction of the page fault that looking at them there would.
     ///
     /// The file must never be written or cut again: see the comment inside.
-    pub fn map(file: &File) -> io::Result<Self> {
-        let len = usize::try_from(file.metadata()?.len()).map_err(|_| io::Error::from(ErrorKind::FileTooLarge))?;
+    pub fn map(file: &File, len: u64) -> io::Result<Self> {
+        let len = usize::try_from(len).map_err(|_| io::Error::from(ErrorKind::FileTooLarge))?;
         if len == 0 {
             // The kernel refuses to map nothing.
             return Ok(Self::from_blocks(Vec::new(), 0));
         }
         let mut head = vec![0; Self::HEAD_LEN];
-        let head_len = read_up_to(file, &mut head)?;
+        let head_len = read_up_to(file, 0, &mut head)?;
         head.truncate(head_len);
         // SAFETY: the mapping is private to this `Region`, read-only, and unmapped only when the
         // region is dropped, so its bytes are valid for as long as they can be borrowed; what has to
@@ -155,11 +155,11 @@ pub(crate) fn prefetch<T>(items: &[T], at: usize) {
     }
 }
 
-/// Fills `room` from the start of `file` and returns how much of it the file could fill.
-fn read_up_to(file: &File, room: &mut [u8]) -> io::Result<usize> {
+/// Fills `room` from an offset of `file` on and returns how much of it the file could fill.
+pub(super) fn read_up_to(file: &File, offset: u64, room: &mut [u8]) -> io::Result<usize> {
     let mut filled_len = 0;
     while let Some(rest) = room.get_mut(filled_len..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, filled_len as u64) {
+        match file.read_at(rest, offset + filled_len as u64) {
             Ok(0) => break,
             Ok(read_len) => filled_len += read_len,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -187,7 +187,9 @@ mod tests {
         for len in [0_usize, 1, 63, 64, 65, 128, 4095, 4096, 4097, 300_000] {
             let bytes: Vec<u8> = (0..len).map(|index| (index % 253) as u8).collect();
             let file = file_of(&bytes);
-            let regions = [Region::from_bytes(&bytes), Region::read(&file).unwrap(), Region::map(&file).unwrap()];
+            let len = bytes.len() as u64;
+            let regions =
+                [Region::from_bytes(&bytes), Region::read(&file, len).unwrap(), Region::map(&file, len).unwrap()];
             for region in regions {
                 assert_eq!(region.as_bytes(), bytes, "{region:?}");
                 assert_eq!(region.as_ptr().addr() % Region::ALIGNMENT, 0, "{region:?}");
@@ -199,15 +201,15 @@ mod tests {
     #[test]
     fn kinds_are_what_was_asked_for() {
         let file = file_of(b"some bytes");
-        assert!(Region::map(&file).unwrap().is_mapped());
-        assert!(!Region::read(&file).unwrap().is_mapped());
+        assert!(Region::map(&file, 10).unwrap().is_mapped());
+        assert!(!Region::read(&file, 10).unwrap().is_mapped());
         assert!(!Region::from_bytes(b"some bytes").is_mapped());
     }
 
     #[test]
     fn bytes_do_not_move_with_the_region() {
         let file = file_of(&[7; 1000]);
-        for region in [Region::read(&file).unwrap(), Region::map(&file).unwrap()] {
+        for region in [Region::read(&file, 1000).unwrap(), Region::map(&file, 1000).unwrap()] {
             let address = region.as_ptr().addr();
             let moved = Box::new(region);
             assert_eq!(moved.as_ptr().addr(), address);
@@ -220,8 +222,8 @@ mod tests {
         // Sparse, and more than the address space has; the largest files differ between file
         // systems, so one that does not allow it proves nothing here.
         if file.set_len(1 << 60).is_ok() {
-            assert!(Region::read(&file).is_err());
-            assert!(Region::map(&file).is_err());
+            assert!(Region::read(&file, 1 << 60).is_err());
+            assert!(Region::map(&file, 1 << 60).is_err());
         }
     }
 
@@ -229,7 +231,7 @@ mod tests {
     fn reading_stops_where_a_shrinking_file_ends() {
         let file = file_of(b"short");
         let mut room = [0; 10];
-        assert_eq!(read_up_to(&file, &mut room).unwrap(), 5);
+        assert_eq!(read_up_to(&file, 0, &mut room).unwrap(), 5);
         assert_eq!(&room, b"short\0\0\0\0\0");
     }
 }

@@ -6,7 +6,7 @@ use crate::wide::{FLOATS, INTEGERS, More, TEXTS, fold_more};
 use std::marker::PhantomData;
 use std::path::Path;
 use vector_datalib::{
-    Axis, BulkLoader, CompactOptions, Dimension, KeyRef, Layout, Options, SegmentValues, Snapshot, Value, ValueCounts,
+    Axis, BulkLoader, CompactOptions, Dimension, KeyRef, Layout, Options, Snapshot, Value, ValueCounts,
     ValueRef, VectorDb, attrs,
 };
 
@@ -236,35 +236,8 @@ impl<K: VectorKey> Reader<K> for VectorReader {
         Ok(self.score.sum()?.and_then(|sum| sum.to_f64()).unwrap_or_default())
     }
 
-    /// A loop over typed segments: cities have a dictionary, whose numbers are counted.
     fn city_counts(&self) -> Outcome<CityCounts> {
-        let mut counts = CityCounts::new();
-        // By number, of the values that have the same one in every segment.
-        let mut shared: Vec<u64> = Vec::new();
-        let mut dictionary = None;
-        for segment in self.city.segments() {
-            let segment = segment?;
-            match segment.values() {
-                SegmentValues::Dictionary16(numbers, values) if values.len() == values.shared_len() => {
-                    shared.resize(values.len(), 0);
-                    for &number in &**numbers {
-                        shared[usize::from(number)] += 1;
-                    }
-                    dictionary = Some(values.clone());
-                }
-                _ => {
-                    for value in segment.iter() {
-                        let city = text(Some(value?.1))?.unwrap_or_default();
-                        *counts.entry(city.to_vec()).or_default() += 1;
-                    }
-                }
-            }
-        }
-        for (number, count) in shared.into_iter().enumerate().filter(|&(_, count)| count > 0) {
-            let city = dictionary.as_ref().map(|values| values.get(number)).transpose()?;
-            *counts.entry(text(city)?.unwrap_or_default().to_vec()).or_default() += count;
-        }
-        Ok(counts)
+        Reader::<K>::city_counts_on(self, 1)
     }
 
     fn sum_on(&self, threads: usize) -> Outcome<f64> {
