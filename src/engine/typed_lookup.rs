@@ -155,10 +155,38 @@ fn lookup<'a, K: KeyKind, X: IndexKind, V: ValueKind, P: PlainKey>(
                 is_there => is_there,
             },
             Some(None) => Some(false),
+            None if !X::Index::HAS_ONE_CANDIDATE => return lookup_further::<K, X, V, P>(dimension, axis, key),
             None => None,
         };
         if is_there == Some(false) {
             return if changes.is_none() { Ok(None) } else { lookup_inserted(dimension, axis, key) };
+        }
+    }
+    dimension.lookup_plain(axis, key)
+}
+
+/// The value of a key that is not in its own bucket, which passed keys on.
+#[inline(never)]
+fn lookup_further<'a, K: KeyKind, X: IndexKind, V: ValueKind, P: PlainKey>(
+    dimension: &DimensionReader<'a>,
+    axis: &AxisReader<'a>,
+    key: P,
+) -> Result<Option<ValueRef<'a>>> {
+    if let Some((DirectKeys { table, changes: None }, keys)) = K::of(&axis.direct)
+        && let Some(index) = X::of(&table.index)
+        && let Some((column, values)) = V::of(&dimension.direct)
+        && column.is_plain()
+        && let Some(stored) = keys.of(key.as_key().value())
+        && let Some(found) =
+            index.find::<true>(keys.hash(table.hasher, stored), |slot| keys.is_at::<true>(slot, stored))
+    {
+        match found {
+            None => return Ok(None),
+            Some(slot) => {
+                if let Some(value) = values.get(slot) {
+                    return Ok(value);
+                }
+            }
         }
     }
     dimension.lookup_plain(axis, key)
