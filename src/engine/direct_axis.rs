@@ -2,7 +2,6 @@
 
 use super::block_file::BlockFile;
 use super::cells::Cells;
-use super::direct::Found;
 use super::direct_batch::{GROUP_LEN, GroupChanges, Slots};
 use super::perfect_hash::{PerfectHash, VerifiedPerfectHash};
 use super::plain_cells::PlainCells;
@@ -100,6 +99,15 @@ impl DirectAxis {
             whole: bytes.whole,
         })
     }
+}
+
+/// A key of a group whose value is not settled by index, keys and values of the files.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Other {
+    /// It is at this slot in the files, which patches or overlays may have changed.
+    Touched(u32),
+    /// Anything is possible.
+    Unknown,
 }
 
 /// The keys of an axis file.
@@ -413,44 +421,64 @@ impl KeyTable<'_> {
         }
     }
 
-    /// The values of the slots of a group of keys, in their order, where all that it takes has been verified; free slots are not considered.
-    /// `None` for other keys than integers and text.
+    /// Appends the values of the slots of a group of keys, in their order, where all that it takes has been verified; free slots are not
+    /// considered. `other` is asked for those that it takes more to know. `None` for other keys than integers and text.
     #[inline(always)]
     pub(super) fn values_of<'v, E>(
         &self,
         group: &[KeyRef<'_>],
         cells: impl PlainCells<'v>,
         changes: impl GroupChanges,
-        each: impl FnMut(KeyRef<'_>, Found<ValueRef<'v>>) -> Result<(), E>,
+        values: &mut Vec<Option<ValueRef<'v>>>,
+        other: impl FnMut(KeyRef<'_>, Other) -> Result<Option<ValueRef<'v>>, E>,
     ) -> Option<Result<(), E>> {
+        if !self.is_whole() {
+            return None;
+        }
         match &self.keys {
-            Keys::Unsigned(keys) if self.is_whole() => Some(self.each_value(keys, group, &cells, &changes, each)),
-            Keys::Signed(keys) if self.is_whole() => Some(self.each_value(keys, group, &cells, &changes, each)),
-            Keys::Text(keys) if self.is_whole() => Some(self.each_value(keys, group, &cells, &changes, each)),
-            _ => None,
+            Keys::Unsigned(keys) => Some(self.values_of_plain(keys, group, (&cells, &changes), values, other)),
+            Keys::Signed(keys) => Some(self.values_of_plain(keys, group, (&cells, &changes), values, other)),
+            Keys::Text(keys) => Some(self.values_of_plain(keys, group, (&cells, &changes), values, other)),
+            Keys::Dense { .. } | Keys::Floats(_) | Keys::Tagged(_) => None,
+        }
+    }
+
+    #[inline(always)]
+    fn values_of_plain<'v, K: StoredKeys, E>(
+        &self,
+        keys: &K,
+        group: &[KeyRef<'_>],
+        of_slots: (&impl PlainCells<'v>, &impl GroupChanges),
+        values: &mut Vec<Option<ValueRef<'v>>>,
+        other: impl FnMut(KeyRef<'_>, Other) -> Result<Option<ValueRef<'v>>, E>,
+    ) -> Result<(), E> {
+        match &self.index {
+            Index::Buckets(buckets) => self.each_value((keys, buckets), group, of_slots, values, other),
+            Index::Perfect(perfect_hash) => self.each_value((keys, perfect_hash), group, of_slots, values, other),
         }
     }
 
     #[inline(never)]
-    fn each_value<'v, K: StoredKeys, E>(
+    fn each_value<'v, K: StoredKeys, X: SlotIndex, E>(
         &self,
-        keys: &K,
+        (keys, index): (&K, &X),
         group: &[KeyRef<'_>],
-        cells: &impl PlainCells<'v>,
-        changes: &impl GroupChanges,
-        mut each: impl FnMut(KeyRef<'_>, Found<ValueRef<'v>>) -> Result<(), E>,
+        (cells, changes): (&impl PlainCells<'v>, &impl GroupChanges),
+        values: &mut Vec<Option<ValueRef<'v>>>,
+        mut other: impl FnMut(KeyRef<'_>, Other) -> Result<Option<ValueRef<'v>>, E>,
     ) -> Result<(), E> {
-        let mut hashes = [0; GROUP_LEN];
-        for (hash, key) in hashes.iter_mut().zip(group) {
-            if let Some(key) = keys.of(key.value()) {
+        let (mut stored, mut hashes) = ([None; GROUP_LEN], [0; GROUP_LEN]);
+        for ((stored, hash), key) in stored.iter_mut().zip(&mut hashes).zip(group) {
+            *stored = keys.of(key.value());
+            if let Some(key) = *stored {
                 *hash = keys.hash(self.hasher, key);
-                self.index.prefetch(*hash);
+                index.prefetch(*hash);
             }
         }
         // Nowhere: a slot that there is not. The bits of keys of which nothing is known are set.
         let (mut slots, mut unknown) = ([u32::MAX; GROUP_LEN], 0u64);
         for (n, (slot, &hash)) in slots.iter_mut().zip(&hashes).enumerate().take(group.len()) {
-            match self.index.find::<true>(hash, |slot| (slot < self.slot_count).then_some(true)) {
+            match index.find::<true>(hash, |slot| (slot < self.slot_count).then_some(true)) {
                 Some(Some(found)) => {
                     keys.prefetch(found);
                     cells.prefetch(found);
@@ -471,27 +499,30 @@ impl KeyTable<'_> {
                 changes.prefetch_touched(slot);
             }
         }
-        let is_perfect = matches!(self.index, Index::Perfect(_));
-        for (n, (&slot, &key)) in slots.iter().zip(group).enumerate() {
-            let stored = keys.of(key.value());
+        for (n, ((&slot, &stored), &key)) in slots.iter().zip(&stored).zip(group).enumerate() {
             let is_there = match stored {
-                Some(_) if slot == u32::MAX && unknown & (1 << n) == 0 => Some(false),
                 Some(stored) if slot != u32::MAX => match keys.is_at::<true>(slot, stored) {
                     // The index may have told of another key with the same fingerprint first; a perfect hash knows no other slot.
-                    Some(false) if !is_perfect => None,
+                    Some(false) if !X::HAS_ONE_CANDIDATE => None,
                     is_there => is_there,
                 },
+                Some(_) if unknown & (1 << n) == 0 => Some(false),
                 _ => None,
             };
-            each(
-                key,
-                match is_there {
-                    Some(true) if touched & (1 << n) != 0 => Found::Touched(slot),
-                    Some(true) => cells.get(slot).map_or(Found::Unknown, Found::Settled),
-                    Some(false) if !changes.may_have_key(key) => Found::Settled(None),
-                    _ => Found::Unknown,
+            // Settled values are written where they are wanted, not by way of what the other cases share.
+            let value = match is_there {
+                Some(true) if touched & (1 << n) != 0 => other(key, Other::Touched(slot))?,
+                Some(true) => match cells.get(slot) {
+                    Some(value) => {
+                        values.push(value);
+                        continue;
+                    }
+                    None => other(key, Other::Unknown)?,
                 },
-            )?;
+                Some(false) if !changes.may_have_key(key) => None,
+                _ => other(key, Other::Unknown)?,
+            };
+            values.push(value);
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! it, so that a group costs a few waits instead of a few for each key.
 
 use super::direct::{DirectColumn, DirectKeys, Found};
+use super::direct_axis::Other;
 use super::direct_column::Values;
 use super::patch_filter::Probes;
 use super::plain_cells::{AnyCells, FloatCells, TextCells};
@@ -52,20 +53,21 @@ impl<'a> DirectColumn<'a> {
         keys.iter().zip(slots).try_for_each(|(&key, slot)| each(key, axis.unless_changed(key, slot)))
     }
 
-    /// The values of up to [`GROUP_LEN`] keys, in their order; `None` where more than keys, index, values and filters has to be considered.
+    /// Appends the values of up to [`GROUP_LEN`] keys, in their order; `None` where more than keys, index, values and filters has to be considered.
     pub(super) fn values_of<E>(
         &self,
         axis: &DirectKeys<'a>,
         (view, probes): (DimensionView<'a>, Option<&Probes<'a>>),
         keys: &[KeyRef<'_>],
-        each: impl FnMut(KeyRef<'_>, Found<ValueRef<'a>>) -> Result<(), E>,
+        values: &mut Vec<Option<ValueRef<'a>>>,
+        other: impl FnMut(KeyRef<'_>, Other) -> Result<Option<ValueRef<'a>>, E>,
     ) -> Option<Result<(), E>> {
         if axis.table.has_free_slots() {
             None
         } else if axis.is_changed() || !self.is_plain() {
-            self.values_with(axis, keys, Filtered { axis, column: self, probes, view }, each)
+            self.values_with(axis, keys, Filtered { axis, column: self, probes, view }, values, other)
         } else {
-            self.values_with(axis, keys, Unchanged, each)
+            self.values_with(axis, keys, Unchanged, values, other)
         }
     }
 
@@ -75,13 +77,14 @@ impl<'a> DirectColumn<'a> {
         axis: &DirectKeys<'a>,
         keys: &[KeyRef<'_>],
         changes: impl GroupChanges,
-        each: impl FnMut(KeyRef<'_>, Found<ValueRef<'a>>) -> Result<(), E>,
+        out: &mut Vec<Option<ValueRef<'a>>>,
+        other: impl FnMut(KeyRef<'_>, Other) -> Result<Option<ValueRef<'a>>, E>,
     ) -> Option<Result<(), E>> {
         match &self.values {
-            values if !self.is_whole() => axis.table.values_of(keys, AnyCells(values), changes, each),
-            Values::F64(cells) => axis.table.values_of(keys, FloatCells(cells), changes, each),
-            Values::Text(cells, heap) => axis.table.values_of(keys, TextCells(cells, heap), changes, each),
-            values => axis.table.values_of(keys, AnyCells(values), changes, each),
+            values if !self.is_whole() => axis.table.values_of(keys, AnyCells(values), changes, out, other),
+            Values::F64(cells) => axis.table.values_of(keys, FloatCells(cells), changes, out, other),
+            Values::Text(cells, heap) => axis.table.values_of(keys, TextCells(cells, heap), changes, out, other),
+            values => axis.table.values_of(keys, AnyCells(values), changes, out, other),
         }
     }
 }

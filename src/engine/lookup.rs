@@ -7,6 +7,7 @@ use super::column_tiers::BASE;
 use super::database::State;
 use super::direct::{DirectColumn, DirectKeys, Found};
 use super::direct_axis::KeyTable;
+use super::direct_axis::Other;
 use super::direct_batch::GROUP_LEN;
 use super::direct_column::Receiver;
 use super::patch_filter::Probes;
@@ -326,14 +327,11 @@ impl<'a> DimensionReader<'a> {
         debug_assert!(keys.len() <= GROUP_LEN);
         values.reserve(keys.len());
         if let (Some(direct), Some(column)) = (&axis.direct, &self.direct) {
-            let done = column.values_of(direct, (self.view, self.probes.as_ref()), keys, |key, found| {
-                values.push(match found {
-                    Found::Settled(value) => value,
-                    Found::Touched(slot) => self.view.lookup_touched(key, slot)?,
-                    Found::Unknown => self.view.lookup_through_tiers(key)?,
-                });
-                Ok(())
-            });
+            let other = |key: KeyRef<'_>, other| match other {
+                Other::Touched(slot) => self.view.lookup_touched(key, slot),
+                Other::Unknown => self.view.lookup_through_tiers(key),
+            };
+            let done = column.values_of(direct, (self.view, self.probes.as_ref()), keys, values, other);
             if let Some(done) = done {
                 return done;
             }
