@@ -3,12 +3,13 @@
 use super::block_file::BlockFile;
 use super::column_extents::{ColumnExtents, SegmentExtents};
 use super::touched_segments::TouchedSegments;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::block_file::Section;
 use crate::format::column::{
     ENTRY_LEN, Encoding, Entry, Presence, SEGMENT_RECORD_LEN, SEGMENT_SHIFT, Segment, SegmentKind, Statistics,
-    bitmap_index, next_present, present_offsets, sorted_index,
+    bitmap_index, next_present, present_offsets, sorted_index, take_present,
 };
+use crate::format::heap::ENTRY_ALIGNMENT;
 use crate::format::value::{self, TAG_TEXT};
 use crate::format::{Invalid, bytes};
 use crate::model::ValueRef;
@@ -355,6 +356,26 @@ impl Cells {
         }
     }
 
+    /// Calls `each` with the slots of a segment that have a cell and are among `slots`, a bit for each, as offsets into the segment, and with
+    /// the index of their cell; takes them out of `slots`.
+    pub(super) fn take_present(
+        &self,
+        file: &BlockFile,
+        number: usize,
+        slots: &mut [u64],
+        each: impl FnMut(u32, u32),
+    ) -> Result<()> {
+        match self.segment(number) {
+            Some(segment) => segment.take_present(file, slots, each),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a delta column removes any slot.
+    pub(super) fn removes_any(&self) -> bool {
+        self.removed.iter().any(|removed| removed.count > 0)
+    }
+
     /// The removed slots of a delta column's segment, as offsets into it, ascending.
     pub(super) fn removed_in(&self, file: &BlockFile, number: usize, out: &mut Vec<u16>) -> Result<()> {
         out.clear();
@@ -437,6 +458,19 @@ impl Cells {
                 let (offset, len) = file.heap_entry(file.value_heap(), number)?;
                 value::decode(file.bytes(offset, len)?).map_err(|invalid| file.corrupt(invalid.at(offset)))
             }
+        }
+    }
+
+    /// Asks for what a segment's cell refers to in a heap.
+    pub(super) fn prefetch_content(&self, file: &BlockFile, segment: &SegmentView, index: u32) {
+        let heap = match segment.encoding {
+            Encoding::Text32 | Encoding::Text64 => self.text_heap,
+            Encoding::Value32 | Encoding::Value64 => self.value_heap,
+            _ => return,
+        };
+        if let Ok(position) = self.number(file, segment, index) {
+            let at = heap.offset.saturating_add(position.saturating_mul(ENTRY_ALIGNMENT));
+            file.verified_bytes().prefetch(usize::try_from(at).unwrap_or(usize::MAX));
         }
     }
 
@@ -523,6 +557,29 @@ impl SegmentView {
         Err(file.corrupt(Invalid::new(self.presence_offset, "presence", "it does not have the slots that are stated")))
     }
 
+    /// Calls `each` with the slots that have a cell and are among `slots`, and with the index of their cell; takes them out of `slots`.
+    fn take_present(&self, file: &BlockFile, slots: &mut [u64], mut each: impl FnMut(u32, u32)) -> Result<()> {
+        let structure = match self.presence {
+            Presence::None => return Ok(()),
+            Presence::All => &[],
+            Presence::Bitmap | Presence::Sorted => file.bytes(self.presence_offset, self.presence_len)?,
+        };
+        let mut is_past_end = false;
+        take_present((self.presence, self.slot_count), structure, slots, |offset, index| {
+            is_past_end |= index >= self.present_count;
+            each(offset, index);
+        });
+        if is_past_end {
+            return Err(self.past_last_cell(file));
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn past_last_cell(&self, file: &BlockFile) -> Error {
+        file.corrupt(Invalid::new(self.presence_offset, "presence", "a rank past the last cell"))
+    }
+
     /// The first slot with a cell at or after one, both as offsets into the segment.
     fn next_present(&self, file: &BlockFile, from: u32) -> Result<Option<u32>> {
         if from >= self.slot_count {
@@ -554,9 +611,7 @@ impl SegmentView {
             Presence::Sorted => sorted_index(file.bytes(self.presence_offset, self.presence_len)?, offset),
         };
         match index {
-            Some(index) if index >= self.present_count => {
-                Err(file.corrupt(Invalid::new(self.presence_offset, "presence", "a rank past the last cell")))
-            }
+            Some(index) if index >= self.present_count => Err(self.past_last_cell(file)),
             index => Ok(index),
         }
     }

@@ -5,6 +5,7 @@ use super::cells::Filled;
 use super::patch::DeltaColumn;
 use super::patch_filter::{PatchFilter, PatchFilters};
 use crate::error::Result;
+use crate::format::filter::FilterNumber;
 use crate::model::ValueRef;
 use std::sync::Arc;
 
@@ -56,11 +57,15 @@ impl ColumnTiers {
     /// The value of a slot whose occupant comes from `tier`.
     #[inline]
     pub(super) fn get(&self, slot: u32, tier: Tier) -> Result<Option<ValueRef<'_>>> {
-        for patch in &self.patches {
+        // One for each patch, unless some of them touch no slot.
+        let filters = self.filters().filter(|filters| filters.len() == self.patches.len()).unwrap_or_default();
+        let number = FilterNumber::new(slot.into());
+        for (at, patch) in self.patches.iter().enumerate() {
             if patch.generation() < tier {
                 return Ok(None);
             }
-            if let Some(value) = patch.get(slot)? {
+            let says_nothing = filters.get(at).is_some_and(|filter| !filter.may_touch(number));
+            if !says_nothing && let Some(value) = patch.get(slot)? {
                 return Ok(value);
             }
         }

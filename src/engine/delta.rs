@@ -7,6 +7,7 @@ use super::delta_encoding::DeltaDictionary;
 use super::delta_pieces::Pieces;
 use super::newest_patches::NewestPatches;
 use super::old_cells::OldCells;
+use super::overlay::{CellGroup, GROUP_DIMENSIONS};
 use super::patch::{DeltaColumn, Patch};
 use super::view::{Changes, Origin, View, ascending};
 use crate::error::Result;
@@ -14,6 +15,7 @@ use crate::format::column::SEGMENT_SHIFT;
 use crate::model::{DimensionId, ValueRef};
 use hashbrown::HashMap;
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -25,6 +27,11 @@ pub(super) struct DeltaCells<'a> {
 }
 
 impl<'a> DeltaCells<'a> {
+    fn reserve(&mut self, count: usize) {
+        self.slots.reserve_exact(count);
+        self.values.reserve_exact(count);
+    }
+
     fn push(&mut self, slot: u32, value: Option<ValueRef<'a>>) {
         self.slots.push(slot);
         self.values.push(value);
@@ -36,9 +43,12 @@ pub(super) struct Delta<'a> {
     /// The generation, and the overlay to write down as the active one.
     view: &'a View,
     changes: Changes,
-    /// For each dimension the cells that the overlay changed: the slot in the high half, the number of what the cell was changed to
-    /// last in the low one; ascending.
-    newest: HashMap<DimensionId, Vec<u64>>,
+    /// The cells that the overlay changed, those of a slot in four dimensions together; in the order of dimensions, and then of slots.
+    groups: Vec<CellGroup>,
+    /// Cells of dimensions that were gathered together with those of another one, until they are asked for.
+    gathered: RefCell<HashMap<DimensionId, DeltaCells<'a>>>,
+    /// A share of the memory budget.
+    memory: usize,
     /// The newest patches, newest first.
     merged: &'a [Arc<Patch>],
     /// Ranges of segments, in order, the touched slots of each of which fit in memory.
@@ -52,10 +62,19 @@ pub(super) struct Delta<'a> {
 /// Cells that the processor fetches at a time.
 const GROUP_LEN: usize = 32;
 
+/// Slots whose cells in four dimensions it fetches at a time.
+const GATHER_LEN: usize = 16;
+
 /// All segments.
 const ALL: &[Range<u32>] = std::slice::from_ref(&Range { start: 0, end: SEGMENT_END });
 /// Above all numbers of segments.
 const SEGMENT_END: u32 = 1 << (u32::BITS - SEGMENT_SHIFT);
+
+/// Bytes that the cells of a slot take that are gathered together.
+const GROUP_MEMORY: usize = GROUP_DIMENSIONS * (size_of::<u32>() + size_of::<Option<ValueRef<'_>>>());
+
+/// Of a memory budget, in shares: beside it only a spill and what the heaps remember are in use.
+const GATHER_SHARES: usize = 3;
 
 /// Bytes that a touched slot takes while its piece is in memory, about.
 const SLOT_MEMORY: u64 = 96;
@@ -89,13 +108,8 @@ impl<'d, T> Cursor<'d, T> {
     }
 }
 
-/// The slot, and the number of what its cell was changed to.
-const fn unpacked(newest: u64) -> (u32, u32) {
-    ((newest >> 32) as u32, newest as u32)
-}
-
-fn newest_cursor(newest: &[u64]) -> Cursor<'_, u64> {
-    Cursor { rest: newest, slot_of: |&newest| unpacked(newest).0 }
+fn group_cursor(groups: &[CellGroup]) -> Cursor<'_, CellGroup> {
+    Cursor { rest: groups, slot_of: CellGroup::slot }
 }
 
 fn slot_cursor(slots: &[u32]) -> Cursor<'_, u32> {
@@ -125,23 +139,21 @@ impl<'d> Occupants<'d> {
     }
 }
 
-/// The cells that the overlay of a view changed, by dimension.
-fn newest(view: &View) -> HashMap<DimensionId, Vec<u64>> {
-    let mut newest: HashMap<DimensionId, Vec<u64>> = HashMap::new();
-    for group in view.active.newest_groups().chunk_by(|a, b| a.group() == b.group()) {
-        for place in 0..4 {
-            let cells: Vec<u64> = group
-                .iter()
-                .filter_map(|cells| cells.get(place).map(|item| u64::from(cells.slot()) << 32 | u64::from(item)))
-                .collect();
-            if let Some(id) = group.first().map(|cells| cells.dimension(place))
-                && !cells.is_empty()
+/// The slots of the cells that groups have, by dimension.
+fn slots_of(groups: &[CellGroup]) -> HashMap<DimensionId, Vec<u32>> {
+    let mut slots: HashMap<DimensionId, Vec<u32>> = HashMap::new();
+    for groups in groups.chunk_by(|a, b| a.group() == b.group()) {
+        for place in 0..GROUP_DIMENSIONS {
+            let changed = groups.iter().filter(|cells| cells.get(place).is_some()).map(CellGroup::slot);
+            let changed: Vec<u32> = changed.collect();
+            if let Some(id) = groups.first().map(|cells| cells.dimension(place))
+                && !changed.is_empty()
             {
-                newest.insert(id, cells);
+                slots.insert(id, changed);
             }
         }
     }
-    newest
+    slots
 }
 
 impl<'a> Delta<'a> {
@@ -150,14 +162,13 @@ impl<'a> Delta<'a> {
     pub(super) fn new(view: &'a View, merged: usize, memory: usize) -> Result<Self> {
         let patches = view.generation.patches();
         let merged = patches.get(..merged).unwrap_or(patches);
-        let newest = newest(view);
-        let slots_of =
-            |(&id, cells): (&DimensionId, &Vec<u64>)| (id, cells.iter().map(|&newest| unpacked(newest).0).collect());
+        let groups = view.active.newest_groups();
         let mut slots: Vec<u32> = view.active.changed_slots().collect();
         ascending(&mut slots);
-        let changes = Changes { slots, cells: newest.iter().map(slots_of).collect() };
+        let changes = Changes { slots, cells: slots_of(&groups) };
         let (ranges, left) = (ALL.to_vec(), Vec::new());
-        let mut delta = Self { view, changes, newest, merged, ranges, occupants: None, left };
+        let gathered = RefCell::default();
+        let mut delta = Self { view, changes, groups, gathered, memory, merged, ranges, occupants: None, left };
         let touched_max = memory as u64 / SLOT_MEMORY;
         if delta.touched_count()? > touched_max {
             delta.ranges = delta.ranges(touched_max)?;
@@ -288,8 +299,15 @@ impl<'a> Delta<'a> {
 
     /// The cells of a dimension or, without one, the keys, of a range of segments.
     pub(super) fn cells(&self, id: Option<DimensionId>, range: &Range<u32>) -> Result<DeltaCells<'a>> {
+        if let Some(id) = id
+            && !self.is_merged(Some(id))
+            && self.groups_of(id).len() * GROUP_MEMORY <= self.memory * GATHER_SHARES
+        {
+            return self.gathered(id);
+        }
         let slots = self.touched_in(id, range)?;
         let mut cells = DeltaCells::default();
+        cells.reserve(slots.len());
         let Some(id) = id else {
             for slot in slots {
                 let key = self.view.key_at(slot, u64::MAX)?.map(|(key, _)| key.value());
@@ -299,14 +317,16 @@ impl<'a> Delta<'a> {
         };
         let listed = self.occupants_at(&slots)?;
         let mut occupants = self.occupants(&listed);
-        let mut newest = newest_cursor(self.newest.get(&id).map_or(&[], Vec::as_slice));
-        let mut patches = NewestPatches::new(self.columns_of(Some(id)), &slots)?;
+        let mut newest = group_cursor(self.groups_of(id));
+        let place = CellGroup::place_of(id);
+        let mut patches = NewestPatches::new(self.columns_of(Some(id)), &slots);
         for group in slots.chunks(GROUP_LEN) {
             let mut items = [None; GROUP_LEN];
             for (item, &slot) in items.iter_mut().zip(group) {
-                *item = newest.seek(slot).map(|&newest| unpacked(newest).1);
+                *item = newest.seek(slot).and_then(|cells| cells.get(place));
             }
             items.iter().flatten().for_each(|&item| self.view.active.prefetch_cell(item));
+            items.iter().flatten().for_each(|&item| self.view.active.prefetch_text(item));
             for (&slot, item) in group.iter().zip(items) {
                 if let Some(origin) = occupants.seek(slot).and_then(|occupants| occupants.now)
                     && let Some(value) = self.cell(slot, origin, item, &mut patches)?
@@ -316,6 +336,70 @@ impl<'a> Delta<'a> {
             }
         }
         Ok(cells)
+    }
+
+    /// The cells that the overlay changed in a dimension and those in the same group, in the order of slots.
+    fn groups_of(&self, id: DimensionId) -> &[CellGroup] {
+        let group = CellGroup::group_of(id);
+        let start = self.groups.partition_point(|cells| cells.group() < group);
+        let end = self.groups.partition_point(|cells| cells.group() <= group);
+        self.groups.get(start..end).unwrap_or_default()
+    }
+
+    /// The cells of a dimension that no merged patch has.
+    fn gathered(&self, id: DimensionId) -> Result<DeltaCells<'a>> {
+        let known = self.gathered.borrow_mut().remove(&id);
+        if let Some(cells) = known {
+            return Ok(cells);
+        }
+        let groups = self.groups_of(id);
+        let mut own = DeltaCells::default();
+        if let Some(first) = groups.first() {
+            for (place, cells) in self.gather(groups)?.into_iter().enumerate() {
+                match first.dimension(place) {
+                    other if other == id => own = cells,
+                    other if self.changes.touches(other) => drop(self.gathered.borrow_mut().insert(other, cells)),
+                    _ => {}
+                }
+            }
+        }
+        Ok(own)
+    }
+
+    /// What the overlay says of cells of four dimensions. As those of a slot mostly lie together, all are read at once.
+    fn gather(&self, groups: &[CellGroup]) -> Result<[DeltaCells<'a>; GROUP_DIMENSIONS]> {
+        let slots: Vec<u32> = groups.iter().map(CellGroup::slot).collect();
+        let listed = self.occupants_at(&slots)?;
+        let mut occupants = self.occupants(&listed);
+        let mut no_patches = NewestPatches::by_segment(Vec::new());
+        let mut all = <[DeltaCells<'a>; GROUP_DIMENSIONS]>::default();
+        for (place, to) in all.iter_mut().enumerate() {
+            let id = groups.first().map(|cells| cells.dimension(place));
+            to.reserve(id.and_then(|id| self.changes.cells.get(&id)).map_or(0, Vec::len));
+        }
+        let overlay = &self.view.active;
+        // Cells are asked for two groups before they are read, and what they hold one group before.
+        let chunks: Vec<&[CellGroup]> = groups.chunks(GATHER_LEN).collect();
+        for at in 0..chunks.len() + 2 {
+            for cells in chunks.get(at).copied().unwrap_or_default() {
+                cells.ends().into_iter().for_each(|item| overlay.prefetch_cell(item));
+            }
+            for cells in at.checked_sub(1).and_then(|at| chunks.get(at)).copied().unwrap_or_default() {
+                cells.items().for_each(|item| overlay.prefetch_text(item));
+            }
+            for cells in at.checked_sub(2).and_then(|at| chunks.get(at)).copied().unwrap_or_default() {
+                let slot = cells.slot();
+                let Some(origin) = occupants.seek(slot).and_then(|occupants| occupants.now) else { continue };
+                for (place, to) in all.iter_mut().enumerate() {
+                    if let Some(item) = cells.get(place)
+                        && let Some(value) = self.cell(slot, origin, Some(item), &mut no_patches)?
+                    {
+                        to.push(slot, value);
+                    }
+                }
+            }
+        }
+        Ok(all)
     }
 
     /// The slots that any of the tiers touches, in a range of segments; ascending.
@@ -361,7 +445,7 @@ impl<'a> Delta<'a> {
         slot: u32,
         origin: Origin,
         newest: Option<u32>,
-        patches: &mut NewestPatches<'a>,
+        patches: &mut NewestPatches<'a, '_>,
     ) -> Result<Option<Option<ValueRef<'a>>>> {
         let oldest = self.merged.last().map_or(u64::MAX, |patch| patch.generation());
         let (from, tier) = match origin {

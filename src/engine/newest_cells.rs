@@ -11,7 +11,7 @@ use crate::model::{DimensionId, ValueRef};
 pub(super) struct NewestCells<'a> {
     view: &'a View,
     base: Option<&'a BaseColumn>,
-    patches: NewestPatches<'a>,
+    patches: NewestPatches<'a, 'static>,
     /// What the overlay changed, ascending: the slot in the high half, the number of the newest cell in the low one.
     changed: Vec<u64>,
     /// Changes before this one are of lower slots than the last one asked for.

@@ -7,25 +7,47 @@ use super::newest_patches::NewestPatches;
 use crate::error::Result;
 use crate::model::ValueRef;
 
+/// The number of slots of a column file, if all of them have a value, and a patch has changed none to null or removed it; else 0.
+fn filled_end(column: &ColumnTiers) -> Result<u32> {
+    let Some(base) = column.base() else { return Ok(0) };
+    let slot_count = base.file().header().slot_count;
+    if base.value_count() != slot_count || base.resolve()?.0.null_count > 0 {
+        return Ok(0);
+    }
+    for patch in column.patches() {
+        if !patch.has_values_only()? {
+            return Ok(0);
+        }
+    }
+    Ok(u32::try_from(slot_count).unwrap_or(0))
+}
+
 /// The cells of a dimension in the files.
-pub(super) struct OldCells<'a> {
+pub(super) struct OldCells<'a, 's> {
     column: Option<&'a ColumnTiers>,
-    patches: NewestPatches<'a>,
+    patches: NewestPatches<'a, 's>,
+    /// Where an occupant of the axis file is at a slot below, the slot has a value, and that is not null.
+    filled_end: u32,
     /// How often each entry of a dictionary was met: that of the column file, then those of the patches, the newest first.
     tallies: Vec<Vec<i64>>,
 }
 
-impl<'a> OldCells<'a> {
-    /// Of a dimension, which will be asked about slots, which ascend.
-    pub(super) fn new(column: Option<&'a ColumnTiers>, slots: &[u32]) -> Result<Self> {
+impl<'a, 's> OldCells<'a, 's> {
+    /// Of a dimension, which will be asked mostly about these slots, which ascend.
+    pub(super) fn new(column: Option<&'a ColumnTiers>, slots: &'s [u32]) -> Result<Self> {
         let patches = column.map_or(&[][..], ColumnTiers::patches);
         let tallies = vec![Vec::new(); patches.len() + 1];
-        Ok(Self { column, patches: NewestPatches::new(patches.iter().map(|patch| &**patch), slots)?, tallies })
+        let filled_end = column.map_or(Ok(0), filled_end)?;
+        let patches = NewestPatches::new(patches.iter().map(|patch| &**patch), slots);
+        Ok(Self { column, patches, filled_end, tallies })
     }
 
     /// Whether a slot whose occupant comes from `tier` has a value, and whether that is null.
     pub(super) fn state(&mut self, slot: u32, tier: Option<Tier>) -> Result<Option<Filled>> {
         let Some((column, tier)) = self.column.zip(tier) else { return Ok(None) };
+        if tier == BASE && slot < self.filled_end {
+            return Ok(Some(Filled::Value));
+        }
         match (self.patches.get(slot)?, column.base()) {
             (Some(cell), _) if cell.generation() >= tier => cell.state(),
             (None, Some(base)) if tier == BASE => base.state(slot),

@@ -23,7 +23,7 @@ pub(super) struct Overlay {
     by_slot: Heads,
     by_key: Heads,
     /// In runs of up to [`RUN_LEN`] cells, so that not each of them costs what appending to the arena does.
-    cells: Arena<Box<[Cell]>>,
+    cells: Arena<Run>,
     /// By slot, and four dimensions that follow one another.
     by_cell: Heads<Four>,
     /// Cells that were changed.
@@ -48,48 +48,54 @@ pub(super) struct Occupant {
     previous_of_key: u32,
 }
 
-/// From `stamp` on, a cell has a value, or none.
-#[derive(Debug)]
+/// From `stamp` on, a cell has a value, or none. Takes less room than a [`ValueBuf`] with a stamp would.
+#[derive(Clone, Copy, Debug)]
 struct Cell {
     stamp: u64,
+    /// A number; of a text where it starts in its run, above 32 bits with its length; of others the place among those of the run.
+    content: u64,
     previous: u32,
-    value: CellValue,
+    kind: CellKind,
 }
 
-/// What cells mostly hold takes less room here than in a [`ValueBuf`].
-#[derive(Debug)]
-enum CellValue {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum CellKind {
     Removed,
-    Int(i64),
-    Float(f64),
-    Text(Box<str>),
-    Other(Box<ValueBuf>),
+    Int,
+    Float,
+    Text,
+    Other,
 }
 
-impl From<Option<ValueBuf>> for CellValue {
-    fn from(value: Option<ValueBuf>) -> Self {
-        match value {
-            None => Self::Removed,
-            Some(ValueBuf::Float(float)) => Self::Float(float),
-            Some(ValueBuf::Text(text)) => Self::Text(text),
-            Some(ValueBuf::Int(int)) => match i64::try_from(int) {
-                Ok(small) => Self::Int(small),
-                Err(_) => Self::Other(Box::new(ValueBuf::Int(int))),
-            },
-            Some(other) => Self::Other(Box::new(other)),
-        }
-    }
+/// Cells that were recorded one after the other, with what they hold.
+#[derive(Debug)]
+struct Run {
+    cells: Box<[Cell]>,
+    /// Short texts, one behind the other.
+    text: Box<str>,
+    /// Values that are neither short texts nor numbers of 64 bits.
+    others: Box<[ValueBuf]>,
 }
 
-impl CellValue {
+/// Longer texts stay where they are; others are copied, so that those of a run are one piece of memory.
+const SHORT_TEXT_LEN: usize = 128;
+
+const fn text_place(content: u64) -> (usize, usize) {
+    ((content >> 32) as usize, content as u32 as usize)
+}
+
+impl Run {
     #[inline]
-    fn as_ref(&self) -> Option<ValueRef<'_>> {
-        match self {
-            Self::Removed => None,
-            Self::Int(int) => Some(ValueRef::Int(i128::from(*int))),
-            Self::Float(float) => Some(ValueRef::Float(*float)),
-            Self::Text(text) => Some(ValueRef::Text(text)),
-            Self::Other(value) => Some((**value).as_ref()),
+    fn value(&self, cell: &Cell) -> Option<ValueRef<'_>> {
+        match cell.kind {
+            CellKind::Removed => None,
+            CellKind::Int => Some(ValueRef::Int(cell.content.cast_signed().into())),
+            CellKind::Float => Some(ValueRef::Float(f64::from_bits(cell.content))),
+            CellKind::Text => {
+                let (start, len) = text_place(cell.content);
+                self.text.get(start..start + len).map(ValueRef::Text)
+            }
+            CellKind::Other => self.others.get(cell.content as usize).map(ValueBuf::as_ref),
         }
     }
 }
@@ -209,7 +215,14 @@ impl Overlay {
 
     /// Starts to record the values of `count` cells. One writer at a time.
     pub(super) fn cells(&self, count: usize) -> CellRuns<'_> {
-        CellRuns { overlay: self, left: count, run: Vec::new(), keys: Vec::new() }
+        CellRuns {
+            overlay: self,
+            left: count,
+            run: Vec::new(),
+            text: String::new(),
+            others: Vec::new(),
+            keys: Vec::new(),
+        }
     }
 
     fn touch(&self, slot: u32) {
@@ -271,7 +284,17 @@ impl Overlay {
     #[inline]
     pub(super) fn prefetch_cell(&self, item: u32) {
         if let Some(run) = self.cells.get(item >> RUN_SHIFT) {
-            prefetch(run, item as usize % RUN_LEN);
+            prefetch(&run.cells, item as usize % RUN_LEN);
+        }
+    }
+
+    /// Asks for the text that a cell holds, by the same number. To be called once the cell is there.
+    #[inline]
+    pub(super) fn prefetch_text(&self, item: u32) {
+        if let Some((run, cell)) = self.cell_at(item)
+            && cell.kind == CellKind::Text
+        {
+            prefetch(run.text.as_bytes(), text_place(cell.content).0);
         }
     }
 
@@ -305,8 +328,9 @@ impl Overlay {
     }
 
     #[inline]
-    fn cell_at(&self, item: u32) -> Option<&Cell> {
-        self.cells.get(item >> RUN_SHIFT)?.get(item as usize % RUN_LEN)
+    fn cell_at(&self, item: u32) -> Option<(&Run, &Cell)> {
+        let run = self.cells.get(item >> RUN_SHIFT)?;
+        Some((run, run.cells.get(item as usize % RUN_LEN)?))
     }
 
     /// The value of a cell as last changed between two stamps, both included; the inner `None` is a removed attribute.
@@ -315,12 +339,12 @@ impl Overlay {
         let (key, place) = cell_key(id, slot);
         let mut item = self.by_cell.items(key)?.get(place)?;
         loop {
-            let cell = self.cell_at(item)?;
+            let (run, cell) = self.cell_at(item)?;
             if cell.stamp < from {
                 return None;
             }
             if cell.stamp <= stamp {
-                return Some(cell.value.as_ref());
+                return Some(run.value(cell));
             }
             item = cell.previous;
         }
@@ -356,8 +380,8 @@ impl Overlay {
     /// The value of a cell as last changed, if that was not before a stamp, by the number that [`newest_cells`](Self::newest_cells) gives.
     #[inline]
     pub(super) fn newest_cell(&self, item: u32, from: u64) -> Option<Option<ValueRef<'_>>> {
-        let cell = self.cell_at(item)?;
-        (cell.stamp >= from).then(|| cell.value.as_ref())
+        let (run, cell) = self.cell_at(item)?;
+        (cell.stamp >= from).then(|| run.value(cell))
     }
 
     /// The cells that were changed, each with the number of what it was changed to last; in no order.
@@ -388,14 +412,26 @@ impl Overlay {
     }
 }
 
+/// So many dimensions that follow one another share a place in the table of cells.
+pub(super) const GROUP_DIMENSIONS: usize = 4;
+
 /// The newest cells of a slot in four dimensions that follow one another.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CellGroup {
     key: u64,
-    items: [u32; 4],
+    items: [u32; GROUP_DIMENSIONS],
 }
 
 impl CellGroup {
+    /// The group of a dimension, and its place in that.
+    pub(super) const fn group_of(id: DimensionId) -> u32 {
+        cell_of(cell_key(id, 0).0, 0).0.0
+    }
+
+    pub(super) const fn place_of(id: DimensionId) -> usize {
+        cell_key(id, 0).1
+    }
+
     pub(super) const fn slot(&self) -> u32 {
         cell_of(self.key, 0).1
     }
@@ -407,6 +443,17 @@ impl CellGroup {
 
     pub(super) const fn dimension(&self, place: usize) -> DimensionId {
         cell_of(self.key, place).0
+    }
+
+    /// The numbers of the newest cells.
+    pub(super) fn items(&self) -> impl DoubleEndedIterator<Item = u32> {
+        self.items.into_iter().filter(|&item| item != NONE)
+    }
+
+    /// The first and the last of them, between which the others mostly lie.
+    pub(super) fn ends(&self) -> [u32; 2] {
+        let first = self.items().next().unwrap_or(NONE);
+        [first, self.items().next_back().unwrap_or(NONE)]
     }
 
     /// The number of the newest cell in one of them, if it was changed.
@@ -423,6 +470,9 @@ pub(super) struct CellRuns<'o> {
     /// Cells still to come, about.
     left: usize,
     run: Vec<Cell>,
+    /// What the cells of the run hold.
+    text: String,
+    others: Vec<ValueBuf>,
     /// By what each cell of the run is found.
     keys: Vec<(u64, usize)>,
 }
@@ -445,7 +495,8 @@ impl CellRuns<'_> {
             if self.run.capacity() == 0 {
                 self.run.reserve_exact(self.left.clamp(1, RUN_LEN));
             }
-            self.run.push(Cell { stamp, previous, value: value.into() });
+            let (kind, content) = self.content(value);
+            self.run.push(Cell { stamp, content, previous, kind });
             self.keys.push((key, place));
             self.left = self.left.saturating_sub(1);
             if self.run.len() == RUN_LEN {
@@ -456,13 +507,39 @@ impl CellRuns<'_> {
         Ok(())
     }
 
+    /// Puts a value where cells of the run have it.
+    #[inline]
+    fn content(&mut self, value: Option<ValueBuf>) -> (CellKind, u64) {
+        let other = match value {
+            None => return (CellKind::Removed, 0),
+            Some(ValueBuf::Float(float)) => return (CellKind::Float, float.to_bits()),
+            Some(ValueBuf::Int(int)) => match i64::try_from(int) {
+                Ok(small) => return (CellKind::Int, small.cast_unsigned()),
+                Err(_) => ValueBuf::Int(int),
+            },
+            Some(ValueBuf::Text(text)) if text.len() <= SHORT_TEXT_LEN => {
+                let start = self.text.len() as u64;
+                self.text.push_str(&text);
+                return (CellKind::Text, start << 32 | text.len() as u64);
+            }
+            Some(other) => other,
+        };
+        self.others.push(other);
+        (CellKind::Other, self.others.len() as u64 - 1)
+    }
+
     /// Lets what was recorded be found.
     pub(super) fn finish(&mut self) -> Result<()> {
         if self.run.is_empty() {
             return Ok(());
         }
         let overlay = self.overlay;
-        let run = std::mem::take(&mut self.run).into_boxed_slice();
+        let run = Run {
+            cells: std::mem::take(&mut self.run).into_boxed_slice(),
+            text: Box::from(&*self.text),
+            others: std::mem::take(&mut self.others).into_boxed_slice(),
+        };
+        self.text.clear();
         let number = overlay.cells.push(run).filter(|&number| number < NONE >> RUN_SHIFT).ok_or_else(full)?;
         let (mut item, mut new) = (number << RUN_SHIFT, 0);
         for keys in self.keys.chunk_by(|a, b| a.0 == b.0) {
@@ -513,6 +590,9 @@ mod tests {
             Some(Value::from(i128::MIN)),
             Some(Value::from(f64::NAN)),
             Some(Value::from("text")),
+            Some(Value::from("")),
+            Some(Value::from("ä".repeat(SHORT_TEXT_LEN / 2))),
+            Some(Value::from("ä".repeat(SHORT_TEXT_LEN))),
             Some(Value::from(vec![1u8, 2])),
             Some(Value::Array(vec![Value::Null])),
         ];

@@ -259,6 +259,18 @@ impl DeltaColumn {
         Ok(())
     }
 
+    /// Calls `each` with the touched slots of a segment that are among `slots`, a bit for each, and with the index of their cell; takes them
+    /// out of `slots`.
+    pub(super) fn take_touched(&self, number: usize, slots: &mut [u64], each: impl FnMut(u32, u32)) -> Result<()> {
+        self.resolve()?.1.take_present(&self.file, number, slots, each)
+    }
+
+    /// Whether each touched slot has a value that is not null.
+    pub(super) fn has_values_only(&self) -> Result<bool> {
+        let (column, cells) = self.resolve()?;
+        Ok(column.null_count == 0 && !cells.removes_any())
+    }
+
     /// How often a dictionary entry is used.
     pub(super) fn count(&self, number: u32) -> Result<u32> {
         let section = self.part(Part::Counts);

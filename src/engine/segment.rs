@@ -9,6 +9,7 @@ use crate::format::column::SEGMENT_LEN;
 use crate::model::{Slot, ValueRef};
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 /// The values of up to 65,536 consecutive slots of a dimension: which slots have one, and the values of these in slot
 /// order.
@@ -170,6 +171,14 @@ impl<'s> CellValues<'s> {
         match &self.0 {
             CellSource::File { file, cells, segment } => cells.cell(file, segment, index as u32),
             CellSource::Memory(values) => Ok(values[index]),
+        }
+    }
+
+    /// Asks for the contents of values that will be read soon.
+    pub(super) fn prefetch(&self, indexes: Range<usize>) {
+        if let CellSource::File { file, cells, segment } = &self.0 {
+            let end = indexes.end.min(self.len());
+            (indexes.start..end).for_each(|index| cells.prefetch_content(file, segment, index as u32));
         }
     }
 }

@@ -8,8 +8,11 @@ use crate::model::ValueRef;
 /// Bytes of dictionary entries that stay encoded.
 const ENTRIES_LEN: usize = 1 << 20;
 
+/// Values of a heap that are fetched at a time.
+const GROUP_LEN: usize = 32;
+
 /// What is called with each slot and its value's tagged form.
-type Each<'e> = dyn FnMut(u32, &[u8]) -> Result<()> + 'e;
+pub(super) type Each<'e> = dyn FnMut(u32, &[u8]) -> Result<()> + 'e;
 
 /// Visits segments of one column file.
 #[derive(Default, Debug)]
@@ -34,6 +37,9 @@ impl SegmentVisitor {
             SegmentValues::Dictionary8(numbers, dictionary) => self.visit_entries(segment, numbers, dictionary, each),
             SegmentValues::Dictionary16(numbers, dictionary) => self.visit_entries(segment, numbers, dictionary, each),
             SegmentValues::Values(values) => slots(segment).enumerate().try_for_each(|(index, slot)| {
+                if index.is_multiple_of(GROUP_LEN) {
+                    values.prefetch(index..index + GROUP_LEN);
+                }
                 self.encode(values.get(index)?);
                 each(slot, &self.tagged)
             }),

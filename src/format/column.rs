@@ -207,6 +207,60 @@ pub(crate) fn next_present(presence: Presence, structure: &[u8], from: u32) -> O
     }
 }
 
+/// Calls `each` with the slots that have a cell and are among `slots`, a bit for each, as offsets into the segment, and with the index of their
+/// cell; takes them out of `slots`. Of a bitmap it passes 64 slots at a time where it has none of them.
+pub(crate) fn take_present(
+    (presence, slot_count): (Presence, u32),
+    structure: &[u8],
+    slots: &mut [u64],
+    mut each: impl FnMut(u32, u32),
+) {
+    match presence {
+        Presence::None => {}
+        Presence::Sorted => {
+            for (offset, index) in structure.as_chunks::<2>().0.iter().zip(0u32..) {
+                let offset = u32::from(u16::from_le_bytes(*offset));
+                let bit = 1u64 << (offset & 63);
+                if let Some(word) = slots.get_mut((offset >> 6) as usize)
+                    && *word & bit != 0
+                {
+                    *word &= !bit;
+                    each(offset, index);
+                }
+            }
+        }
+        Presence::All => {
+            for (word, start) in slots.iter_mut().zip((0u32..).step_by(64)) {
+                let past_end = u64::MAX.checked_shl(slot_count.saturating_sub(start)).unwrap_or(0);
+                for_each_bit(*word & !past_end, |bit| each(start.saturating_add(bit), start.saturating_add(bit)));
+                *word &= past_end;
+            }
+        }
+        Presence::Bitmap => {
+            let words = structure.as_chunks::<BITMAP_WORD_LEN>().0;
+            for ((word, slots), start) in words.iter().zip(slots).zip((0u32..).step_by(64)) {
+                let bits = u64_at(word, 0).unwrap_or_default();
+                let found = bits & *slots;
+                if found != 0 {
+                    *slots &= !found;
+                    let rank = u64_at(word, 8).and_then(|rank| u32::try_from(rank).ok()).unwrap_or(u32::MAX);
+                    for_each_bit(found, |bit| {
+                        let before = bits & 1u64.wrapping_shl(bit).wrapping_sub(1);
+                        each(start.saturating_add(bit), rank.saturating_add(before.count_ones()));
+                    });
+                }
+            }
+        }
+    }
+}
+
+fn for_each_bit(mut bits: u64, mut each: impl FnMut(u32)) {
+    while bits != 0 {
+        each(bits.trailing_zeros());
+        bits &= bits.wrapping_sub(1);
+    }
+}
+
 /// Appends the slots in a bitmap or a sorted list, as offsets into the segment.
 pub(crate) fn present_offsets(presence: Presence, structure: &[u8], out: &mut Vec<u16>) {
     match presence {
@@ -649,6 +703,28 @@ mod tests {
             let mut offsets = Vec::new();
             present_offsets(presence, structure, &mut offsets);
             assert!(offsets.iter().map(|&offset| u32::from(offset)).eq(present.iter().copied()));
+        }
+        let all: Vec<u32> = (0..1000).collect();
+        for (presence, structure, has) in [
+            (Presence::Bitmap, &*bitmap, &present),
+            (Presence::Sorted, &*sorted, &present),
+            (Presence::All, &[], &all),
+            (Presence::None, &[], &Vec::new()),
+        ] {
+            let is_asked = |slot: u32| slot.is_multiple_of(3) || slot / 64 == 9;
+            let bits = |is_in: &dyn Fn(u32) -> bool| -> Vec<u64> {
+                (0..16)
+                    .map(|word| (0..64).fold(0, |bits, bit| bits | u64::from(is_in(word * 64 + bit)) << bit))
+                    .collect()
+            };
+            let index = |slot: u32| has.iter().position(|&s| s == slot);
+            let (mut slots, mut taken) = (bits(&is_asked), Vec::new());
+            take_present((presence, 1000), structure, &mut slots, |slot, index| {
+                taken.push((slot, Some(index as usize)))
+            });
+            let expected = (0..1024).filter(|&slot| is_asked(slot) && index(slot).is_some());
+            assert_eq!(taken, expected.map(|slot| (slot, index(slot))).collect::<Vec<_>>(), "{presence:?}");
+            assert_eq!(slots, bits(&|slot| is_asked(slot) && index(slot).is_none()), "{presence:?}");
         }
         assert_eq!(bitmap_index(&bitmap, 60_000), None, "past the end of the structure");
     }
