@@ -57,22 +57,32 @@ impl ColumnTiers {
     /// The value of a slot whose occupant comes from `tier`.
     #[inline]
     pub(super) fn get(&self, slot: u32, tier: Tier) -> Result<Option<ValueRef<'_>>> {
-        // One for each patch, unless some of them touch no slot.
-        let filters = self.filters().filter(|filters| filters.len() == self.patches.len()).unwrap_or_default();
-        let number = FilterNumber::new(slot.into());
-        for (at, patch) in self.patches.iter().enumerate() {
-            if patch.generation() < tier {
-                return Ok(None);
-            }
-            let says_nothing = filters.get(at).is_some_and(|filter| !filter.may_touch(number));
-            if !says_nothing && let Some(value) = patch.get(slot)? {
-                return Ok(value);
-            }
+        if !self.patches.is_empty()
+            && let Some(settled) = self.get_from_patches(slot, tier)?
+        {
+            return Ok(settled);
         }
         match &self.base {
             Some(base) if tier == BASE => base.get(slot),
             _ => Ok(None),
         }
+    }
+
+    /// What patches say of a slot; nothing where the base decides.
+    fn get_from_patches(&self, slot: u32, tier: Tier) -> Result<Option<Option<ValueRef<'_>>>> {
+        // One for each patch, unless some of them touch no slot.
+        let filters = self.filters().filter(|filters| filters.len() == self.patches.len()).unwrap_or_default();
+        let number = FilterNumber::new(slot.into());
+        for (at, patch) in self.patches.iter().enumerate() {
+            if patch.generation() < tier {
+                return Ok(Some(None));
+            }
+            let says_nothing = filters.get(at).is_some_and(|filter| !filter.may_touch(number));
+            if !says_nothing && let Some(value) = patch.get(slot)? {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether a slot whose occupant comes from `tier` has a value, and whether that is null.

@@ -317,7 +317,7 @@ impl<'a> Segments<'a> {
 
 impl Cells {
     /// The values, ready for reads; `None` where a section is not in the file as it should be.
-    #[inline]
+    #[inline(always)]
     pub(super) fn values<'a>(&'a self, bytes: VerifiedBytes<'a>) -> Option<Values<'a>> {
         let text = bytes.heap(self.text_heap)?;
         let dictionary = || {
