@@ -6,8 +6,8 @@ use crate::wide::{FLOATS, INTEGERS, More, TEXTS, fold_more};
 use std::marker::PhantomData;
 use std::path::Path;
 use vector_datalib::{
-    Axis, BulkLoader, CompactOptions, Dimension, KeyRef, Layout, Options, Snapshot, Value, ValueCounts,
-    ValueRef, VectorDb, attrs,
+    Axis, BulkLoader, CompactOptions, Dimension, KeyRef, Layout, Options, Snapshot, Value, ValueCounts, ValueRef,
+    VectorDb, attrs,
 };
 
 /// What the engine takes for a key.
