@@ -26,8 +26,11 @@ fn differences(table: &str, measurements: &[Measurement]) -> Vec<String> {
 fn the_readme_has_the_figures_that_were_measured() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let readme = std::fs::read_to_string(format!("{root}/README.md")).unwrap();
-    let results = std::fs::read_to_string(format!("{root}/benches/results/10m.json")).unwrap();
-    let measurements: Vec<Measurement> = serde_json::from_str(&results).unwrap();
+    let measurements = ["10m.json", "10m-writes.json"].into_iter().flat_map(|name| {
+        let results = std::fs::read_to_string(format!("{root}/benches/results/{name}")).unwrap();
+        serde_json::from_str::<Vec<Measurement>>(&results).unwrap()
+    });
+    let measurements: Vec<Measurement> = measurements.collect();
     let section = readme.split("\n## ").find(|section| section.starts_with("Speed\n")).unwrap();
     let rows = section.lines().filter(|line| line.contains('`') && line.starts_with('|')).count();
     assert!(rows > 5, "{rows} rows");
