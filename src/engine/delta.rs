@@ -303,6 +303,7 @@ impl<'a> Delta<'a> {
             && !self.is_merged(Some(id))
             && self.groups_of(id).len() * GROUP_MEMORY <= self.memory * GATHER_SHARES
         {
+            debug_assert_eq!(std::slice::from_ref(range), ALL, "what no merged patch has is one piece");
             return self.gathered(id);
         }
         let slots = self.touched_in(id, range)?;

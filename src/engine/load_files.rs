@@ -177,7 +177,7 @@ impl<'s> Rows<'s> {
     /// The hashes of all keys, if a part of them fits in memory.
     fn hashes(&self) -> Option<HashedKeys<'s>> {
         let streams = self.streams;
-        let hashes = streams.keys.hashes.as_ref().filter(|_| streams.keys.ascending.is_none())?;
+        let hashes = streams.keys.hashes.as_ref().filter(|_| streams.keys.may_repeat())?;
         let hashed = HashedKeys { hashes, spill: &streams.spill };
         (hashed.table_len() <= self.share() as u64).then_some(hashed)
     }

@@ -210,7 +210,7 @@ impl Loader {
         let files = dimensions.len() as u64 + 1;
         let mut meter = Meter::new(progress, "writing columns", files * u64::from(row_count));
         let mut rows = Rows::new(&streams, row_count, memory_budget);
-        if streams.keys.ascending.is_none() {
+        if streams.keys.may_repeat() {
             rows.merge(manifest.hash_seed, (threads, &mut meter))?;
             meter.set_total(files * u64::from(rows.slot_count));
         }

@@ -15,7 +15,7 @@ use super::record_streams::DEALT_LEN;
 use super::scan::base_segment;
 use super::segment::{Segment, SegmentValues};
 use super::spill::Spill;
-use super::tagged_segment::SegmentVisitor;
+use super::tagged_segment::{Each, SegmentVisitor};
 use super::value_streams::{Allowance, LoadFile, RowValues, Taking, ValueStreams};
 use crate::error::Result;
 use crate::format::column::SEGMENT_LEN;
@@ -27,9 +27,6 @@ use std::sync::Arc;
 
 /// Slots whose cells are asked for before the first of them is used.
 const GROUP_LEN: u32 = 64;
-
-/// What is called with each slot that has a value, and the value's tagged form.
-type Each<'e> = dyn FnMut(u32, &[u8]) -> Result<()> + 'e;
 
 /// Keys or values by slot, in streams of their own.
 pub(super) struct PutAside {
@@ -44,6 +41,7 @@ impl PutAside {
         let mut streams = ValueStreams::new(file, &mut spill);
         let mut allowance = Allowance { dictionaries, dealt: build.limit / DEALT_LEN, begun: 0 };
         let (hash_seed, meter) = (build.hash_seed, &mut *build.meter);
+        // No file is begun, so none has to be of a database.
         let mut taking = Taking { spill: &mut spill, allowance: &mut allowance, hash_seed, database_id: [0; 16] };
         visit(&mut |slot, tagged| {
             meter.step()?;

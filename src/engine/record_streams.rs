@@ -47,7 +47,7 @@ pub(super) struct Keys {
 
 impl Keys {
     /// Whether hashes are needed: else no key repeats.
-    fn may_repeat(&self) -> bool {
+    pub(super) const fn may_repeat(&self) -> bool {
         self.ascending.is_none()
     }
 }

@@ -67,8 +67,8 @@ impl Region {
         Ok(Self::from_blocks(blocks, filled_len))
     }
 
-    /// Maps all of `file`, which has `len` bytes, read-only. The file may be closed, renamed and removed afterwards. Its first bytes are read as well, which costs a
-    /// fraction of the page fault that looking at them there would.
+    /// Maps all of `file`, which has `len` bytes, read-only. The file may be closed, renamed and removed afterwards. Its first bytes are
+    /// read as well, which costs a fraction of the page fault that looking at them there would.
     ///
     /// The file must never be written or cut again: see the comment inside.
     pub fn map(file: &File, len: u64) -> io::Result<Self> {
