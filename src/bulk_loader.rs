@@ -128,7 +128,7 @@ impl BulkLoader {
     ///   which record it is, counted from 0 as [`len`](Self::len) does. The record was not added, and loading can go on.
     /// - [`Error::TooManyPoints`](crate::Error::TooManyPoints): there are as many records as there can be slots.
     /// - [`Error::NoSpace`](crate::Error::NoSpace), [`Error::Io`](crate::Error::Io): the system refused, maybe records before this one, or
-    ///   this one only later on: records are put aside many at a time. The load cannot go on.
+    ///   this one only later on: records are put aside many at a time. The load cannot go on; nor can it after `attributes` has panicked.
     pub fn push<'k, 'v, N: AsRef<str>, V: Into<AnyValue<'v>>>(
         &mut self,
         key: impl Into<KeyRef<'k>>,

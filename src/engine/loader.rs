@@ -108,7 +108,11 @@ impl Loader {
         self.record += 1;
         let dimension_count = self.dimensions.len();
         let mut long = Vec::new();
-        if let Err(error) = self.gather(attributes, &mut long) {
+        // Until all attributes are there: if what the caller gives panics, the record stays begun.
+        self.is_broken = true;
+        let gathered = self.gather(attributes, &mut long);
+        self.is_broken = false;
+        if let Err(error) = gathered {
             self.batch.take_back_all(dimension_count);
             self.undefine(dimension_count);
             return Err(error);

@@ -1,6 +1,11 @@
 //! Odd but legal use of the public face, each once a bug.
 
-use vector_datalib::{Error, ExtRef, Key, Options, Slot, Timestamp, Value, ValueRef, VectorDb, attrs, internals};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use vector_datalib::internals::MemoryStorage;
+use vector_datalib::{
+    BulkLoader, Error, ExtRef, Key, Options, Slot, Timestamp, Value, ValueRef, VectorDb, attrs, internals,
+};
 
 /// An ext value that is a timestamp, made by hand, once went into the log as it was: the database did not open any more.
 #[test]
@@ -115,4 +120,34 @@ fn refresh_tells_that_the_database_is_gone_or_another_one() {
     create(2);
     assert!(reader.refresh().unwrap_err().is_not_found());
     assert_eq!(reader.lookup(1, "n").unwrap(), Some(1.into()));
+}
+
+/// Else the first attributes of the record would be taken for those of the next one.
+#[test]
+fn a_load_does_not_go_on_after_attributes_that_panicked() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.vdb");
+    let mut loader = BulkLoader::create(&path).unwrap();
+    loader.push(1, [("a", 1), ("b", 1)]).unwrap();
+    let attributes = (0..2).map(|n| if n == 0 { ("a", 2) } else { panic!("no more attributes") });
+    assert!(catch_unwind(AssertUnwindSafe(|| loader.push(2, attributes))).is_err());
+    assert!(matches!(loader.push(3, [("a", 3)]), Err(Error::InvalidArgument { .. })));
+    assert!(matches!(loader.finish(), Err(Error::InvalidArgument { .. })));
+    assert!(!path.exists());
+}
+
+/// A batch whose records panic is not committed, not even in part, and the database goes on.
+#[test]
+fn a_batch_that_panicked_changes_nothing() {
+    let db = Options::new().create_in(Arc::new(MemoryStorage::new())).unwrap();
+    db.upsert(1, [("a", 1)]).unwrap();
+    let records = (0..3).map(|n| if n < 2 { (n, [("a", 5)]) } else { panic!("no more records") });
+    assert!(catch_unwind(AssertUnwindSafe(|| db.batch_upsert(records))).is_err());
+    let attributes = (0..2).map(|n| if n == 0 { ("a", 6) } else { panic!("no more attributes") });
+    assert!(catch_unwind(AssertUnwindSafe(|| db.upsert(1, attributes))).is_err());
+    assert_eq!((db.len(), db.lookup(1, "a").unwrap()), (1, Some(Value::from(1))));
+    db.upsert(0, [("a", 2)]).unwrap();
+    db.save().unwrap();
+    assert_eq!((db.len(), db.lookup(0, "a").unwrap()), (2, Some(Value::from(2))));
+    assert!(db.verify().unwrap().is_sound());
 }
