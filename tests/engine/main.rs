@@ -16,6 +16,7 @@ mod fixtures;
 mod forged;
 mod import;
 mod inspect;
+mod large_files;
 mod layers;
 mod layouts;
 mod misuse;
