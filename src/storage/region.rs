@@ -56,7 +56,7 @@ impl Region {
     ///
     /// When the file is cut meanwhile, the region has what was left of it; what is appended
     /// meanwhile is not part of it. A length that memory cannot hold is an error, not an abort.
-    pub fn read(file: &File, len: u64) -> io::Result<Self> {
+    pub(super) fn read(file: &File, len: u64) -> io::Result<Self> {
         let len = usize::try_from(len).map_err(|_| io::Error::from(ErrorKind::FileTooLarge))?;
         let block_count = len.div_ceil(Self::ALIGNMENT);
         let mut blocks = Vec::new();
@@ -70,8 +70,8 @@ impl Region {
     /// Maps all of `file`, which has `len` bytes, read-only. The file may be closed, renamed and removed afterwards. Its first bytes are
     /// read as well, which costs a fraction of the page fault that looking at them there would.
     ///
-    /// The file must never be written or cut again: see the comment inside.
-    pub fn map(file: &File, len: u64) -> io::Result<Self> {
+    /// The file must have that many bytes, and never be written or cut again: see the comment inside.
+    pub(super) fn map(file: &File, len: u64) -> io::Result<Self> {
         let len = usize::try_from(len).map_err(|_| io::Error::from(ErrorKind::FileTooLarge))?;
         if len == 0 {
             // The kernel refuses to map nothing.
