@@ -36,7 +36,6 @@ impl fmt::Debug for Dimension<'_> {
 
 impl<'s> Dimension<'s> {
     pub(crate) fn new(axis: AxisReader<'s>, reader: DimensionReader<'s>) -> Self {
-        let reader = reader.with_probes(&axis);
         Self { axis, reader, typed: TypedLookup::new(&axis, &reader) }
     }
 

@@ -2,22 +2,22 @@
 
 use super::base_axis::BaseAxis;
 use super::column_tiers::{BASE, Tier};
-use super::patch::{AxisDelta, Patch};
-use super::patch_filter::{PatchFilter, PatchFilters};
+use super::patch::{AxisDelta, DeltaColumn, Patch};
+use super::patched_slots::{PatchedSlots, Patches};
 use crate::error::{Error, Result};
 use crate::format::Invalid;
 use crate::model::KeyRef;
 use std::sync::Arc;
 
 /// The files that say which key is at which slot.
-#[derive(Clone, Default, Debug)]
+#[derive(Default, Debug)]
 pub(super) struct AxisTiers {
     base: Option<Arc<BaseAxis>>,
     /// The newest first.
     patches: Vec<Arc<Patch>>,
     /// The base's tombstones below are not free any more, or were freed again by a patch.
     base_next: u32,
-    filters: PatchFilters,
+    patched_slots: PatchedSlots,
 }
 
 impl AxisTiers {
@@ -25,7 +25,7 @@ impl AxisTiers {
     pub(super) fn new(base: Option<Arc<BaseAxis>>, patches: &[Arc<Patch>]) -> Self {
         let base_next = patches.first().map_or(0, |patch| patch.base_next());
         let patches = patches.iter().filter(|patch| patch.axis().is_some()).map(Arc::clone).collect();
-        Self { base, patches, base_next, filters: PatchFilters::new() }
+        Self { base, patches, base_next, patched_slots: PatchedSlots::new() }
     }
 
     pub(super) fn base(&self) -> Option<&BaseAxis> {
@@ -44,11 +44,6 @@ impl AxisTiers {
     #[inline]
     fn deltas(&self) -> impl Iterator<Item = (Tier, &AxisDelta)> {
         self.patches.iter().filter_map(|patch| Some((patch.generation(), patch.axis()?)))
-    }
-
-    /// What tells of slots whose occupant no patch changed; `None` where a descriptor is damaged.
-    pub(super) fn filters(&self) -> Option<&[PatchFilter]> {
-        self.filters.get(|| self.deltas().map(|(_, delta)| &delta.column))
     }
 
     /// Whether a patch changed the occupant of any slot.
@@ -163,6 +158,12 @@ impl AxisTiers {
         }
     }
 
+    /// Slots that the axis file has.
+    #[inline]
+    pub(super) fn base_slot_count(&self) -> u32 {
+        self.base.as_ref().map_or(0, |base| base.file().header().slot_count.try_into().unwrap_or(u32::MAX))
+    }
+
     /// Whether there can be so many slots: each one past the axis file was put there by a patch. Patches are asked only if there
     /// are any such.
     pub(super) fn has_room_for(&self, slot_count: u32) -> Result<bool> {
@@ -183,5 +184,17 @@ impl AxisTiers {
             (None, Some(base)) => base.file().corrupt(invalid),
             (None, None) => Error::invalid_argument(reason),
         }
+    }
+}
+
+impl Patches for AxisTiers {
+    #[inline]
+    fn patched_slots(&self) -> &PatchedSlots {
+        &self.patched_slots
+    }
+
+    #[inline]
+    fn delta_columns(&self) -> impl Iterator<Item = &DeltaColumn> {
+        self.deltas().map(|(_, delta)| &delta.column)
     }
 }

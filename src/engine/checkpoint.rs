@@ -127,7 +127,7 @@ impl Database {
         self.sync_all(writer)?;
         self.publish(writer.sequence);
         self.end_log(writer)?;
-        let active = Arc::new(Overlay::new(writer.sequence, self.hash_seed()));
+        let active = Arc::new(Overlay::new(writer.sequence, self.hash_seed(), view.moment(writer.sequence).slot_count));
         self.view.store(Arc::new(View {
             generation: Arc::clone(&view.generation),
             frozen: Some(Arc::clone(&view.active)),
@@ -157,7 +157,8 @@ impl Database {
         let old = self.view.load_full();
         let generation = self.put_in_place(writer, &old.generation, manifest)?;
         let view = if moved {
-            let active = Overlay::new(generation.manifest.last_sequence, generation.manifest.hash_seed);
+            let manifest = &generation.manifest;
+            let active = Overlay::new(manifest.last_sequence, manifest.hash_seed, manifest.slot_count);
             View { generation, frozen: None, active: Arc::new(active) }
         } else {
             View { generation, frozen: None, active: Arc::clone(&old.active) }
@@ -281,7 +282,7 @@ impl Database {
         let scratch = View {
             generation: Arc::clone(&base.generation),
             frozen: None,
-            active: Arc::new(Overlay::new(writer.sequence, self.hash_seed())),
+            active: Arc::new(Overlay::new(writer.sequence, self.hash_seed(), base.generation.manifest.slot_count)),
         };
         let mut shift = Shift::new(&scratch, writer.allocation.next_dimension)?;
         let mut placed = Vec::with_capacity(steps.len());
@@ -431,8 +432,10 @@ impl<'a> Shift<'a> {
 /// The part of a view that a checkpoint writes down.
 fn frozen_part(view: &View) -> View {
     let manifest = &view.generation.manifest;
-    let frozen =
-        view.frozen.clone().unwrap_or_else(|| Arc::new(Overlay::new(manifest.last_sequence, manifest.hash_seed)));
+    let frozen = view
+        .frozen
+        .clone()
+        .unwrap_or_else(|| Arc::new(Overlay::new(manifest.last_sequence, manifest.hash_seed, manifest.slot_count)));
     View { generation: Arc::clone(&view.generation), frozen: None, active: frozen }
 }
 

@@ -4,6 +4,7 @@ use super::base_column::BaseColumn;
 use super::cells::Filled;
 use super::patch::DeltaColumn;
 use super::patch_filter::{PatchFilter, PatchFilters};
+use super::patched_slots::{PatchedSlots, Patches};
 use crate::error::Result;
 use crate::format::filter::FilterNumber;
 use crate::model::ValueRef;
@@ -17,18 +18,19 @@ pub(super) type Tier = u64;
 pub(super) const BASE: Tier = 0;
 
 /// The files that say what a dimension's values are.
-#[derive(Clone, Default, Debug)]
+#[derive(Default, Debug)]
 pub(super) struct ColumnTiers {
     base: Option<Arc<BaseColumn>>,
     /// The newest first.
     patches: Vec<Arc<DeltaColumn>>,
     filters: PatchFilters,
+    patched_slots: PatchedSlots,
 }
 
 impl ColumnTiers {
     /// Of a column file, and of delta columns, the newest first.
     pub(super) const fn new(base: Option<Arc<BaseColumn>>, patches: Vec<Arc<DeltaColumn>>) -> Self {
-        Self { base, patches, filters: PatchFilters::new() }
+        Self { base, patches, filters: PatchFilters::new(), patched_slots: PatchedSlots::new() }
     }
 
     pub(super) fn base(&self) -> Option<&BaseColumn> {
@@ -118,5 +120,17 @@ impl ColumnTiers {
             None => true,
         };
         Ok(base_counts && self.patches.iter().all(|patch| patch.entry().has_counts))
+    }
+}
+
+impl Patches for ColumnTiers {
+    #[inline]
+    fn patched_slots(&self) -> &PatchedSlots {
+        &self.patched_slots
+    }
+
+    #[inline]
+    fn delta_columns(&self) -> impl Iterator<Item = &DeltaColumn> {
+        self.patches.iter().map(|patch| &**patch)
     }
 }

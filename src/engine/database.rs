@@ -432,7 +432,7 @@ fn open_state(
     let next_dimension = u32::try_from(manifest.next_dimension_id).unwrap_or(u32::MAX - 1);
     let mut allocation = Allocation::new(FreeSlots::new(manifest.slot_count), manifest.point_count, next_dimension);
     let mut log = LogReader::new(&manifest);
-    let overlay = Overlay::new(manifest.last_sequence, manifest.hash_seed);
+    let overlay = Overlay::new(manifest.last_sequence, manifest.hash_seed, manifest.slot_count);
     let generation = Arc::new(Generation::open(storage, manifest, previous)?);
     let view = View { generation, frozen: None, active: Arc::new(overlay) };
     let mut replay = Replay::new(&view, &mut allocation, 0);

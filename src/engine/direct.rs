@@ -3,15 +3,15 @@
 //! used for the first time, or a slot that an overlay may have changed, takes the long way through [`View`](super::view::View), which
 //! checks, and explains what is wrong.
 
+use super::axis_tiers::AxisTiers;
 use super::column_tiers::ColumnTiers;
 use super::direct_axis::KeyTable;
 use super::direct_column::{Receiver, Values};
-use super::filter::Filter;
 use super::overlay::Overlay;
-use super::patch_filter::{PatchFilter, Probes};
+use super::patched_slots::Patched;
+use super::slot_set::SlotSet;
 use super::verified::Settled;
 use super::view::View;
-use crate::format::filter::FilterNumber;
 use crate::model::KeyRef;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -40,49 +40,53 @@ pub(super) struct DirectColumn<'a> {
     pub(super) values: Values<'a>,
     /// Whether all that is read of it has been verified.
     whole: &'a AtomicBool,
-    /// Of the patches that touch the dimension.
-    patches: &'a [PatchFilter],
+    /// What patches touch of the dimension; absent where there are none.
+    patched: Option<Patched<'a, ColumnTiers>>,
 }
 
 /// What tells of slots and keys that are not as in the files.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Changed<'a> {
     view: &'a View,
-    active: Option<&'a Filter>,
-    frozen: Option<&'a Filter>,
-    /// Of the patches that touch the axis.
-    patches: &'a [PatchFilter],
+    active: Option<&'a SlotSet>,
+    frozen: Option<&'a SlotSet>,
+    /// What patches touch of the axis.
+    patched: Option<Patched<'a, AxisTiers>>,
 }
 
 impl<'a> Changed<'a> {
     /// Of all that a reader at a stamp sees; `None` while that is nothing.
-    fn new(view: &'a View, stamp: u64, patches: &'a [PatchFilter]) -> Option<Self> {
-        let visible = |overlay: &'a Overlay| overlay.is_visible(stamp).then(|| overlay.touched_slots()).flatten();
+    fn new(view: &'a View, stamp: u64) -> Option<Self> {
+        let visible = |overlay: &'a Overlay| overlay.is_visible(stamp).then(|| overlay.touched_slots());
         let (active, frozen) = (visible(&view.active), view.frozen.as_deref().and_then(visible));
-        let is_any = active.is_some() || frozen.is_some() || !patches.is_empty();
-        is_any.then_some(Self { view, active, frozen, patches })
+        let axis = view.generation.axis();
+        let patched = Patched::new(axis, axis);
+        let is_any = active.is_some() || frozen.is_some() || patched.is_some();
+        is_any.then_some(Self { view, active, frozen, patched })
     }
 
     /// Whether a slot's occupant, or a value of it in an overlay, may be another one than in the files.
     #[inline(always)]
-    fn may_touch(&self, slot: FilterNumber) -> bool {
-        self.active.is_some_and(|slots| slots.may_have(slot))
-            || self.frozen.is_some_and(|slots| slots.may_have(slot))
-            || self.patches.iter().any(|patch| patch.may_touch(slot))
+    fn may_touch(&self, slot: u32) -> bool {
+        self.overlays_may_touch(slot) || self.patched.is_some_and(|patched| patched.may_touch(slot))
     }
 
-    /// Whether overlays surely say nothing of a slot.
     #[inline(always)]
-    fn is_untouched_by_overlays(&self, slot: FilterNumber) -> bool {
-        !self.active.is_some_and(|slots| slots.may_have(slot)) && !self.frozen.is_some_and(|slots| slots.may_have(slot))
+    fn overlays_may_touch(&self, slot: u32) -> bool {
+        self.active.is_some_and(|slots| slots.may_have(slot)) || self.frozen.is_some_and(|slots| slots.may_have(slot))
+    }
+
+    /// Whether a slot's occupant and its values in overlays are surely those of the files. Not, where nobody asked before.
+    #[inline(always)]
+    fn is_untouched(&self, slot: u32) -> bool {
+        !self.overlays_may_touch(slot) && self.patched.is_none_or(|patched| patched.is_untouched(slot))
     }
 
     /// Asks for what tells of a slot.
     #[inline]
     fn prefetch(&self, slot: u32) {
-        self.active.iter().chain(&self.frozen).for_each(|slots| slots.prefetch(slot.into()));
-        let slot = FilterNumber::new(slot.into());
-        self.patches.iter().for_each(|patch| patch.prefetch(slot));
+        self.active.iter().chain(&self.frozen).for_each(|slots| slots.prefetch(slot));
+        self.patched.iter().for_each(|patched| patched.prefetch(slot));
     }
 
     /// Whether a key that is not in the base files may be there.
@@ -100,7 +104,7 @@ impl<'a> DirectKeys<'a> {
         let tiers = view.generation.axis();
         let axis = tiers.base()?;
         let table = axis.direct()?.table(axis.file().verified_bytes())?;
-        Some(Self { table, changes: Changed::new(view, stamp, tiers.filters()?) })
+        Some(Self { table, changes: Changed::new(view, stamp) })
     }
 
     /// Whether a key that is not in the base files may be there.
@@ -126,7 +130,7 @@ impl<'a> DirectKeys<'a> {
         let Some(slot) = slot else { return Found::Unknown };
         let Some(changes) = &self.changes else { return Found::Settled(slot) };
         match slot {
-            Some(slot) if changes.may_touch(FilterNumber::new(slot.into())) => Found::Touched(slot),
+            Some(slot) if changes.may_touch(slot) => Found::Touched(slot),
             None if changes.may_have_key(key) => Found::Unknown,
             slot => Found::Settled(slot),
         }
@@ -142,16 +146,9 @@ impl<'a> DirectKeys<'a> {
     #[inline(always)]
     pub(super) fn is_used(&self, slot: u32) -> Option<bool> {
         match &self.changes {
-            Some(changes) if changes.may_touch(FilterNumber::new(slot.into())) => None,
+            Some(changes) if changes.may_touch(slot) => None,
             _ => self.table.is_used(slot),
         }
-    }
-
-    /// Whether a slot and its value are surely as in the files, by filters of the patches that concern them.
-    #[inline(always)]
-    pub(super) fn is_untouched(&self, probes: &Probes<'a>, slot: u32) -> bool {
-        let slot = FilterNumber::new(slot.into());
-        self.changes.as_ref().is_none_or(|changes| changes.is_untouched_by_overlays(slot)) && probes.are_untouched(slot)
     }
 
     /// Asks for what tells whether slots were changed.
@@ -165,18 +162,15 @@ impl<'a> DirectKeys<'a> {
 impl<'a> DirectColumn<'a> {
     /// The direct way to a dimension, if there is one.
     #[inline]
-    pub(super) fn new(tiers: Option<&'a ColumnTiers>) -> Option<Self> {
+    pub(super) fn new(tiers: Option<&'a ColumnTiers>, axis: &AxisTiers) -> Option<Self> {
         static NOTHING_TO_VERIFY: AtomicBool = AtomicBool::new(true);
         let (mut values, mut whole) = (Values::None, &NOTHING_TO_VERIFY);
         if let Some(base) = tiers.and_then(ColumnTiers::base) {
             let bytes = base.file().verified_bytes();
             (values, whole) = (base.direct()?.values(bytes)?, bytes.whole);
         }
-        let patches = match tiers {
-            Some(tiers) => tiers.filters()?,
-            None => &[],
-        };
-        Some(Self { values, whole, patches })
+        let patched = tiers.and_then(|tiers| Patched::new(tiers, axis));
+        Some(Self { values, whole, patched })
     }
 
     /// Hands over the value of a slot that is in use, and that nothing changed.
@@ -193,38 +187,32 @@ impl<'a> DirectColumn<'a> {
 
     /// Whether no patch touches it.
     pub(super) const fn is_plain(&self) -> bool {
-        self.patches.is_empty()
+        self.patched.is_none()
     }
 
     /// Whether a slot's occupant, or its value here, may be another one than in the files.
     #[inline(always)]
     pub(super) fn may_touch(&self, keys: &DirectKeys<'a>, slot: u32) -> bool {
-        (keys.changes.is_some() || !self.patches.is_empty()) && self.is_maybe_touched(keys, slot)
+        keys.changes.as_ref().is_some_and(|changes| changes.may_touch(slot)) || self.patches_may_touch(slot)
     }
 
-    #[inline(never)]
-    fn is_maybe_touched(&self, keys: &DirectKeys<'a>, slot: u32) -> bool {
-        let slot = FilterNumber::new(slot.into());
-        keys.changes.as_ref().is_some_and(|changes| changes.may_touch(slot))
-            || self.patches.iter().any(|patch| patch.may_touch(slot))
+    /// Whether a slot's occupant and its value here are surely those of the files. Not, where nobody asked before.
+    #[inline(always)]
+    pub(super) fn is_untouched(&self, keys: &DirectKeys<'a>, slot: u32) -> bool {
+        keys.changes.as_ref().is_none_or(|changes| changes.is_untouched(slot))
+            && self.patched.is_none_or(|patched| patched.is_untouched(slot))
     }
 
     /// Whether patches may say something of a slot.
-    #[inline]
+    #[inline(always)]
     pub(super) fn patches_may_touch(&self, slot: u32) -> bool {
-        let slot = FilterNumber::new(slot.into());
-        self.patches.iter().any(|patch| patch.may_touch(slot))
-    }
-
-    /// The filters of all patches that may have changed a slot or its value, ready for many lookups.
-    pub(super) fn probes(&self, keys: &DirectKeys<'a>) -> Option<Probes<'a>> {
-        Probes::new(keys.changes.iter().flat_map(|changes| changes.patches).chain(self.patches))
+        self.patched.is_some_and(|patched| patched.may_touch(slot))
     }
 
     /// Asks for what tells whether slots were changed.
-    pub(super) fn prefetch_changes(&self, slots: impl Iterator<Item = u32> + Clone) {
-        for patch in self.patches {
-            slots.clone().for_each(|slot| patch.prefetch(FilterNumber::new(slot.into())));
+    pub(super) fn prefetch_changes(&self, slots: impl Iterator<Item = u32>) {
+        if let Some(patched) = &self.patched {
+            slots.for_each(|slot| patched.prefetch(slot));
         }
     }
 }

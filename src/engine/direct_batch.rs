@@ -4,7 +4,6 @@
 use super::direct::{DirectColumn, DirectKeys, Found};
 use super::direct_axis::Other;
 use super::direct_column::Values;
-use super::patch_filter::Probes;
 use super::plain_cells::{AnyCells, FloatCells, TextCells};
 use super::state::DimensionView;
 use super::verified::Settled;
@@ -57,7 +56,7 @@ impl<'a> DirectColumn<'a> {
     pub(super) fn values_of<E>(
         &self,
         axis: &DirectKeys<'a>,
-        (view, probes): (DimensionView<'a>, Option<&Probes<'a>>),
+        view: DimensionView<'a>,
         keys: &[KeyRef<'_>],
         values: &mut Vec<Option<ValueRef<'a>>>,
         other: impl FnMut(KeyRef<'_>, Other) -> Result<Option<ValueRef<'a>>, E>,
@@ -65,7 +64,7 @@ impl<'a> DirectColumn<'a> {
         if axis.table.has_free_slots() {
             None
         } else if axis.is_changed() || !self.is_plain() {
-            self.values_with(axis, keys, Filtered { axis, column: self, probes, view }, values, other)
+            self.values_with(axis, keys, Changes { axis, column: self, view }, values, other)
         } else {
             self.values_with(axis, keys, Unchanged, values, other)
         }
@@ -125,15 +124,14 @@ impl GroupChanges for Unchanged {
     }
 }
 
-/// What the filters of patches and overlays know.
-struct Filtered<'c, 'a> {
+/// What patches and overlays touch.
+struct Changes<'c, 'a> {
     axis: &'c DirectKeys<'a>,
     column: &'c DirectColumn<'a>,
-    probes: Option<&'c Probes<'a>>,
     view: DimensionView<'a>,
 }
 
-impl GroupChanges for Filtered<'_, '_> {
+impl GroupChanges for Changes<'_, '_> {
     #[inline(always)]
     fn prefetch(&self, slot: u32) {
         self.axis.prefetch_changes(std::iter::once(slot));
@@ -142,10 +140,8 @@ impl GroupChanges for Filtered<'_, '_> {
 
     #[inline(always)]
     fn is_untouched(&self, slot: u32) -> bool {
-        // The second verifies filters that were not yet. No slot is not touched.
-        slot == u32::MAX
-            || self.probes.is_some_and(|probes| self.axis.is_untouched(probes, slot))
-            || !self.column.may_touch(self.axis, slot)
+        // No slot is not touched.
+        slot == u32::MAX || !self.column.may_touch(self.axis, slot)
     }
 
     #[inline(always)]

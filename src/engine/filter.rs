@@ -2,7 +2,6 @@
 //! or a key, so that it need not be asked.
 
 use crate::format::filter::{FilterNumber, FilterShape};
-use crate::storage::prefetch;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -28,12 +27,6 @@ impl Filter {
         // Relaxed: whoever has to see the number learns of it in some other way, after it was put in.
         word.store(before | mask, Ordering::Relaxed);
         before & mask != mask
-    }
-
-    /// Asks for the cache line that tells of a number.
-    #[inline(always)]
-    pub(super) fn prefetch(&self, number: u64) {
-        prefetch(&self.words, self.shape.word(FilterNumber::new(number)));
     }
 
     /// Whether a number may be in the set.

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A dimension of the base.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct BaseDimension {
     pub(super) id: DimensionId,
     pub(super) name: Arc<str>,

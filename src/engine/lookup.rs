@@ -10,7 +10,6 @@ use super::direct_axis::KeyTable;
 use super::direct_axis::Other;
 use super::direct_batch::GROUP_LEN;
 use super::direct_column::Receiver;
-use super::patch_filter::Probes;
 use super::state::DimensionView;
 use super::verified::Settled;
 use super::view::Origin;
@@ -29,8 +28,6 @@ pub(crate) struct AxisReader<'a> {
 pub(crate) struct DimensionReader<'a> {
     pub(crate) view: DimensionView<'a>,
     pub(super) direct: Option<DirectColumn<'a>>,
-    /// For many lookups; absent where the direct way has to ask patches one by one.
-    pub(super) probes: Option<Probes<'a>>,
 }
 
 /// The axis and all dimensions at a point in time, for points as a whole.
@@ -164,7 +161,7 @@ impl<'a> DimensionView<'a> {
     /// The dimension, ready for lookups.
     #[inline]
     pub(crate) fn reader(self) -> DimensionReader<'a> {
-        DimensionReader { view: self, direct: DirectColumn::new(self.column), probes: None }
+        DimensionReader { view: self, direct: DirectColumn::new(self.column, self.state.view.generation.axis()) }
     }
 
     /// The value of a key. For one lookup; many take a reader.
@@ -211,15 +208,6 @@ impl<'a> DimensionView<'a> {
 }
 
 impl<'a> DimensionReader<'a> {
-    /// The same, ready for many lookups of keys of an axis.
-    pub(crate) fn with_probes(self, axis: &AxisReader<'a>) -> Self {
-        let probes = match (&axis.direct, &self.direct) {
-            (Some(keys), Some(column)) => column.probes(keys),
-            _ => None,
-        };
-        Self { probes, ..self }
-    }
-
     /// The value of a key.
     #[inline]
     pub(crate) fn lookup(&self, axis: &AxisReader<'a>, key: KeyRef<'_>) -> Result<Option<ValueRef<'a>>> {
@@ -331,7 +319,7 @@ impl<'a> DimensionReader<'a> {
                 Other::Touched(slot) => self.view.lookup_touched(key, slot),
                 Other::Unknown => self.view.lookup_through_tiers(key),
             };
-            let done = column.values_of(direct, (self.view, self.probes.as_ref()), keys, values, other);
+            let done = column.values_of(direct, self.view, keys, values, other);
             if let Some(done) = done {
                 return done;
             }

@@ -86,7 +86,7 @@ fn merged_count(sizes: &[u64], count_low: usize) -> Option<usize> {
 /// A generation with nothing committed after it.
 fn alone(generation: &Arc<Generation>) -> View {
     let manifest = &generation.manifest;
-    let nothing = Overlay::new(manifest.last_sequence, manifest.hash_seed);
+    let nothing = Overlay::new(manifest.last_sequence, manifest.hash_seed, manifest.slot_count);
     View { generation: Arc::clone(generation), frozen: None, active: Arc::new(nothing) }
 }
 

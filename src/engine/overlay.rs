@@ -4,7 +4,8 @@
 //! is being added while it reads, and what was logged but not yet made durable, does not exist for it.
 
 use super::arena::{Arena, Four, Heads, Items, NONE};
-use super::filter::{Filter, GrowingFilter};
+use super::filter::GrowingFilter;
+use super::slot_set::SlotSet;
 use crate::error::{Error, Result};
 use crate::format::filter::FilterNumber;
 use crate::format::value;
@@ -32,7 +33,7 @@ pub(super) struct Overlay {
     by_name: Heads,
     commits: Arena<Commit>,
     /// Slots whose occupant or a cell of which was changed.
-    touched_slots: GrowingFilter,
+    touched_slots: SlotSet,
     /// Hashes of keys that came to a slot, or left one.
     touched_keys: GrowingFilter,
 }
@@ -144,7 +145,8 @@ fn full() -> Error {
 }
 
 impl Overlay {
-    pub(super) fn new(base_sequence: u64, hash_seed: u64) -> Self {
+    /// Of a database that has `slot_count` slots so far.
+    pub(super) fn new(base_sequence: u64, hash_seed: u64, slot_count: u32) -> Self {
         Self {
             base_sequence,
             hash_seed,
@@ -157,7 +159,7 @@ impl Overlay {
             definitions: Arena::new(),
             by_name: Heads::new(),
             commits: Arena::new(),
-            touched_slots: GrowingFilter::new(),
+            touched_slots: SlotSet::new(slot_count),
             touched_keys: GrowingFilter::new(),
         }
     }
@@ -209,7 +211,7 @@ impl Overlay {
         self.by_slot.set(slot.into(), item);
         self.by_key.set(hash, item);
         self.touched_keys.insert(hash, || self.by_key.keys());
-        self.touch(slot);
+        self.touched_slots.insert(slot);
         Ok(())
     }
 
@@ -225,19 +227,9 @@ impl Overlay {
         }
     }
 
-    fn touch(&self, slot: u32) {
-        self.touched_slots.insert(slot.into(), || {
-            let mut last = None;
-            // The cells of a slot mostly lie together.
-            let by_cell =
-                self.changed_cells().map(|(_, slot)| slot).filter(move |&slot| last.replace(slot) != Some(slot));
-            self.changed_slots().chain(by_cell).map(u64::from)
-        });
-    }
-
     /// The slots whose occupant or a cell of which was changed.
-    pub(super) fn touched_slots(&self) -> Option<&Filter> {
-        self.touched_slots.get()
+    pub(super) fn touched_slots(&self) -> &SlotSet {
+        &self.touched_slots
     }
 
     /// Whether a key may have come to a slot, or left one.
@@ -275,9 +267,6 @@ impl Overlay {
     #[inline]
     pub(super) fn prefetch(&self, id: DimensionId, slot: u32) {
         self.by_cell.prefetch(cell_key(id, slot).0);
-        if let Some(slots) = self.touched_slots.get() {
-            slots.prefetch(slot.into());
-        }
     }
 
     /// Asks for a cell, by the number that [`newest_cells`](Self::newest_cells) gives.
@@ -317,6 +306,9 @@ impl Overlay {
     /// What last happened to a slot, up to a stamp.
     #[inline]
     pub(super) fn occupant_by_slot(&self, slot: u32, stamp: u64) -> Option<&Occupant> {
+        if self.occupants.len() == 0 || !self.touched_slots.may_have(slot) {
+            return None;
+        }
         let mut item = self.by_slot.get(slot.into())?;
         loop {
             let occupant = self.occupants.get(item)?;
@@ -336,6 +328,9 @@ impl Overlay {
     /// The value of a cell as last changed between two stamps, both included; the inner `None` is a removed attribute.
     #[inline]
     pub(super) fn cell(&self, id: DimensionId, slot: u32, from: u64, stamp: u64) -> Option<Option<ValueRef<'_>>> {
+        if !self.touched_slots.may_have(slot) {
+            return None;
+        }
         let (key, place) = cell_key(id, slot);
         let mut item = self.by_cell.items(key)?.get(place)?;
         loop {
@@ -544,15 +539,11 @@ impl CellRuns<'_> {
         let (mut item, mut new) = (number << RUN_SHIFT, 0);
         for keys in self.keys.chunk_by(|a, b| a.0 == b.0) {
             let Some(&(key, _)) = keys.first() else { continue };
+            overlay.touched_slots.insert(cell_of(key, 0).1);
             new += overlay.by_cell.set_all(key, keys.iter().zip(item..).map(|(&(_, place), item)| (place, item)));
             item += keys.len() as u32;
         }
         overlay.cell_count.fetch_add(new, Ordering::Relaxed);
-        // A set that grows is filled with the slots of all cells that are found.
-        let slot = |&(key, place): &(u64, usize)| cell_of(key, place).1;
-        for keys in self.keys.chunk_by(|a, b| slot(a) == slot(b)) {
-            keys.first().map(slot).into_iter().for_each(|slot| overlay.touch(slot));
-        }
         self.keys.clear();
         Ok(())
     }
@@ -564,23 +555,8 @@ mod tests {
     use crate::model::Value;
 
     #[test]
-    fn the_slots_of_all_cells_are_touched_however_many_there_are() {
-        let overlay = Overlay::new(0, 0);
-        for batch in 0..200u32 {
-            let slots = (0..97).map(|n| (batch * 97 + n) * 3);
-            let mut cells = overlay.cells(97);
-            slots.clone().for_each(|slot| cells.add(1, slot, [(DimensionId(0), None)]).unwrap());
-            cells.finish().unwrap();
-            let filter = overlay.touched_slots().unwrap();
-            for slot in (0..batch * 97 + 97).map(|n| n * 3) {
-                assert!(filter.may_have(FilterNumber::new(slot.into())), "slot {slot} after batch {batch}");
-            }
-        }
-    }
-
-    #[test]
     fn cells_of_any_slot_and_dimension_are_told_apart_and_hold_values_of_every_type() {
-        let overlay = Overlay::new(0, 7);
+        let overlay = Overlay::new(0, 7, 1 << 20);
         let values = [
             None,
             Some(Value::Null),

@@ -62,56 +62,6 @@ impl PatchFilter {
     fn len(&self) -> usize {
         (self.shape.word_count() as usize).saturating_mul(WORD_LEN)
     }
-
-    /// Asks for the cache line that tells of a slot.
-    #[inline(always)]
-    pub(super) fn prefetch(&self, slot: FilterNumber) {
-        self.file.verified_bytes().prefetch(self.place(slot));
-    }
-}
-
-/// So many patches are asked by [`Probes`].
-const PROBE_COUNT: usize = 8;
-
-/// The words of a filter, which can be looked at once all of them have been verified.
-#[derive(Clone, Copy, Debug)]
-struct Probe<'a> {
-    words: &'a [[u8; WORD_LEN]],
-    shape: FilterShape,
-    whole: &'a AtomicBool,
-}
-
-/// The filters of all patches that may have changed a slot or its value.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Probes<'a> {
-    probes: [Probe<'a>; PROBE_COUNT],
-    count: usize,
-}
-
-impl<'a> Probes<'a> {
-    /// `None` where there are too many. Reads nothing.
-    pub(super) fn new(filters: impl Iterator<Item = &'a PatchFilter>) -> Option<Self> {
-        static NEVER: AtomicBool = AtomicBool::new(false);
-        let none = Probe { words: &[], shape: FilterShape::with_room(0), whole: &NEVER };
-        let mut all = Self { probes: [none; PROBE_COUNT], count: 0 };
-        for filter in filters {
-            let bytes = filter.file.verified_bytes().bytes;
-            let (words, _) = bytes.get(filter.start..filter.start.checked_add(filter.len())?)?.as_chunks();
-            *all.probes.get_mut(all.count)? = Probe { words, shape: filter.shape, whole: &filter.whole };
-            all.count += 1;
-        }
-        Some(all)
-    }
-
-    /// Whether surely no patch says anything of a slot. Not, where filters have not been verified.
-    #[inline(always)]
-    pub(super) fn are_untouched(&self, slot: FilterNumber) -> bool {
-        self.probes.iter().take(self.count).all(|probe| {
-            let word = probe.words.get(probe.shape.word(slot));
-            word.is_some_and(|word| u64::from_le_bytes(*word) & slot.mask != slot.mask)
-                && probe.whole.load(Ordering::Relaxed)
-        })
-    }
 }
 
 /// The filters of some delta columns, found at first use.

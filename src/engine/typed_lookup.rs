@@ -200,8 +200,8 @@ fn lookup_changed<'a, V: ValueKind, P: PlainKey>(
     key: P,
     slot: u32,
 ) -> Result<Option<ValueRef<'a>>> {
-    if let (Some(keys), Some((_, values)), Some(probes)) = (&axis.direct, V::of(&dimension.direct), &dimension.probes)
-        && keys.is_untouched(probes, slot)
+    if let (Some(keys), Some((column, values))) = (&axis.direct, V::of(&dimension.direct))
+        && column.is_untouched(keys, slot)
         && let Some(value) = values.get(slot)
     {
         return Ok(value);
