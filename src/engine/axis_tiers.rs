@@ -111,9 +111,11 @@ impl AxisTiers {
     /// The tier that put a slot's occupant there; `None` for a free slot.
     #[inline]
     pub(super) fn tier_of(&self, slot: u32) -> Result<Option<Tier>> {
-        for (tier, delta) in self.deltas() {
-            if let Some(removed) = delta.removes(slot)? {
-                return Ok((!removed).then_some(tier));
+        if self.patched_slots.place(slot).is_none_or(|place| place.is_some()) {
+            for (tier, delta) in self.deltas() {
+                if let Some(removed) = delta.removes(slot)? {
+                    return Ok((!removed).then_some(tier));
+                }
             }
         }
         match &self.base {

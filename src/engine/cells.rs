@@ -461,6 +461,12 @@ impl Cells {
         }
     }
 
+    /// Asks for a segment's cell.
+    pub(super) fn prefetch_cell(file: &BlockFile, segment: &SegmentView, index: u32) {
+        let at = segment.cells.saturating_add(u64::from(index) * segment.encoding.width());
+        file.verified_bytes().prefetch(usize::try_from(at).unwrap_or(usize::MAX));
+    }
+
     /// Asks for what a segment's cell refers to in a heap.
     pub(super) fn prefetch_content(&self, file: &BlockFile, segment: &SegmentView, index: u32) {
         let heap = match segment.encoding {

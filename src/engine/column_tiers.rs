@@ -72,6 +72,14 @@ impl ColumnTiers {
 
     /// What patches say of a slot; nothing where the base decides.
     fn get_from_patches(&self, slot: u32, tier: Tier) -> Result<Option<Option<ValueRef<'_>>>> {
+        match self.patched_slots.place(slot) {
+            Some(None) => return Ok(None),
+            Some(Some(place)) => match self.patches.get(place.patch()) {
+                Some(patch) if patch.generation() >= tier => return patch.value_at(slot, place.index()).map(Some),
+                _ => return Ok(Some(None)),
+            },
+            None => {}
+        }
         // One for each patch, unless some of them touch no slot.
         let filters = self.filters().filter(|filters| filters.len() == self.patches.len()).unwrap_or_default();
         let number = FilterNumber::new(slot.into());
@@ -85,6 +93,22 @@ impl ColumnTiers {
             }
         }
         Ok(None)
+    }
+
+    /// Asks for where patches have the value of a slot.
+    #[inline]
+    pub(super) fn prefetch_place(&self, slot: u32) {
+        self.patched_slots.prefetch_place(slot);
+    }
+
+    /// Asks for the value that a patch has of a slot, once its place is there: first for the cell, then for what that refers to.
+    #[inline]
+    pub(super) fn prefetch_value<const CONTENT: bool>(&self, slot: u32) {
+        if let Some(Some(place)) = self.patched_slots.place(slot)
+            && let Some(patch) = self.patches.get(place.patch())
+        {
+            patch.prefetch::<CONTENT>(slot, place.index());
+        }
     }
 
     /// Whether a slot whose occupant comes from `tier` has a value, and whether that is null.

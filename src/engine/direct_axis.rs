@@ -496,8 +496,11 @@ impl KeyTable<'_> {
             cells.prefetch_content(slot);
             if !changes.is_untouched(slot) {
                 touched |= 1 << n;
-                changes.prefetch_touched(slot);
+                changes.prefetch_place(slot);
             }
+        }
+        if touched != 0 {
+            changes.prefetch_values(&slots, touched);
         }
         for (n, ((&slot, &stored), &key)) in slots.iter().zip(&stored).zip(group).enumerate() {
             let is_there = match stored {

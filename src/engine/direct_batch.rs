@@ -96,8 +96,11 @@ pub(super) trait GroupChanges {
     /// Whether a slot and its value are surely as in the files.
     fn is_untouched(&self, slot: u32) -> bool;
 
-    /// Asks for where overlays have the value of a slot, if they have one.
-    fn prefetch_touched(&self, slot: u32);
+    /// Asks for where patches and overlays have the value of a slot that they touch.
+    fn prefetch_place(&self, slot: u32);
+
+    /// Asks for the values of touched slots, a bit for each, once their places are there.
+    fn prefetch_values(&self, slots: &[u32; GROUP_LEN], touched: u64);
 
     /// Whether a key that is not in the files may be there.
     fn may_have_key(&self, key: KeyRef<'_>) -> bool;
@@ -116,7 +119,10 @@ impl GroupChanges for Unchanged {
     }
 
     #[inline(always)]
-    fn prefetch_touched(&self, _slot: u32) {}
+    fn prefetch_place(&self, _slot: u32) {}
+
+    #[inline(always)]
+    fn prefetch_values(&self, _slots: &[u32; GROUP_LEN], _touched: u64) {}
 
     #[inline(always)]
     fn may_have_key(&self, _key: KeyRef<'_>) -> bool {
@@ -145,8 +151,15 @@ impl GroupChanges for Changes<'_, '_> {
     }
 
     #[inline(always)]
-    fn prefetch_touched(&self, slot: u32) {
-        self.view.prefetch(slot);
+    fn prefetch_place(&self, slot: u32) {
+        self.view.prefetch_place(slot);
+    }
+
+    #[inline(never)]
+    fn prefetch_values(&self, slots: &[u32; GROUP_LEN], touched: u64) {
+        let slots = || slots.iter().enumerate().filter(|(n, _)| touched & (1 << n) != 0).map(|(_, &slot)| slot);
+        slots().for_each(|slot| self.view.prefetch_value::<false>(slot));
+        slots().for_each(|slot| self.view.prefetch_value::<true>(slot));
     }
 
     #[inline(always)]

@@ -180,10 +180,18 @@ impl<'a> DimensionView<'a> {
         }
     }
 
-    /// Asks for where overlays have the value of a slot, if they have one.
+    /// Asks for where patches and overlays have the value of a slot that they touch.
     #[inline]
-    pub(super) fn prefetch(self, slot: u32) {
+    pub(super) fn prefetch_place(self, slot: u32) {
         self.state.view.overlays().for_each(|overlay| overlay.prefetch(self.id, slot));
+        self.column.into_iter().for_each(|column| column.prefetch_place(slot));
+    }
+
+    /// Asks for that value, once its place is there: first for the cell, then for what that refers to.
+    #[inline]
+    pub(super) fn prefetch_value<const CONTENT: bool>(self, slot: u32) {
+        self.state.view.overlays().for_each(|overlay| overlay.prefetch_value::<CONTENT>(self.id, slot));
+        self.column.into_iter().for_each(|column| column.prefetch_value::<CONTENT>(slot));
     }
 
     /// The value of a key that was at a slot when the base file was written.

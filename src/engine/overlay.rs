@@ -269,6 +269,22 @@ impl Overlay {
         self.by_cell.prefetch(cell_key(id, slot).0);
     }
 
+    /// Asks for the newest cell of a dimension and a slot, once what it is found through is there; `CONTENT`: for the text that it holds.
+    #[inline]
+    pub(super) fn prefetch_value<const CONTENT: bool>(&self, id: DimensionId, slot: u32) {
+        if !self.touched_slots.may_have(slot) {
+            return;
+        }
+        let (key, place) = cell_key(id, slot);
+        if let Some(item) = self.by_cell.items(key).and_then(|items| items.get(place)) {
+            if CONTENT {
+                self.prefetch_text(item);
+            } else {
+                self.prefetch_cell(item);
+            }
+        }
+    }
+
     /// Asks for a cell, by the number that [`newest_cells`](Self::newest_cells) gives.
     #[inline]
     pub(super) fn prefetch_cell(&self, item: u32) {

@@ -199,6 +199,20 @@ impl DeltaColumn {
         self.resolve()?.1.touched_at(&self.file, slot, index)
     }
 
+    /// Asks for the cell of a touched slot at an index of its segment, or, once that is there, for what it refers to.
+    #[inline]
+    pub(super) fn prefetch<const CONTENT: bool>(&self, slot: u32, index: u32) {
+        if let Some((_, cells)) = self.resolved.get()
+            && let Some(segment) = cells.segment((slot >> SEGMENT_SHIFT) as usize)
+        {
+            if CONTENT {
+                cells.prefetch_content(&self.file, segment, index);
+            } else {
+                Cells::prefetch_cell(&self.file, segment, index);
+            }
+        }
+    }
+
     /// The same, without the value.
     pub(super) fn state_at(&self, slot: u32, index: u32) -> Result<Option<Filled>> {
         self.resolve()?.1.state_at(&self.file, slot, index)
