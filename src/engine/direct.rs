@@ -52,6 +52,8 @@ pub(super) struct Changed<'a> {
     frozen: Option<&'a SlotSet>,
     /// What patches touch of the axis.
     patched: Option<Patched<'a, AxisTiers>>,
+    /// Whether any key came or went.
+    has_keys: bool,
 }
 
 impl<'a> Changed<'a> {
@@ -62,7 +64,8 @@ impl<'a> Changed<'a> {
         let axis = view.generation.axis();
         let patched = Patched::new(axis, axis);
         let is_any = active.is_some() || frozen.is_some() || patched.is_some();
-        is_any.then_some(Self { view, active, frozen, patched })
+        let has_keys = patched.is_some() || view.overlays().any(Overlay::has_occupants);
+        is_any.then_some(Self { view, active, frozen, patched, has_keys })
     }
 
     /// Whether a slot's occupant, or a value of it in an overlay, may be another one than in the files.
@@ -110,13 +113,19 @@ impl<'a> DirectKeys<'a> {
     /// Whether a key that is not in the base files may be there.
     #[inline(always)]
     pub(super) fn may_have_key<'k>(&self, key: impl FnOnce() -> KeyRef<'k>) -> bool {
-        self.changes.as_ref().is_some_and(|changes| changes.may_have_key(key()))
+        self.changes.as_ref().is_some_and(|changes| changes.has_keys && changes.may_have_key(key()))
     }
 
     /// Whether anything is changed.
     #[inline(always)]
     pub(super) const fn is_changed(&self) -> bool {
         self.changes.is_some()
+    }
+
+    /// Whether surely no key is elsewhere than in the base files.
+    #[inline(always)]
+    pub(super) fn has_all_keys(&self) -> bool {
+        self.changes.as_ref().is_none_or(|changes| !changes.has_keys)
     }
 
     /// Whether nothing is changed, and no slot of the files is free.
@@ -131,7 +140,7 @@ impl<'a> DirectKeys<'a> {
         let Some(changes) = &self.changes else { return Found::Settled(slot) };
         match slot {
             Some(slot) if changes.may_touch(slot) => Found::Touched(slot),
-            None if changes.may_have_key(key) => Found::Unknown,
+            None if changes.has_keys && changes.may_have_key(key) => Found::Unknown,
             slot => Found::Settled(slot),
         }
     }

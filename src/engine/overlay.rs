@@ -232,6 +232,11 @@ impl Overlay {
         &self.touched_slots
     }
 
+    /// Whether any key has come to a slot, or left one.
+    pub(super) fn has_occupants(&self) -> bool {
+        self.occupants.len() > 0
+    }
+
     /// Whether a key may have come to a slot, or left one.
     #[inline]
     pub(super) fn may_have_key(&self, key: KeyRef<'_>) -> bool {
@@ -266,7 +271,9 @@ impl Overlay {
     /// Asks for what the cell of a dimension and those of the next ones will be found through.
     #[inline]
     pub(super) fn prefetch(&self, id: DimensionId, slot: u32) {
-        self.by_cell.prefetch(cell_key(id, slot).0);
+        if self.touched_slots.may_have(slot) {
+            self.by_cell.prefetch(cell_key(id, slot).0);
+        }
     }
 
     /// Asks for the newest cell of a dimension and a slot, once what it is found through is there; `CONTENT`: for the text that it holds.
@@ -306,7 +313,7 @@ impl Overlay {
     /// What a key last did, up to a stamp.
     #[inline]
     pub(super) fn occupant_by_key(&self, key: KeyRef<'_>, stamp: u64) -> Option<&Occupant> {
-        if self.occupants.len() == 0 {
+        if !self.has_occupants() {
             return None;
         }
         let mut item = self.by_key.get(self.key_hash(key))?;
@@ -322,7 +329,7 @@ impl Overlay {
     /// What last happened to a slot, up to a stamp.
     #[inline]
     pub(super) fn occupant_by_slot(&self, slot: u32, stamp: u64) -> Option<&Occupant> {
-        if self.occupants.len() == 0 || !self.touched_slots.may_have(slot) {
+        if !self.has_occupants() || !self.touched_slots.may_have(slot) {
             return None;
         }
         let mut item = self.by_slot.get(slot.into())?;

@@ -135,7 +135,7 @@ fn lookup<'a, K: KeyKind, X: IndexKind, V: ValueKind, P: PlainKey>(
     axis: &AxisReader<'a>,
     key: P,
 ) -> Result<Option<ValueRef<'a>>> {
-    if let Some((DirectKeys { table, changes }, keys)) = K::of(&axis.direct)
+    if let Some((direct @ DirectKeys { table, changes }, keys)) = K::of(&axis.direct)
         && let Some(index) = X::of(&table.index)
         && let Some((column, values)) = V::of(&dimension.direct)
         && table.is_whole() & column.is_whole()
@@ -159,7 +159,7 @@ fn lookup<'a, K: KeyKind, X: IndexKind, V: ValueKind, P: PlainKey>(
             None => None,
         };
         if is_there == Some(false) {
-            return if changes.is_none() { Ok(None) } else { lookup_inserted(dimension, axis, key) };
+            return if direct.has_all_keys() { Ok(None) } else { lookup_inserted(dimension, axis, key) };
         }
     }
     dimension.lookup_plain(axis, key)
