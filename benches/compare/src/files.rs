@@ -47,7 +47,12 @@ pub(crate) fn remove(directory: &Path) -> Outcome<()> {
 
 /// Copies a directory beside itself, for a process that changes what is in it. The path of the copy.
 pub(crate) fn copy_beside(directory: &Path) -> Outcome<PathBuf> {
-    let copy = directory.with_extension("copy");
+    copy_as(directory, "copy")
+}
+
+/// The same, with an extension of its own for each copy.
+pub(crate) fn copy_as(directory: &Path, extension: &str) -> Outcome<PathBuf> {
+    let copy = directory.with_extension(extension);
     remove(&copy)?;
     fs::create_dir_all(&copy)?;
     for path in below(directory)? {

@@ -21,15 +21,21 @@ const LOOKUPS: [(&str, Attribute, Pattern); 7] = [
 /// How many times as long lookups take with so many records of 10,000 changed, against none.
 pub(super) fn run<K: Key, E: Engine<K>>(context: &Context, changed: u64) -> Outcome<Vec<Figure>> {
     E::check_changes()?;
-    let path = files::copy_beside(&context.path)?;
-    let result = measure::<K, E>(context, &path, changed);
+    // Both are copies: the system may keep files in larger pages that were written as they were loaded.
+    let (unchanged, path) = (files::copy_as(&context.path, "unchanged")?, files::copy_beside(&context.path)?);
+    let result = measure::<K, E>(context, (&unchanged, &path), changed);
+    files::remove(&unchanged)?;
     files::remove(&path)?;
     result
 }
 
-fn measure<K: Key, E: Engine<K>>(context: &Context, path: &Path, changed: u64) -> Outcome<Vec<Figure>> {
+fn measure<K: Key, E: Engine<K>>(
+    context: &Context,
+    (unchanged, path): (&Path, &Path),
+    changed: u64,
+) -> Outcome<Vec<Figure>> {
     let records = context.records;
-    let before: &'static E = Box::leak(Box::new(E::open(&context.path, records, context.order)?));
+    let before: &'static E = Box::leak(Box::new(E::open(unchanged, records, context.order)?));
     let before = before.reader()?;
     let changed = Records { changed, ..records };
     let after: &'static E = Box::leak(Box::new(E::open_changed(path, changed)?));
