@@ -15,6 +15,9 @@ const UNSYNCED_MAX: usize = 128;
 /// Files of this length are worth making durable while others are built.
 const LARGE_LEN: u64 = 8 << 20;
 
+/// After so many bytes of a file, what is written of it is made durable while the rest is.
+const EARLY_LEN: u64 = 32 << 20;
+
 /// Files that are whole and not durable yet. A file system makes many of them durable for little more than the price of one, as long as
 /// all are written before the first is asked for.
 #[derive(Default, Debug)]
@@ -28,6 +31,8 @@ struct Waiting {
     files: Vec<Arc<dyn StorageFile>>,
     /// Those that [`sync_large_files`](Unsynced::sync_large_files) takes.
     large: Vec<Arc<dyn StorageFile>>,
+    /// One that is not whole yet. To make it durable so far leaves less to wait for at the end.
+    begun: Option<Arc<dyn StorageFile>>,
     /// No more of them come.
     is_over: bool,
     /// The first that could not be made durable.
@@ -52,11 +57,18 @@ impl Unsynced {
         if is_full { self.sync() } else { Ok(()) }
     }
 
+    /// There is much to write of a file that is not whole.
+    fn push_begun(&self, file: &Arc<dyn StorageFile>) {
+        self.lock().begun = Some(Arc::clone(file));
+        self.changed.notify_one();
+    }
+
     /// Makes all of them durable; their names are durable only once the directory is.
     pub(super) fn sync(&self) -> Result<()> {
         let mut waiting = self.lock();
         let failure = waiting.failure.take();
         let (large, files) = (std::mem::take(&mut waiting.large), std::mem::take(&mut waiting.files));
+        waiting.begun = None;
         drop(waiting);
         failure.map_or(Ok(()), Err)?;
         Ok(large.iter().chain(&files).try_for_each(|file| file.sync_data())?)
@@ -66,7 +78,8 @@ impl Unsynced {
     pub(super) fn sync_large_files(&self) {
         let mut waiting = self.lock();
         while !waiting.is_over {
-            let Some(file) = waiting.large.pop() else {
+            let next = waiting.large.pop().or_else(|| waiting.begun.take());
+            let Some(file) = next else {
                 waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
@@ -219,6 +232,9 @@ impl<'s> BlockWriter<'s> {
         self.file.write_at(self.buffer_offset, &self.buffer)?;
         self.buffer_offset += self.buffer.len() as u64;
         self.buffer.clear();
+        if self.buffer_offset.is_multiple_of(EARLY_LEN) {
+            self.spec.unsynced.push_begun(&self.file);
+        }
         Ok(())
     }
 

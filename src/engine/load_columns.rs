@@ -28,6 +28,12 @@ const GROUP_LEN: usize = 64;
 /// Values of a dimension and the spill that they are in.
 type Source<'s> = (&'s ValueStreams, &'s Spill);
 
+/// The numbers of texts that were dealt out, in their partitions: of each run of these, with the spill that they are in.
+pub(super) type NumberedRuns = Vec<(Vec<Numbered>, Spill)>;
+
+/// The numbers of one partition, in a spill of their own or in the build's.
+type NumberedPart<'n> = (Numbered, Option<&'n Spill>);
+
 /// Whether [`write_as_it_is`] writes these values.
 pub(super) fn is_written_as_it_is(values: &ValueStreams) -> bool {
     match values.form() {
@@ -37,10 +43,10 @@ pub(super) fn is_written_as_it_is(values: &ValueStreams) -> bool {
     }
 }
 
-/// Writes the file of a column.
+/// Writes the file of a column. Texts that were dealt out may have been numbered.
 pub(super) fn write_as_it_is(
     build: &mut Build<'_, '_>,
-    source: Source<'_>,
+    (source, numbered): (Source<'_>, Option<&NumberedRuns>),
     slot_count: u32,
     mut writer: BlockWriter<'_>,
 ) -> Result<FileEntry> {
@@ -59,7 +65,7 @@ pub(super) fn write_as_it_is(
         }
         Form::Texts { partitions, order } => {
             let segments = survey_texts(build, source, slot_count)?;
-            let distinct = write_texts(build, (partitions, *order), source, &segments, &mut writer)?;
+            let distinct = write_texts(build, (partitions, *order, numbered), source, &segments, &mut writer)?;
             (segments, None, distinct)
         }
         Form::Empty { .. } | Form::Tagged(_) => (SegmentSurvey::new(&mut build.spill), None, 0),
@@ -223,13 +229,16 @@ fn write_cells(
 /// Writes a heap of texts and cells that point into it; returns how many texts are distinct.
 fn write_texts(
     build: &mut Build<'_, '_>,
-    (partitions, order): (&[StreamId], StreamId),
+    (partitions, order, numbered): (&[StreamId], StreamId, Option<&NumberedRuns>),
     (values, spill): Source<'_>,
     segments: &SegmentSurvey,
     writer: &mut BlockWriter<'_>,
 ) -> Result<u64> {
-    let numbered = number_each(build, partitions, spill)?;
-    let distinct: u64 = numbered.iter().map(|part| part.distinct).sum();
+    let numbered: Vec<NumberedPart<'_>> = match numbered {
+        Some(runs) => runs.iter().flat_map(|(run, spill)| run.iter().map(move |&part| (part, Some(spill)))).collect(),
+        None => number_each(build, partitions, spill)?.into_iter().map(|part| (part, None)).collect(),
+    };
+    let distinct: u64 = numbered.iter().map(|(part, _)| part.distinct).sum();
     // Each takes its length, and what the rules for places leave empty.
     let heap_len_max = values.len(spill) * 2 + distinct * 32;
     let are_narrow = heap_len_max.div_ceil(heap::ENTRY_ALIGNMENT) <= u64::from(u32::MAX);
@@ -246,11 +255,26 @@ fn write_texts(
         }
         cells.finish(&build.spill, writer)?;
     } else {
+        let numbered: Vec<Numbered> = numbered.iter().map(|part| taken_over(build, part)).collect::<Result<_>>()?;
         let merged = merge(build, &numbered, (order, Some(spill)), values.count())?;
         let mut texts = Texts { spill, reader: RowValues::new(values, spill)? };
         write_numbered_heap(build, &mut texts, &merged, true, writer)?.write_cells(build, segments, writer)?;
     }
     Ok(distinct)
+}
+
+/// The numbers of a partition, in the build's spill.
+fn taken_over(build: &mut Build<'_, '_>, &(part, other): &NumberedPart<'_>) -> Result<Numbered> {
+    let Some(other) = other else { return Ok(part) };
+    let numbers = build.spill.stream();
+    let (mut reader, mut rest) = (StreamReader::new(part.numbers), part.count);
+    while rest > 0 {
+        let count = rest.min(CELLS_LEN);
+        build.spill.append(numbers, reader.take(other, count as usize * size_of::<u32>())?.unwrap_or_default())?;
+        rest -= count;
+        build.meter.step()?;
+    }
+    Ok(Numbered { numbers, ..part })
 }
 
 /// The texts of a dimension.
@@ -270,9 +294,11 @@ impl Contents for Texts<'_> {
 }
 
 /// The texts of one partition, their numbers, and the position of each number so far.
-struct Part {
+struct Part<'n> {
     texts: StreamReader,
     numbers: StreamReader,
+    /// Where the numbers are, if not in the build's spill.
+    numbers_spill: Option<&'n Spill>,
     positions: Vec<u32>,
 }
 
@@ -280,22 +306,23 @@ struct Part {
 fn write_heap(
     build: &mut Build<'_, '_>,
     (partitions, order, spill): (&[StreamId], StreamId, &Spill),
-    numbered: &[Numbered],
+    numbered: &[NumberedPart<'_>],
     writer: &mut BlockWriter<'_>,
 ) -> Result<StreamId> {
-    let mut parts: Vec<Part> = partition_readers(partitions)
+    let mut parts: Vec<Part<'_>> = partition_readers(partitions)
         .into_iter()
         .zip(numbered)
-        .map(|(texts, part)| Part {
+        .map(|(texts, &(part, numbers_spill))| Part {
             texts,
             numbers: StreamReader::with_chunk_len(part.numbers, NUMBERS_CHUNK_LEN),
+            numbers_spill,
             positions: Vec::with_capacity(part.distinct as usize),
         })
         .collect();
     let cells = build.spill.stream();
     let start = writer.begin_section(section_kind(true))?;
     let mut order = StreamReader::new(order);
-    let mut rest = numbered.iter().map(|part| part.count).sum::<u64>();
+    let mut rest = numbered.iter().map(|(part, _)| part.count).sum::<u64>();
     let mut bytes = Vec::with_capacity(GROUP_LEN * size_of::<u32>());
     while rest > 0 {
         let len = rest.min(GROUP_LEN as u64) as usize;
@@ -304,7 +331,8 @@ fn write_heap(
         let mut group = [(0usize, 0usize, None); GROUP_LEN];
         for (&place, next) in places.iter().zip(&mut group) {
             if let Some(part) = parts.get_mut(usize::from(place)) {
-                let number = part.numbers.u32(&build.spill)?.unwrap_or_default() as usize;
+                let numbers_spill = part.numbers_spill.unwrap_or(&build.spill);
+                let number = part.numbers.u32(numbers_spill)?.unwrap_or_default() as usize;
                 *next = (place.into(), number, part.positions.get(number).copied());
             }
         }
@@ -329,7 +357,7 @@ fn write_heap(
     }
     debug_assert_eq!(encoding(true, writer.position() - start), Encoding::Text32);
     writer.end_section();
-    numbered.iter().for_each(|part| build.spill.clear(part.numbers));
+    numbered.iter().filter(|(_, other)| other.is_none()).for_each(|(part, _)| build.spill.clear(part.numbers));
     Ok(cells)
 }
 
@@ -347,8 +375,8 @@ mod tests {
 
     const TEXTS: u32 = 150_000;
 
-    /// The file of texts that were dealt out, built with a table of so many bytes.
-    fn column(limit: usize) -> Vec<u8> {
+    /// The file of texts that were dealt out, built with a table of so many bytes, from numbers that are in the build's spill or in others.
+    fn column(limit: usize, are_numbered: bool) -> Vec<u8> {
         let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
         let mut spill = Spill::new(Arc::clone(&storage), 1 << 20);
         let mut values = ValueStreams::new(LoadFile::Column(0), &mut spill);
@@ -361,7 +389,7 @@ mod tests {
                 Taking { spill: &mut spill, allowance: &mut allowance, hash_seed: 5, database_id: [7; 16] };
             values.push(n + n / 1000, &tagged, &mut taking).unwrap();
         }
-        assert!(matches!(values.form(), Form::Texts { .. }) && is_written_as_it_is(&values));
+        assert!(is_written_as_it_is(&values));
         let mut ignore = crate::progress::ignore;
         let mut meter = Meter::new(&mut ignore, "", 0);
         let mut build = Build::with_share(Arc::clone(&storage), limit, 5, &mut meter);
@@ -371,13 +399,24 @@ mod tests {
         let spec =
             FileSpec { storage: &*storage, unsynced: &unsynced, name, magic, identity, generation: 1, dimension_id: 0 };
         let writer = BlockWriter::create(spec).unwrap();
-        write_as_it_is(&mut build, (&values, &spill), TEXTS + TEXTS / 1000, writer).unwrap();
+        let Form::Texts { partitions, .. } = values.form() else { panic!("they are dealt out") };
+        let numbered: NumberedRuns = partitions
+            .chunks(100)
+            .map(|run| {
+                let mut build = Build::with_share(Arc::clone(&storage), limit, 5, build.meter);
+                (number_each(&mut build, run, &spill).unwrap(), build.spill)
+            })
+            .collect();
+        let numbered = are_numbered.then_some(&numbered);
+        write_as_it_is(&mut build, ((&values, &spill), numbered), TEXTS + TEXTS / 1000, writer).unwrap();
         storage.read("a").unwrap().unwrap()
     }
 
     #[test]
     fn dealt_out_texts_give_the_same_file_whether_their_positions_fit_in_memory_or_not() {
-        let whole = column(1 << 24);
-        assert!(column(200_000) == whole);
+        let whole = column(1 << 24, false);
+        for (limit, are_numbered) in [(200_000, false), (1 << 24, true), (200_000, true)] {
+            assert!(column(limit, are_numbered) == whole, "{limit}, {are_numbered}");
+        }
     }
 }

@@ -5,9 +5,9 @@ use super::block_writer::{BegunFile, BlockWriter, FileSpec, Unsynced};
 use super::column_builder::{ColumnBuilder, DistinctCells, Values};
 use super::index_builder::HashedKeys;
 use super::late_values::{ValueReader, decode, in_slot_order};
-use super::load_columns::{is_written_as_it_is, write_as_it_is, write_axis_of_cells};
+use super::load_columns::{NumberedRuns, is_written_as_it_is, write_as_it_is, write_axis_of_cells};
 use super::meter::Meter;
-use super::numbering::{Build, Contents, FirstUses, Numbered, number};
+use super::numbering::{Build, Contents, FirstUses, Numbered, number, number_each};
 use super::record_streams::RecordStreams;
 use super::spill::Spill;
 use super::value_streams::{Form, LoadFile, RowValues, TaggedValues, ValueStreams};
@@ -28,7 +28,7 @@ pub(super) struct Rows<'s> {
     pub(super) slot_count: u32,
     memory_budget: usize,
     /// How many share the memory.
-    threads: usize,
+    pub(super) threads: usize,
     /// The files that are written.
     pub(super) unsynced: Unsynced,
     /// What files were built with. To write to a temporary file again costs less than to write to another one.
@@ -221,14 +221,23 @@ impl<'s> Rows<'s> {
         self.threads = thread_count(threads, (dimension_count as u64 + 1) * u64::from(self.slot_count));
         let (jobs, empty) = self.file_jobs(manifest);
         meter.add(empty * u64::from(self.slot_count))?;
+        let shared = self.number_longest(&jobs, manifest.hash_seed, meter)?;
         let (rows, started) = (&*self, &*manifest);
         let files = build_files((rows.threads, jobs.len()), &rows.unsynced, meter, |index, meter| {
             let Some(job) = jobs.get(index) else { return Ok(None) };
             let mut build = rows.build(started.hash_seed, meter);
             let file = match job.values {
                 None => rows.write_axis(started, &mut build).map(Some),
-                Some(values) => rows.write_column(started, job.file, values, &mut build),
+                Some(values) => {
+                    let numbered = shared.as_ref().filter(|(job, _)| *job == index).map(|(_, numbered)| numbered);
+                    if numbered.is_some() {
+                        // They have the other half.
+                        build.spill.set_limit(rows.share() / 2);
+                    }
+                    rows.write_column(started, job.file, (values, numbered), &mut build)
+                }
             };
+            build.spill.set_limit(build.limit);
             build.spill.empty();
             rows.spills.lock().unwrap_or_else(PoisonError::into_inner).push(build.spill);
             file
@@ -245,6 +254,32 @@ impl<'s> Rows<'s> {
             }
         }
         Ok(())
+    }
+
+    /// Numbers the texts of the longest column of them on all threads, as one thread would work on it after the others are done. Returns
+    /// the job of its file, too.
+    fn number_longest(
+        &self,
+        jobs: &[FileJob<'_>],
+        hash_seed: u64,
+        meter: &mut Meter<'_>,
+    ) -> Result<Option<(usize, NumberedRuns)>> {
+        let texts = jobs.iter().enumerate().filter_map(|(index, job)| match job.values?.form() {
+            Form::Texts { partitions, .. } if is_written_as_it_is(job.values?) => Some((index, job.work, partitions)),
+            _ => None,
+        });
+        let Some((job, _, partitions)) = texts.max_by_key(|&(_, work, _)| work) else { return Ok(None) };
+        if self.threads < 2 || self.numbering.is_some() {
+            return Ok(None);
+        }
+        let runs: Vec<_> = partitions.chunks(partitions.len().div_ceil(self.threads)).collect();
+        let numbered = build_files((self.threads, runs.len()), &Unsynced::default(), meter, |index, meter| {
+            let mut build = self.build(hash_seed, meter);
+            build.spill.set_limit(self.share() / (2 * self.threads));
+            let run = number_each(&mut build, runs.get(index).copied().unwrap_or_default(), &self.streams.spill)?;
+            Ok((run, build.spill))
+        });
+        numbered.map(|numbered| Some((job, numbered)))
     }
 
     /// The files to write, and how many dimensions have none.
@@ -325,20 +360,20 @@ impl<'s> Rows<'s> {
         &self,
         manifest: &Manifest,
         file: LoadFile,
-        values: &ValueStreams,
+        (values, numbered): (&ValueStreams, Option<&NumberedRuns>),
         build: &mut Build<'_, '_>,
     ) -> Result<Option<FileEntry>> {
         let limit = self.share();
         let rows_spill = &self.streams.spill;
         let writer = || self.writer(manifest, file, None);
-        let Some((slots_spill, numbered)) = &self.numbering else {
+        let Some((slots_spill, rows_numbered)) = &self.numbering else {
             if is_written_as_it_is(values) {
                 let begun = match values.form() {
                     Form::Cells { stream, .. } => rows_spill.begun(*stream),
                     _ => None,
                 };
                 let writer = self.writer(manifest, file, begun)?;
-                return write_as_it_is(build, (values, rows_spill), self.slot_count, writer).map(Some);
+                return write_as_it_is(build, ((values, rows_spill), numbered), self.slot_count, writer).map(Some);
             }
             let mut values = SlotValues { spill: rows_spill, reader: RowValues::new(values, rows_spill)? };
             let Some(builder) = ColumnBuilder::new(build, &mut values, self.slot_count)? else { return Ok(None) };
@@ -346,7 +381,7 @@ impl<'s> Rows<'s> {
         };
         let mut ordered = Spill::new(Arc::clone(rows_spill.storage()), limit);
         let reader = RowValues::new(values, rows_spill)?;
-        let slots = (numbered.numbers, slots_spill);
+        let slots = (rows_numbered.numbers, slots_spill);
         let stream = in_slot_order((reader, rows_spill), slots, (&mut ordered, limit), build.meter)?;
         let mut values = SlotValues { spill: &ordered, reader: ValueReader::new(stream) };
         let Some(builder) = ColumnBuilder::new(build, &mut values, self.slot_count)? else { return Ok(None) };

@@ -20,7 +20,9 @@ use crate::model::{AnyValue, KeyRef, NAME_LEN_MAX, Slot, VALUE_LEN_MAX, ValueRef
 use crate::progress::ProgressFn;
 use crate::storage::{ReplaceError, Storage};
 use std::collections::HashMap;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 
 /// Bytes of a batch, where the memory budget is not small.
 const BATCH_LEN: usize = 512 << 10;
@@ -175,17 +177,22 @@ impl Loader {
         self.index_of(name).map(|_| ())
     }
 
+    #[inline]
     fn index_of(&mut self, name: &str) -> Result<usize> {
-        if self.dimensions.get(self.guess).is_none_or(|dimension| !are_same(dimension.name.as_bytes(), name.as_bytes()))
-        {
-            self.guess = match self.by_name.get(name) {
-                Some(&index) => index,
-                None => self.define(name)?,
-            };
-        }
-        let index = self.guess;
+        let index = match self.dimensions.get(self.guess) {
+            Some(dimension) if are_same(dimension.name.as_bytes(), name.as_bytes()) => self.guess,
+            _ => self.look_up(name)?,
+        };
         self.guess = if index + 1 < self.dimensions.len() { index + 1 } else { 0 };
         Ok(index)
+    }
+
+    #[cold]
+    fn look_up(&mut self, name: &str) -> Result<usize> {
+        match self.by_name.get(name) {
+            Some(&index) => Ok(index),
+            None => self.define(name),
+        }
     }
 
     fn define(&mut self, name: &str) -> Result<usize> {
@@ -219,17 +226,34 @@ impl Loader {
             meter.set_total(files * u64::from(rows.slot_count));
         }
         rows.write_files(&mut manifest, (threads, &mut meter))?;
+        let (slot_count, unsynced, is_large) = (rows.slot_count, std::mem::take(&mut rows.unsynced), rows.threads > 1);
+        drop(rows);
+        free_beside(streams, is_large, || unsynced.sync())?;
         for (index, (entry, dimension)) in manifest.dimensions.iter_mut().zip(dimensions).enumerate() {
             entry.id = index as u32;
             entry.name = dimension.name.into();
         }
         manifest.next_dimension_id = manifest.dimensions.len() as u64;
-        rows.unsynced.sync()?;
         storage.sync_directory()?;
         replace_manifest(&*storage, &manifest).map_err(ReplaceError::into_storage_error)?;
-        let points = u64::from(rows.slot_count);
+        let points = u64::from(slot_count);
         Ok((points, u64::from(row_count) - points))
     }
+}
+
+/// Does something while large streams are freed by a thread of their own: their temporary file takes a while to remove.
+fn free_beside(streams: RecordStreams, are_large: bool, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    if !are_large {
+        drop(streams);
+        return work();
+    }
+    // Where there can be no thread they are freed at once.
+    let thread = thread::Builder::new().spawn(move || drop(streams));
+    let done = work();
+    if let Ok(Err(panic)) = thread.map(JoinHandle::join) {
+        resume_unwind(panic);
+    }
+    done
 }
 
 /// Whether two names are the same, without a call where they are short.
@@ -242,7 +266,7 @@ fn are_same(one: &[u8], other: &[u8]) -> bool {
     match one.len() {
         4..=8 => (one.first_chunk::<4>(), one.last_chunk::<4>()) == (other.first_chunk(), other.last_chunk()),
         9..=16 => (one.first_chunk::<8>(), one.last_chunk::<8>()) == (other.first_chunk(), other.last_chunk()),
-        1..=3 => one.iter().eq(other),
+        2 | 3 => (one.first_chunk::<2>(), one.last_chunk::<2>()) == (other.first_chunk(), other.last_chunk()),
         _ => one == other,
     }
 }
@@ -328,14 +352,14 @@ mod tests {
 
     #[test]
     fn the_files_do_not_depend_on_the_number_of_threads() {
-        let all = |threads| {
+        let all = |threads, (keys, budget): (u64, usize)| {
             let storage = MemoryStorage::new();
-            let mut loader = Loader::new(Arc::new(storage.clone()), 8 << 20);
+            let mut loader = Loader::new(Arc::new(storage.clone()), budget);
             (loader.manifest.database_id, loader.manifest.hash_seed) = ([7; 16], 9);
             loader.set_threads(threads);
             for n in 0..900_000u64 {
                 let bits = n.wrapping_mul(0x5851_F42D_4C95_7F2D) >> 20;
-                let (name, key) = (format!("{:x}", bits % 90_000), KeyRef::from(n % 820_000 * 3));
+                let (name, key) = (format!("{:x}", bits % 90_000), KeyRef::from(n % keys * 3));
                 let values = [("few", (bits % 9).into()), ("name", AnyValue::from(&*name)), ("number", bits.into())];
                 loader.push(key, values.into_iter().take(1 + (bits % 4) as usize)).unwrap();
             }
@@ -345,16 +369,19 @@ mod tests {
                 std::ops::ControlFlow::Continue(())
             };
             let (points, merged) = loader.finish(&mut count).unwrap();
-            assert!(reports > 0 && merged > 0);
+            assert_eq!((reports > 0, merged), (true, 900_000 - keys));
             assert_eq!(thread_count(Some(threads), points * 4), threads.max(1));
             let mut files = storage.files();
             files.remove(crate::format::manifest::MANIFEST_NAME).unwrap();
             files
         };
-        let one = all(1);
-        assert_eq!(one.len(), 4);
-        for threads in [0, 3] {
-            assert!(all(threads) == one, "with {threads} threads");
+        // With more memory, and if no key repeats, names are dealt out, and numbered by all threads.
+        for case in [(820_000, 8 << 20), (900_000, 128 << 20)] {
+            let one = all(1, case);
+            assert_eq!(one.len(), 4);
+            for threads in [0, 3] {
+                assert!(all(threads, case) == one, "with {threads} threads, keys and memory {case:?}");
+            }
         }
     }
 

@@ -119,14 +119,12 @@ pub(super) const fn partition(hash: u64, level: u32) -> u8 {
 /// Appends a content behind its length.
 #[inline]
 pub(super) fn append_content(stream: StreamId, content: &[u8], spill: &mut Spill) -> Result<()> {
-    match u8::try_from(content.len()) {
-        Ok(len @ 0..0x80) => spill.append(stream, &[len])?,
-        _ => {
-            let mut prefix = Vec::with_capacity(10);
-            encode_number(content.len() as u64, &mut prefix);
-            spill.append(stream, &prefix)?;
-        }
+    if let Ok(len @ 0..0x80) = u8::try_from(content.len()) {
+        return spill.append_both(stream, len, content);
     }
+    let mut prefix = Vec::with_capacity(10);
+    encode_number(content.len() as u64, &mut prefix);
+    spill.append(stream, &prefix)?;
     spill.append(stream, content)
 }
 

@@ -62,7 +62,7 @@ impl PutAside {
         writer: impl FnOnce() -> Result<BlockWriter<'w>>,
     ) -> Result<Option<FileEntry>> {
         if is_written_as_it_is(&self.streams) {
-            return write_as_it_is(build, (&self.streams, &self.spill), slot_count, writer()?).map(Some);
+            return write_as_it_is(build, ((&self.streams, &self.spill), None), slot_count, writer()?).map(Some);
         }
         let mut values = self.values()?;
         let Some(builder) = ColumnBuilder::new(build, &mut values, slot_count)? else { return Ok(None) };

@@ -10,7 +10,9 @@ const SHORT_LEN_MAX: usize = 4096;
 /// Memory that a column keeps for the next records.
 const CAPACITY_MAX: usize = 1 << 20;
 /// Bytes of a tagged number.
-const NUMBER_LEN: u8 = 9;
+pub(super) const NUMBER_LEN: u8 = 9;
+/// The same with what is before it.
+pub(super) const BATCH_NUMBER_LEN: usize = NUMBER_LEN as usize + 2;
 
 /// Values of the last record that are long, and their dimensions.
 pub(super) type LongValues<'v> = Vec<(usize, StoredValue<'v>)>;
@@ -36,8 +38,9 @@ pub(super) struct BatchColumn {
 }
 
 impl BatchColumn {
-    /// Adds the value of a record, if it is short.
-    #[inline]
+    /// Adds the value of a record, if it is short. Always compiled into its caller: a value that is handed over in memory would be read
+    /// before all of its parts are there, and the processor would wait.
+    #[inline(always)]
     fn push(&mut self, record: u32, value: ValueRef<'_>, len_max: usize) -> bool {
         self.last = (self.bytes.len(), self.next_record);
         if let Ok(gap @ 0..0x80) = u8::try_from(record - self.next_record)
@@ -50,7 +53,7 @@ impl BatchColumn {
     }
 
     /// Adds a number of 64 bits, a float or a text that is not long.
-    #[inline]
+    #[inline(always)]
     fn push_common(&mut self, gap: u8, value: ValueRef<'_>) -> bool {
         let (tag, cell) = match value {
             ValueRef::Float(float) => (TAG_FLOAT, float.to_bits()),
@@ -70,7 +73,7 @@ impl BatchColumn {
         };
         let head = u32::from_le_bytes([gap, NUMBER_LEN, tag, 0]);
         let bytes = (u128::from(cell) << 24 | u128::from(head)).to_le_bytes();
-        if let Some(bytes) = bytes.first_chunk::<{ NUMBER_LEN as usize + 2 }>() {
+        if let Some(bytes) = bytes.first_chunk::<BATCH_NUMBER_LEN>() {
             self.bytes.extend_from_slice(bytes);
         }
         true
@@ -173,7 +176,7 @@ impl RecordBatch {
     }
 
     /// Adds a value to the record that is begun, if it is short.
-    #[inline]
+    #[inline(always)]
     pub(super) fn add(&mut self, dimension: usize, value: ValueRef<'_>) -> bool {
         if dimension >= self.columns.len() {
             self.columns.resize_with(dimension + 1, BatchColumn::default);

@@ -124,6 +124,22 @@ impl Spill {
         }
     }
 
+    /// Appends a byte and others behind it.
+    #[inline]
+    pub(super) fn append_both(&mut self, id: StreamId, first: u8, bytes: &[u8]) -> Result<()> {
+        match self.streams.get_mut(id.0) {
+            Some(stream) if stream.buffer.capacity() - stream.buffer.len() > bytes.len() => {
+                stream.buffer.push(first);
+                stream.buffer.extend_from_slice(bytes);
+                Ok(())
+            }
+            _ => {
+                self.append_growing(id, &[first])?;
+                self.append(id, bytes)
+            }
+        }
+    }
+
     /// Appends to a stream that has a file of its own.
     fn append_begun(&mut self, id: StreamId, mut bytes: &[u8]) -> Result<()> {
         let Some(Stream { begun: Some(begun), written, buffer, .. }) = self.streams.get_mut(id.0) else {
@@ -409,6 +425,13 @@ impl StreamReader {
     /// Bytes behind their length.
     #[inline]
     pub(super) fn content(&mut self, spill: &Spill) -> Result<Option<&[u8]>> {
+        // Nearly all are short and in the buffer as a whole.
+        if let Some(&[len @ 0..0x80]) = self.peek() {
+            let len = usize::from(len) + 1;
+            if len <= self.buffered() {
+                return Ok(self.take(spill, len)?.and_then(|bytes| bytes.get(1..)));
+            }
+        }
         match self.number(spill)? {
             Some(len) => self.take(spill, len as usize),
             None => Ok(None),

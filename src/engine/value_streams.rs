@@ -9,7 +9,7 @@ use super::block_writer::BegunFile;
 use super::dictionary_builder::DictionaryBuilder;
 use super::late_values::ValueReader;
 use super::numbering::{PARTITION_COUNT, append_content, content_hash, partition};
-use super::record_batch::{BatchColumn, next_value};
+use super::record_batch::{BATCH_NUMBER_LEN, BatchColumn, NUMBER_LEN, next_value};
 use super::spill::{Spill, StreamId, StreamReader, encode_number};
 use crate::error::Result;
 use crate::format::block_file::Identity;
@@ -21,6 +21,8 @@ use crate::format::value::{TAG_FLOAT, TAG_INT, TAG_TEXT, TAG_UINT, tag_and_cell}
 const ENTRY_COST: usize = 64;
 /// Bytes of a short value.
 const SHORT_LEN: usize = 32;
+/// Numbers of a batch that are appended at once.
+const NUMBERS_LEN: usize = 32;
 /// The longest chunk that each of many readers reads at once.
 const PART_CHUNK_LEN: usize = 16 << 10;
 
@@ -221,11 +223,43 @@ impl ValueStreams {
             self.count += column.count;
             return Ok(());
         }
-        while let Some((gap, tagged)) = next_value(&mut rest) {
+        loop {
+            self.take_numbers(&mut row, &mut rest, taking)?;
+            let Some((gap, tagged)) = next_value(&mut rest) else { return Ok(()) };
             row += gap;
             self.push(row, tagged, taking)?;
             row += 1;
         }
+    }
+
+    /// Appends the next values of a batch while each row has one, all are numbers, and these are kept as cells.
+    fn take_numbers(&mut self, row: &mut u32, rest: &mut &[u8], taking: &mut Taking<'_>) -> Result<()> {
+        let Form::Cells { stream, kind } = &mut self.form else { return Ok(()) };
+        if *row != self.next_row {
+            return Ok(());
+        }
+        let mut count = 0;
+        for numbers in rest.as_chunks::<BATCH_NUMBER_LEN>().0.chunks(NUMBERS_LEN) {
+            let mut cells = [[0u8; 8]; NUMBERS_LEN];
+            let mut len = 0;
+            for (&[gap, number_len, tag, ref number @ ..], cell) in numbers.iter().zip(&mut cells) {
+                let other = CellKind::of(tag, u64::from_le_bytes(*number));
+                let both = other.filter(|_| (gap, number_len) == (0, NUMBER_LEN)).and_then(|other| kind.with(other));
+                let Some(both) = both else { break };
+                (*kind, *cell) = (both, *number);
+                len += 1;
+            }
+            taking.spill.append(*stream, cells.get(..len).unwrap_or_default().as_flattened())?;
+            count += len;
+            if len < NUMBERS_LEN {
+                break;
+            }
+        }
+        *rest = rest.get(count * BATCH_NUMBER_LEN..).unwrap_or_default();
+        *row += count as u32;
+        self.next_row = *row;
+        self.count += count as u64;
+        self.run += count as u64;
         Ok(())
     }
 
