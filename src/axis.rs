@@ -9,7 +9,8 @@ use std::fmt;
 /// The central axis as of a [`Snapshot`](crate::Snapshot): the function from key to coordinate. Made once, then asked any number of times;
 /// what it finds is read from each [`Dimension`](crate::Dimension) with [`get`](crate::Dimension::get).
 ///
-/// Lookups cost a bounded number of cache misses whatever the size of the database, take no lock, and allocate nothing.
+/// Lookups cost a bounded number of cache misses whatever the size of the database, take no lock, and allocate nothing, except as
+/// [`Snapshot`](crate::Snapshot) says.
 ///
 /// ```
 /// # let dir = tempfile::tempdir()?;

@@ -74,7 +74,8 @@ impl BulkLoader {
 
     /// The memory that loading may take, in bytes; the default is 256 MiB. Beside it there are some 8 MB of buffers, a few hundred bytes
     /// for each dimension, and whatever the largest single value takes. So less than a few megabytes saves nothing and costs time. It must
-    /// not be 0: [`push`](Self::push) and [`finish`](Self::finish) then fail with [`Error::InvalidArgument`](crate::Error::InvalidArgument).
+    /// not be 0, else [`push`](Self::push) and [`finish`](Self::finish) fail with [`Error::InvalidArgument`](crate::Error::InvalidArgument). To be
+    /// said before the first record, as what is in memory by then may stay.
     ///
     /// ```
     /// # let dir = tempfile::tempdir()?;

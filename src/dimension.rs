@@ -8,7 +8,7 @@ use std::fmt;
 /// A dimension as of a [`Snapshot`](crate::Snapshot): the function from key, or slot, to value. Found once by name, then
 /// read any number of times.
 ///
-/// Reads cost a bounded number of cache misses whatever the size of the database, take no lock, allocate nothing, and return
+/// Reads cost a bounded number of cache misses whatever the size of the database, take no lock, allocate nothing except as [`Snapshot`](crate::Snapshot) says, and return
 /// values that borrow from the mapped file.
 ///
 /// ```

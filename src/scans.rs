@@ -249,7 +249,7 @@ impl<'s> Dimension<'s> {
 
     /// The mapping from this dimensional space to another: over the points that have a value here, the values that they
     /// have in `other`, with counts. Points without a value in `other` are not counted. Both dimensions must be of the same
-    /// [`Snapshot`](crate::Snapshot), not of a clone of it: in another one, slots may be other points. A scan of `other` and of the
+    /// [`Snapshot`](crate::Snapshot) or of clones of it: in another one, slots may be other points. A scan of `other` and of the
     /// presence of this one.
     ///
     /// # Errors

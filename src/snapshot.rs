@@ -14,9 +14,11 @@ use std::sync::Arc;
 
 /// The database as it was after one commit. Cheap to make and to clone, and independent of the handle that it came from: its
 /// answers never change, whatever is committed, checkpointed or compacted. It holds the files and the memory that it
-/// reads from; drop it to give them back.
+/// reads from, with them all that is committed up to the next checkpoint, as that is in the same memory; drop it to give them back.
 ///
-/// Reads take no lock, allocate nothing (but for those that return owned values), and never wait for a writer.
+/// Reads take no lock and never wait for a writer. They allocate nothing, but for those that return owned values, and for what is kept of
+/// files when it is first used: descriptors, and after a checkpoint which slots patches touch (10 KiB for 65,536 slots of a dimension that is
+/// looked up, and 4 bytes for each of them that is touched).
 #[derive(Clone)]
 pub struct Snapshot {
     state: Arc<State>,
@@ -76,7 +78,7 @@ impl Snapshot {
         Axis::new(self.state.axis())
     }
 
-    /// The dimension of a name; `None` when no point ever had such an attribute.
+    /// The dimension of a name; `None` when no point ever had such an attribute, and no load defined it.
     #[must_use]
     pub fn dimension(&self, name: &str) -> Option<Dimension<'_>> {
         self.state.dimension(name).map(|view| Dimension::new(self.state.axis(), view.reader()))

@@ -199,8 +199,8 @@ pub(crate) struct Import {
     #[arg(long, value_name = "COLUMN")]
     pub(crate) key: Option<String>,
 
-    /// What SOURCE is; else a .db file where it begins like one of any release, and told from its name otherwise: .db, .jsonl or .ndjson, .csv and anything
-    /// else is CSV
+    /// What SOURCE is; else a .db file where it begins like one of any release, and told from its name otherwise (in a zip, from the
+    /// archive's): .db, .jsonl or .ndjson, else CSV, unless it begins like JSON, which is refused
     #[arg(long, value_enum)]
     pub(crate) format: Option<ImportFormat>,
 

@@ -37,8 +37,8 @@ mod stats;
 mod verify;
 
 use arguments::{Arguments, Command};
-use clap::Parser as _;
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
 use exit::{Exit, Outcome};
 use output::Output;
 use std::io::Write as _;
@@ -94,23 +94,23 @@ fn refuse(error: &clap::Error) -> Exit {
             Exit::Usage
         }
         _ => {
-            let _ = writeln!(std::io::stderr(), "vdb: {}", sentence(&error.render().to_string()));
+            let _ =
+                writeln!(std::io::stderr(), "vdb: {}", sentence(&error.render().to_string(), std::env::args().nth(1)));
             Exit::Usage
         }
     }
 }
 
-/// What clap says, without its layout: what is wrong, what would be similar, where the help is.
-fn sentence(rendered: &str) -> String {
+/// What clap says, without its layout: what is wrong, what would be similar, where the help is: that of the command that `first`, the first
+/// argument, names.
+fn sentence(rendered: &str, first: Option<String>) -> String {
     let mut said = Vec::new();
-    let mut help = String::from("try 'vdb --help'");
+    let command = first.filter(|name| Arguments::command().find_subcommand(name).is_some());
+    let mut help = format!("try 'vdb{} --help'", command.map(|name| format!(" {name}")).unwrap_or_default());
     for line in rendered.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        if let Some(usage) = line.strip_prefix("Usage: ") {
-            let words: Vec<_> = usage.split(' ').take_while(|word| !word.starts_with(['<', '[', '-'])).collect();
-            help = help.replace("try 'vdb --help'", &format!("try '{} --help'", words.join(" ")));
-        } else if let Some(tip) = line.strip_prefix("tip: ") {
+        if let Some(tip) = line.strip_prefix("tip: ") {
             help = format!("{tip}; {help}");
-        } else if !line.starts_with("For more information") {
+        } else if !line.starts_with("For more information") && !line.starts_with("Usage: ") {
             said.push(line.strip_prefix("error: ").unwrap_or(line));
         }
     }
@@ -122,7 +122,8 @@ mod tests {
     use super::*;
 
     fn refusal<const N: usize>(arguments: [&str; N]) -> String {
-        sentence(&Arguments::try_parse_from(arguments).unwrap_err().render().to_string())
+        let first = arguments.get(1).map(|&name| name.to_owned());
+        sentence(&Arguments::try_parse_from(arguments).unwrap_err().render().to_string(), first)
     }
 
     #[test]
@@ -139,5 +140,7 @@ mod tests {
             refusal(["vdb", "export", "x"]),
             "the following required arguments were not provided: <OUT>; try 'vdb export --help'"
         );
+        let wrong_value = refusal(["vdb", "count", "x", "a", "--top", "many"]);
+        assert!(wrong_value.ends_with("; try 'vdb count --help'"), "{wrong_value}");
     }
 }

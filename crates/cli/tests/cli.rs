@@ -196,7 +196,9 @@ fn a_wrong_command_line_is_one_sentence_and_code_2() {
         (["count", "a", "b", "--top=1.5", "--json"], "--top"),
     ] {
         let run = place.run(&arguments);
-        let expected = format!("for '{option} <N>': a whole number is expected, 0 or more; try 'vdb --help'\n");
+        let command = arguments[0];
+        let expected =
+            format!("for '{option} <N>': a whole number is expected, 0 or more; try 'vdb {command} --help'\n");
         assert!(run.code == 2 && run.stderr.contains(&expected), "{run:?}");
     }
     let run = place.run(&["find", "a", "b", "c", "--limit", "99999999999999999999"]);
