@@ -140,7 +140,7 @@ impl<'a> DirectKeys<'a> {
         let Some(changes) = &self.changes else { return Found::Settled(slot) };
         match slot {
             Some(slot) if changes.may_touch(slot) => Found::Touched(slot),
-            None if changes.has_keys && changes.may_have_key(key) => Found::Unknown,
+            None if self.may_have_key(|| key) => Found::Unknown,
             slot => Found::Settled(slot),
         }
     }

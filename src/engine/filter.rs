@@ -1,5 +1,5 @@
-//! Sets of numbers that answer "not in it" or "maybe in it" with one load: what tells lookups that an overlay has nothing to say of a slot
-//! or a key, so that it need not be asked.
+//! Sets of numbers that answer "not in it" or "maybe in it" with one load: what tells lookups that an overlay has nothing to say of a
+//! key, so that it need not be asked.
 
 use crate::format::filter::{FilterNumber, FilterShape};
 use std::sync::OnceLock;

@@ -3,13 +3,11 @@
 
 use super::axis_tiers::AxisTiers;
 use super::patch::DeltaColumn;
+use super::slot_set::{WORD_COUNT, word_and_bit};
 use super::verified::Settled;
 use crate::format::column::{SEGMENT_LEN, SEGMENT_SHIFT};
 use crate::storage::prefetch;
 use std::sync::OnceLock;
-
-/// Words for the slots of a segment.
-const WORD_COUNT: usize = SEGMENT_LEN as usize / u64::BITS as usize;
 
 /// Where the newest patch that touches a slot has its cell.
 #[derive(Clone, Copy, Default, Debug)]
@@ -46,18 +44,12 @@ struct Touched {
 /// `None` where no slot is touched. Not set until somebody asks.
 type Segment = OnceLock<Option<Box<Touched>>>;
 
-/// The word of a slot among those of its segment, and its bit there.
-#[inline(always)]
-const fn bit(slot: u32) -> (usize, u64) {
-    ((slot >> 6) as usize % WORD_COUNT, 1 << (slot & 63))
-}
-
 impl Touched {
     /// Of the touched slots of each delta column, as offsets into the segment, ascending: those of one end where it says, and the next follow.
     fn new(offsets: &[u16], ends: &[usize]) -> Box<Self> {
         let mut all = Box::new(Self { words: [0; WORD_COUNT], ranks: [0; WORD_COUNT], places: Box::default() });
         for &offset in offsets {
-            let (at, bit) = bit(offset.into());
+            let (at, bit) = word_and_bit(offset.into());
             all.words.get_mut(at).into_iter().for_each(|word| *word |= bit);
         }
         let mut count = 0;
@@ -81,14 +73,14 @@ impl Touched {
 
     #[inline(always)]
     fn has(&self, slot: u32) -> bool {
-        let (at, bit) = bit(slot);
+        let (at, bit) = word_and_bit(slot);
         self.words.get(at).is_some_and(|word| word & bit != 0)
     }
 
     /// How many touched slots are before one that is.
     #[inline(always)]
     fn rank(&self, slot: u32) -> usize {
-        let (at, bit) = bit(slot);
+        let (at, bit) = word_and_bit(slot);
         match (self.words.get(at), self.ranks.get(at)) {
             (Some(word), Some(&rank)) => usize::from(rank) + (word & (bit - 1)).count_ones() as usize,
             _ => usize::MAX,
@@ -197,7 +189,7 @@ impl<'a, T: Patches> Patched<'a, T> {
     #[inline(always)]
     pub(super) fn prefetch(&self, slot: u32) {
         if let Some(Some(touched)) = self.segments.get((slot >> SEGMENT_SHIFT) as usize).and_then(OnceLock::get) {
-            prefetch(&touched.words[..], bit(slot).0);
+            prefetch(&touched.words[..], word_and_bit(slot).0);
         }
     }
 }

@@ -6,11 +6,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Words for the slots of a segment.
-const WORD_COUNT: usize = SEGMENT_LEN as usize / u64::BITS as usize;
+pub(super) const WORD_COUNT: usize = SEGMENT_LEN as usize / u64::BITS as usize;
 
 /// The word of a slot among those of its segment, and its bit there.
 #[inline(always)]
-const fn place(slot: u32) -> (usize, u64) {
+pub(super) const fn word_and_bit(slot: u32) -> (usize, u64) {
     ((slot >> 6) as usize % WORD_COUNT, 1 << (slot & 63))
 }
 
@@ -31,7 +31,7 @@ impl SlotSet {
     pub(super) fn insert(&self, slot: u32) {
         let Some(segment) = self.segments.get((slot >> SEGMENT_SHIFT) as usize) else { return };
         let words = segment.get_or_init(|| Box::new([const { AtomicU64::new(0) }; WORD_COUNT]));
-        let (at, bit) = place(slot);
+        let (at, bit) = word_and_bit(slot);
         if let Some(word) = words.get(at) {
             // Relaxed: whoever has to see the slot learns of its change in some other way, after it was put in.
             word.store(word.load(Ordering::Relaxed) | bit, Ordering::Relaxed);
@@ -42,7 +42,7 @@ impl SlotSet {
     #[inline(always)]
     pub(super) fn may_have(&self, slot: u32) -> bool {
         let Some(segment) = self.segments.get((slot >> SEGMENT_SHIFT) as usize) else { return true };
-        let (at, bit) = place(slot);
+        let (at, bit) = word_and_bit(slot);
         segment.get().is_some_and(|words| words.get(at).is_none_or(|word| word.load(Ordering::Relaxed) & bit != 0))
     }
 
@@ -50,7 +50,7 @@ impl SlotSet {
     #[inline(always)]
     pub(super) fn prefetch(&self, slot: u32) {
         if let Some(words) = self.segments.get((slot >> SEGMENT_SHIFT) as usize).and_then(OnceLock::get) {
-            prefetch(&words[..], place(slot).0);
+            prefetch(&words[..], word_and_bit(slot).0);
         }
     }
 }
