@@ -1,6 +1,6 @@
 //! The central axis of a snapshot.
 
-use crate::dimension::for_each_group;
+use crate::dimension::for_each_key_group;
 use crate::engine::AxisReader;
 use crate::error::Result;
 use crate::model::{KeyRef, Slot};
@@ -72,7 +72,7 @@ impl<'s> Axis<'s> {
         keys: impl IntoIterator<Item = K>,
         slots: &mut Vec<Option<Slot>>,
     ) -> Result<()> {
-        for_each_group(keys.into_iter().map(Into::into), |group| self.reader.find_group(group, slots))
+        for_each_key_group(keys.into_iter().map(Into::into), |group| self.reader.find_group(group, slots))
     }
 
     /// The key of a slot; `None` when it is free.

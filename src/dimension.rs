@@ -84,7 +84,9 @@ impl<'s> Dimension<'s> {
         keys: impl IntoIterator<Item = K>,
         values: &mut Vec<Option<ValueRef<'s>>>,
     ) -> Result<()> {
-        for_each_group(keys.into_iter().map(Into::into), |group| self.reader.lookup_group(&self.axis, group, values))
+        for_each_key_group(keys.into_iter().map(Into::into), |group| {
+            self.reader.lookup_group(&self.axis, group, values)
+        })
     }
 
     /// The value of a slot; `None` when the slot is free, or its point has no such attribute.
@@ -94,6 +96,38 @@ impl<'s> Dimension<'s> {
     #[inline]
     pub fn get(&self, slot: Slot) -> Result<Option<ValueRef<'s>>> {
         self.reader.get(&self.axis, slot)
+    }
+
+    /// The values of many slots, in their order, appended to `values`; `None` as of [`get`](Self::get). Slots are taken in groups of 64, as
+    /// [`batch_lookup`](Self::batch_lookup) takes keys. For several dimensions of the same points, ask [`Axis::batch_slot`](crate::Axis::batch_slot)
+    /// for their slots once.
+    ///
+    /// ```
+    /// # let dir = tempfile::tempdir()?;
+    /// # use vector_datalib::{VectorDb, attrs};
+    /// let db = VectorDb::create(dir.path().join("people.vdb"))?;
+    /// db.upsert(101, attrs! { "name" => "Alice", "age" => 25 })?;
+    /// db.upsert(102, attrs! { "name" => "Bob", "age" => 31 })?;
+    /// let snapshot = db.snapshot();
+    /// let mut slots = Vec::new();
+    /// snapshot.axis().batch_slot([102, 7, 101], &mut slots)?;
+    /// let there = || slots.iter().copied().flatten();
+    /// let (mut names, mut ages) = (Vec::new(), Vec::new());
+    /// snapshot.dimension("name").expect("it is used").batch_get(there(), &mut names)?;
+    /// snapshot.dimension("age").expect("it is used").batch_get(there(), &mut ages)?;
+    /// assert_eq!(names, [Some("Bob".into()), Some("Alice".into())]);
+    /// assert_eq!(ages, [Some(31.into()), Some(25.into())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`](crate::Error::Corrupt): the bytes that hold an answer are damaged; `values` then has those before it.
+    pub fn batch_get(
+        &self,
+        slots: impl IntoIterator<Item = Slot>,
+        values: &mut Vec<Option<ValueRef<'s>>>,
+    ) -> Result<()> {
+        for_each_group(slots.into_iter(), Slot(0), |group| self.reader.get_group(&self.axis, group, values))
     }
 
     /// The number of points that have a value. Costs what was changed since the last checkpoint.
@@ -106,14 +140,23 @@ impl<'s> Dimension<'s> {
 }
 
 /// Hands out keys in groups of up to [`GROUP_LEN`].
-pub(crate) fn for_each_group<'k>(
+pub(crate) fn for_each_key_group<'k>(
     keys: impl Iterator<Item = KeyRef<'k>>,
-    mut each: impl FnMut(&[KeyRef<'k>]) -> Result<()>,
+    each: impl FnMut(&[KeyRef<'k>]) -> Result<()>,
 ) -> Result<()> {
-    let mut group = [KeyRef::from(false); GROUP_LEN];
+    for_each_group(keys, KeyRef::from(false), each)
+}
+
+/// Hands out items in groups of up to [`GROUP_LEN`]. `unused` fills the group until there are items.
+fn for_each_group<T: Copy>(
+    items: impl Iterator<Item = T>,
+    unused: T,
+    mut each: impl FnMut(&[T]) -> Result<()>,
+) -> Result<()> {
+    let mut group = [unused; GROUP_LEN];
     let mut len = 0;
-    for key in keys {
-        group[len] = key;
+    for item in items {
+        group[len] = item;
         len += 1;
         if len == GROUP_LEN {
             each(&group)?;

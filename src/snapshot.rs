@@ -1,7 +1,7 @@
 //! A consistent point in time.
 
 use crate::axis::Axis;
-use crate::dimension::{Dimension, for_each_group};
+use crate::dimension::{Dimension, for_each_key_group};
 use crate::engine::{AxisReader, DimensionView, PointReader, State};
 use crate::error::Result;
 use crate::model::{KeyRef, Slot, ValueRef};
@@ -133,7 +133,7 @@ impl Snapshot {
             let reader = self.state.dimension(name).map(DimensionView::reader);
             let rest = std::iter::from_fn(|| queries.next_if(|(_, next)| next.as_ref() == name));
             let keys = std::iter::once(key).chain(rest.map(|(key, _)| key)).map(Into::into);
-            for_each_group(keys, |group| match &reader {
+            for_each_key_group(keys, |group| match &reader {
                 Some(reader) => reader.lookup_group(&axis, group, &mut values),
                 None => {
                     values.extend(group.iter().map(|_| None));

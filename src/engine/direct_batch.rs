@@ -7,7 +7,7 @@ use super::direct_column::Values;
 use super::plain_cells::{AnyCells, FloatCells, TextCells};
 use super::state::DimensionView;
 use super::verified::Settled;
-use crate::model::{KeyRef, ValueRef};
+use crate::model::{KeyRef, Slot, ValueRef};
 
 /// Keys of a group: more than a processor fetches at a time, and few enough that what was fetched is still there when it is used.
 pub(crate) const GROUP_LEN: usize = 64;
@@ -68,6 +68,31 @@ impl<'a> DirectColumn<'a> {
         } else {
             self.values_with(axis, keys, Unchanged, values, other)
         }
+    }
+
+    /// Asks for the values of slots: for all cells, then for all that these refer to.
+    pub(super) fn prefetch_group(&self, axis: &DirectKeys<'a>, view: DimensionView<'a>, slots: &[Slot]) {
+        let slots = || slots.iter().map(|slot| slot.0);
+        slots().for_each(|slot| self.values.prefetch_cell(slot));
+        if axis.is_plain() && self.is_plain() {
+            return slots().for_each(|slot| self.values.prefetch_content(slot));
+        }
+        axis.prefetch_changes(slots());
+        self.prefetch_changes(slots());
+        let mut touched = [0; GROUP_LEN];
+        let mut touched_count = 0;
+        for slot in slots() {
+            if self.may_touch(axis, slot) {
+                view.prefetch_place(slot);
+                touched[touched_count] = slot;
+                touched_count += 1;
+            } else {
+                self.values.prefetch_content(slot);
+            }
+        }
+        let touched = &touched[..touched_count];
+        touched.iter().for_each(|&slot| view.prefetch_value::<false>(slot));
+        touched.iter().for_each(|&slot| view.prefetch_value::<true>(slot));
     }
 
     #[inline(always)]

@@ -355,6 +355,23 @@ impl<'a> DimensionReader<'a> {
         self.get_other(axis, slot)
     }
 
+    /// The values of up to [`GROUP_LEN`] slots, appended in their order.
+    pub(crate) fn get_group(
+        &self,
+        axis: &AxisReader<'a>,
+        slots: &[Slot],
+        values: &mut Vec<Option<ValueRef<'a>>>,
+    ) -> Result<()> {
+        values.reserve(slots.len());
+        if let (Some(keys), Some(column)) = (&axis.direct, &self.direct) {
+            column.prefetch_group(keys, self.view, slots);
+        }
+        for &slot in slots {
+            values.push(self.get(axis, slot)?);
+        }
+        Ok(())
+    }
+
     #[inline(never)]
     fn get_other(&self, axis: &AxisReader<'a>, slot: Slot) -> Result<Option<ValueRef<'a>>> {
         let through_tiers = || self.view.get_through_tiers(slot.0);

@@ -97,7 +97,14 @@ fn check(snapshot: &Snapshot, kind: &str, model: &Model, up_to: u64) {
         }
         let used = (0..snapshot.slot_count() as u32).filter(|&slot| snapshot.key(Slot(slot)).unwrap().is_some());
         assert_eq!(used.count(), model.len(), "{kind}");
-        for slot in 0..snapshot.slot_count() as u32 + 70 {
+        let past_the_end = snapshot.slot_count() as u32 + 70;
+        let mut batch = Vec::new();
+        dimension.batch_get((0..past_the_end).map(Slot), &mut batch).unwrap();
+        assert_eq!(batch.len(), past_the_end as usize);
+        for (slot, &value) in (0..).zip(&batch) {
+            assert_eq!(value, dimension.get(Slot(slot)).unwrap(), "{kind}: {name} of slot {slot} in a batch");
+        }
+        for slot in 0..past_the_end {
             let is_used = snapshot.key(Slot(slot)).unwrap().is_some();
             assert!(is_used || dimension.get(Slot(slot)).unwrap().is_none(), "{kind}: {name} of free slot {slot}");
         }
@@ -298,6 +305,17 @@ fn read_all(path: &std::path::Path, kind: &str, points: u64, place: &str) -> usi
                 let mut values = Vec::new();
                 if let Err(error) = dimension.batch_lookup(keys, &mut values) {
                     see(error);
+                }
+                let (mut slots, mut of_slots) = (Vec::new(), Vec::new());
+                let found = snapshot.axis().batch_slot(keys, &mut slots);
+                let there = slots.iter().copied().flatten();
+                if let Err(error) = found.and_then(|()| dimension.batch_get(there, &mut of_slots)) {
+                    see(error);
+                }
+                for (n, found) in of_slots.iter().enumerate() {
+                    let expected = value(name, (group * 64 + n) as u64);
+                    let found = found.map(|value| value.to_value().unwrap());
+                    assert_eq!(found, expected, "{place}: {name} in a batch of slots");
                 }
                 for (n, found) in values.iter().enumerate() {
                     let expected = value(name, (group * 64 + n) as u64);
