@@ -15,7 +15,7 @@ use std::hint::black_box;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use vector_datalib::{
-    BulkLoader, CompactOptions, Dimension, Durability, Layout, Options, Snapshot, ValueRef, VectorDb, attrs,
+    BulkLoader, CompactOptions, Dimension, Durability, Layout, Options, Slot, Snapshot, ValueRef, VectorDb, attrs,
 };
 
 const POINTS: u64 = 20_000;
@@ -178,7 +178,20 @@ const PATHS: &[PathSpec] = &[
     ("get", LOOKUPS, |dir| {
         over(&dir.join("loaded"), |snapshot| {
             let score = dimension(snapshot, "score")?;
-            each(|n| Ok(digest(score.get(vector_datalib::Slot((key(n) % POINTS) as u32))?)))
+            each(|n| Ok(digest(score.get(Slot((key(n) % POINTS) as u32))?)))
+        })
+    }),
+    ("batched get", LOOKUPS, |dir| {
+        over(&dir.join("loaded"), |snapshot| {
+            let score = dimension(snapshot, "score")?;
+            let (mut sum, mut values) = (0u64, Vec::new());
+            for batch in 0..LOOKUPS / 1000 {
+                values.clear();
+                let slots = (0..1000).map(|n| Slot((key(batch * 1000 + n) % POINTS) as u32));
+                score.batch_get(slots, &mut values)?;
+                sum = values.iter().fold(sum, |sum, value| sum.wrapping_add(digest(*value)));
+            }
+            Ok(sum)
         })
     }),
     ("point", LOOKUPS, |dir| {
