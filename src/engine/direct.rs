@@ -85,6 +85,15 @@ impl<'a> Changed<'a> {
         !self.overlays_may_touch(slot) && self.patched.is_none_or(|patched| patched.is_untouched(slot))
     }
 
+    /// The same, asking all that tells of the slot, so that there is no branch on bits that cannot be guessed.
+    #[inline(always)]
+    fn is_untouched_by_all(&self, slot: u32) -> bool {
+        let by_overlay = |slots: Option<&SlotSet>| slots.is_none_or(|slots| !slots.may_have(slot));
+        by_overlay(self.active)
+            & by_overlay(self.frozen)
+            & self.patched.is_none_or(|patched| patched.is_untouched(slot))
+    }
+
     /// Asks for what tells of a slot.
     #[inline]
     fn prefetch(&self, slot: u32) {
@@ -210,6 +219,13 @@ impl<'a> DirectColumn<'a> {
     pub(super) fn is_untouched(&self, keys: &DirectKeys<'a>, slot: u32) -> bool {
         keys.changes.as_ref().is_none_or(|changes| changes.is_untouched(slot))
             && self.patched.is_none_or(|patched| patched.is_untouched(slot))
+    }
+
+    /// The same for batches, which gather the answers: without a branch on bits that cannot be guessed.
+    #[inline(always)]
+    pub(super) fn is_untouched_by_all(&self, keys: &DirectKeys<'a>, slot: u32) -> bool {
+        keys.changes.as_ref().is_none_or(|changes| changes.is_untouched_by_all(slot))
+            & self.patched.is_none_or(|patched| patched.is_untouched(slot))
     }
 
     /// Whether patches may say something of a slot.

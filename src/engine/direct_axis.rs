@@ -2,7 +2,7 @@
 
 use super::block_file::BlockFile;
 use super::cells::Cells;
-use super::direct_batch::{GROUP_LEN, GroupChanges, Slots};
+use super::direct_batch::{GROUP_LEN, GroupChanges, Slots, ones};
 use super::perfect_hash::{PerfectHash, VerifiedPerfectHash};
 use super::plain_cells::PlainCells;
 use super::stored_keys::{FloatKeys, HeapKeys, IntegerKeys, StoredKeys, TaggedKeys, TextKeys};
@@ -494,13 +494,11 @@ impl KeyTable<'_> {
         for (n, &slot) in slots.iter().enumerate().take(group.len()) {
             keys.prefetch_content(slot);
             cells.prefetch_content(slot);
-            if !changes.is_untouched(slot) {
-                touched |= 1 << n;
-                changes.prefetch_place(slot);
-            }
+            // Which slots are touched cannot be guessed: their bits are gathered without a branch, and gone through afterwards.
+            touched |= u64::from(!changes.is_untouched(slot)) << n;
         }
         if touched != 0 {
-            changes.prefetch_values(&slots, touched);
+            touched = changes.prefetch_values(&slots, touched, cells.has_content());
         }
         for (n, ((&slot, &stored), &key)) in slots.iter().zip(&stored).zip(group).enumerate() {
             let is_there = match stored {
@@ -514,18 +512,31 @@ impl KeyTable<'_> {
             };
             // Settled values are written where they are wanted, not by way of what the other cases share.
             let value = match is_there {
-                Some(true) if touched & (1 << n) != 0 => other(key, Other::Touched(slot))?,
+                // Those of touched slots as well, in whose place theirs come below.
                 Some(true) => match cells.get(slot) {
                     Some(value) => {
                         values.push(value);
                         continue;
                     }
+                    None if touched & (1 << n) != 0 => None,
                     None => other(key, Other::Unknown)?,
                 },
-                Some(false) if !changes.may_have_key(key) => None,
-                _ => other(key, Other::Unknown)?,
+                is_there => {
+                    touched &= !(1 << n);
+                    if is_there == Some(false) && !changes.may_have_key(key) {
+                        None
+                    } else {
+                        other(key, Other::Unknown)?
+                    }
+                }
             };
             values.push(value);
+        }
+        let first = values.len().saturating_sub(group.len());
+        for n in ones(touched) {
+            if let (Some(&slot), Some(&key), Some(value)) = (slots.get(n), group.get(n), values.get_mut(first + n)) {
+                *value = other(key, Other::Touched(slot))?;
+            }
         }
         Ok(())
     }

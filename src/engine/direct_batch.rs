@@ -15,6 +15,16 @@ pub(crate) const GROUP_LEN: usize = 64;
 /// Where the keys of a group are in the files. Those past the keys are `None`.
 pub(super) type Slots = [Settled<u32>; GROUP_LEN];
 
+/// The places of the bits that are set, ascending.
+#[inline(always)]
+pub(super) fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let place = bits.trailing_zeros() as usize;
+        bits &= bits.wrapping_sub(1);
+        (place < GROUP_LEN).then_some(place)
+    })
+}
+
 /// The slots that were found.
 fn found(slots: &Slots) -> impl Iterator<Item = u32> + Clone {
     slots.iter().copied().flatten().flatten()
@@ -118,14 +128,12 @@ pub(super) trait GroupChanges {
     /// Asks for what tells of a slot.
     fn prefetch(&self, slot: u32);
 
-    /// Whether a slot and its value are surely as in the files.
+    /// Whether a slot and its value are surely as in the files. Not, where nobody asked before.
     fn is_untouched(&self, slot: u32) -> bool;
 
-    /// Asks for where patches and overlays have the value of a slot that they touch.
-    fn prefetch_place(&self, slot: u32);
-
-    /// Asks for the values of touched slots, a bit for each, once their places are there.
-    fn prefetch_values(&self, slots: &[u32; GROUP_LEN], touched: u64);
+    /// Asks for the values of slots, a bit for each, that may be touched: for where they are, for the cells, and for what these point to if
+    /// values of the dimension do. Returns those that are touched.
+    fn prefetch_values(&self, slots: &[u32; GROUP_LEN], touched: u64, has_content: bool) -> u64;
 
     /// Whether a key that is not in the files may be there.
     fn may_have_key(&self, key: KeyRef<'_>) -> bool;
@@ -144,10 +152,9 @@ impl GroupChanges for Unchanged {
     }
 
     #[inline(always)]
-    fn prefetch_place(&self, _slot: u32) {}
-
-    #[inline(always)]
-    fn prefetch_values(&self, _slots: &[u32; GROUP_LEN], _touched: u64) {}
+    fn prefetch_values(&self, _slots: &[u32; GROUP_LEN], touched: u64, _has_content: bool) -> u64 {
+        touched
+    }
 
     #[inline(always)]
     fn may_have_key(&self, _key: KeyRef<'_>) -> bool {
@@ -172,19 +179,27 @@ impl GroupChanges for Changes<'_, '_> {
     #[inline(always)]
     fn is_untouched(&self, slot: u32) -> bool {
         // No slot is not touched.
-        slot == u32::MAX || !self.column.may_touch(self.axis, slot)
-    }
-
-    #[inline(always)]
-    fn prefetch_place(&self, slot: u32) {
-        self.view.prefetch_place(slot);
+        (slot == u32::MAX) | self.column.is_untouched_by_all(self.axis, slot)
     }
 
     #[inline(never)]
-    fn prefetch_values(&self, slots: &[u32; GROUP_LEN], touched: u64) {
-        let slots = || slots.iter().enumerate().filter(|(n, _)| touched & (1 << n) != 0).map(|(_, &slot)| slot);
-        slots().for_each(|slot| self.view.prefetch_value::<false>(slot));
-        slots().for_each(|slot| self.view.prefetch_value::<true>(slot));
+    fn prefetch_values(&self, slots: &[u32; GROUP_LEN], touched: u64, has_content: bool) -> u64 {
+        let slots = |bits| ones(bits).filter_map(move |n| slots.get(n).map(|&slot| (n, slot)));
+        let bits_of = |bits, holds: &dyn Fn(u32) -> bool| {
+            slots(bits).fold(0u64, |all, (n, slot)| all | u64::from(holds(slot)) << n)
+        };
+        let touched = bits_of(touched, &|slot| self.column.may_touch(self.axis, slot));
+        let in_overlays = bits_of(touched, &|slot| self.view.overlays_touch(slot));
+        let in_patches = touched & !in_overlays;
+        slots(in_overlays).for_each(|(_, slot)| self.view.prefetch_place_in_overlays(slot));
+        slots(in_patches).for_each(|(_, slot)| self.view.prefetch_place_in_patches(slot));
+        slots(in_overlays).for_each(|(_, slot)| self.view.prefetch_in_overlays::<false>(slot));
+        slots(in_patches).for_each(|(_, slot)| self.view.prefetch_in_patches::<false>(slot));
+        if has_content {
+            slots(in_overlays).for_each(|(_, slot)| self.view.prefetch_in_overlays::<true>(slot));
+            slots(in_patches).for_each(|(_, slot)| self.view.prefetch_in_patches::<true>(slot));
+        }
+        touched
     }
 
     #[inline(always)]

@@ -180,17 +180,35 @@ impl<'a> DimensionView<'a> {
         }
     }
 
-    /// Asks for where patches and overlays have the value of a slot that they touch.
-    #[inline]
-    pub(super) fn prefetch_place(self, slot: u32) {
+    /// Whether overlays may touch a slot.
+    #[inline(always)]
+    pub(super) fn overlays_touch(self, slot: u32) -> bool {
+        let view = &self.state.view;
+        let frozen = view.frozen.as_ref().is_some_and(|overlay| overlay.touched_slots().may_have(slot));
+        frozen | view.active.touched_slots().may_have(slot)
+    }
+
+    /// Asks for where overlays have the value of a slot that they touch.
+    #[inline(always)]
+    pub(super) fn prefetch_place_in_overlays(self, slot: u32) {
         self.state.view.overlays().for_each(|overlay| overlay.prefetch(self.id, slot));
+    }
+
+    /// The same of patches.
+    #[inline(always)]
+    pub(super) fn prefetch_place_in_patches(self, slot: u32) {
         self.column.into_iter().for_each(|column| column.prefetch_place(slot));
     }
 
-    /// Asks for that value, once its place is there: first for the cell, then for what that refers to.
-    #[inline]
-    pub(super) fn prefetch_value<const CONTENT: bool>(self, slot: u32) {
+    /// Asks for that value in overlays, once its place is there: first for the cell, then for what that refers to.
+    #[inline(always)]
+    pub(super) fn prefetch_in_overlays<const CONTENT: bool>(self, slot: u32) {
         self.state.view.overlays().for_each(|overlay| overlay.prefetch_value::<CONTENT>(self.id, slot));
+    }
+
+    /// The same in patches.
+    #[inline(always)]
+    pub(super) fn prefetch_in_patches<const CONTENT: bool>(self, slot: u32) {
         self.column.into_iter().for_each(|column| column.prefetch_value::<CONTENT>(slot));
     }
 

@@ -10,6 +10,11 @@ pub(super) trait PlainCells<'a> {
     /// Asks for the cell of a slot.
     fn prefetch(&self, slot: u32);
 
+    /// Whether cells point to what they hold.
+    fn has_content(&self) -> bool {
+        true
+    }
+
     /// Asks for what the cell of a slot points to.
     fn prefetch_content(&self, _slot: u32) {}
 
@@ -20,6 +25,11 @@ pub(super) trait PlainCells<'a> {
 pub(super) struct FloatCells<'c, 'a>(pub(super) &'c VerifiedSlice<'a, 8>);
 
 impl<'a> PlainCells<'a> for FloatCells<'_, 'a> {
+    #[inline(always)]
+    fn has_content(&self) -> bool {
+        false
+    }
+
     #[inline(always)]
     fn prefetch(&self, slot: u32) {
         self.0.prefetch(slot as usize);
@@ -35,6 +45,11 @@ impl<'a> PlainCells<'a> for FloatCells<'_, 'a> {
 pub(super) struct IntegerCells<'c, 'a, const SIGNED: bool>(pub(super) &'c VerifiedSlice<'a, 8>);
 
 impl<'a, const SIGNED: bool> PlainCells<'a> for IntegerCells<'_, 'a, SIGNED> {
+    #[inline(always)]
+    fn has_content(&self) -> bool {
+        false
+    }
+
     #[inline(always)]
     fn prefetch(&self, slot: u32) {
         self.0.prefetch(slot as usize);
