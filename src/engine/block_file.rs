@@ -195,14 +195,6 @@ impl BlockFile {
         }
     }
 
-    /// A word that is in one block, if that has been verified.
-    #[inline(always)]
-    pub(super) fn verified_word(&self, at: usize) -> Option<u64> {
-        let is_verified = self.verified.get(at >> BLOCK_SHIFT)?.load(Ordering::Relaxed);
-        let word = self.region.get(at..)?.first_chunk()?;
-        is_verified.then_some(u64::from_le_bytes(*word))
-    }
-
     /// The verified bytes of a whole section.
     pub(super) fn section_bytes(&self, section: Section) -> Result<&[u8]> {
         if section.len == 0 { Ok(&[]) } else { self.bytes(section.offset, section.len) }

@@ -3,10 +3,8 @@
 use super::base_column::BaseColumn;
 use super::cells::Filled;
 use super::patch::DeltaColumn;
-use super::patch_filter::{PatchFilter, PatchFilters};
 use super::patched_slots::{PatchedSlots, Patches};
 use crate::error::Result;
-use crate::format::filter::FilterNumber;
 use crate::model::ValueRef;
 use std::sync::Arc;
 
@@ -23,14 +21,13 @@ pub(super) struct ColumnTiers {
     base: Option<Arc<BaseColumn>>,
     /// The newest first.
     patches: Vec<Arc<DeltaColumn>>,
-    filters: PatchFilters,
     patched_slots: PatchedSlots,
 }
 
 impl ColumnTiers {
     /// Of a column file, and of delta columns, the newest first.
     pub(super) const fn new(base: Option<Arc<BaseColumn>>, patches: Vec<Arc<DeltaColumn>>) -> Self {
-        Self { base, patches, filters: PatchFilters::new(), patched_slots: PatchedSlots::new() }
+        Self { base, patches, patched_slots: PatchedSlots::new() }
     }
 
     pub(super) fn base(&self) -> Option<&BaseColumn> {
@@ -44,11 +41,6 @@ impl ColumnTiers {
     /// The newest first.
     pub(super) fn patches(&self) -> &[Arc<DeltaColumn>] {
         &self.patches
-    }
-
-    /// What tells of slots whose cell no patch changed; `None` where a descriptor is damaged.
-    pub(super) fn filters(&self) -> Option<&[PatchFilter]> {
-        self.filters.get(|| self.patches.iter().map(|patch| &**patch))
     }
 
     /// Whether no file says anything of the dimension.
@@ -80,15 +72,11 @@ impl ColumnTiers {
             },
             None => {}
         }
-        // One for each patch, unless some of them touch no slot.
-        let filters = self.filters().filter(|filters| filters.len() == self.patches.len()).unwrap_or_default();
-        let number = FilterNumber::new(slot.into());
-        for (at, patch) in self.patches.iter().enumerate() {
+        for patch in &self.patches {
             if patch.generation() < tier {
                 return Ok(Some(None));
             }
-            let says_nothing = filters.get(at).is_some_and(|filter| !filter.may_touch(number));
-            if !says_nothing && let Some(value) = patch.get(slot)? {
+            if let Some(value) = patch.get(slot)? {
                 return Ok(Some(value));
             }
         }

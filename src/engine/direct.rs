@@ -1,5 +1,5 @@
 //! The direct way of a lookup: for keys and cells that are in the base files, in blocks that have been verified, of which neither patches
-//! nor overlays have anything to say, as their filters tell. It settles nearly all lookups in few instructions; what it does not settle, such as a block that is
+//! nor overlays have anything to say, as a bit for each slot tells. It settles nearly all lookups in few instructions; what it does not settle, such as a block that is
 //! used for the first time, or a slot that an overlay may have changed, takes the long way through [`View`](super::view::View), which
 //! checks, and explains what is wrong.
 

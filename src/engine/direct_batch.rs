@@ -62,7 +62,7 @@ impl<'a> DirectColumn<'a> {
         keys.iter().zip(slots).try_for_each(|(&key, slot)| each(key, axis.unless_changed(key, slot)))
     }
 
-    /// Appends the values of up to [`GROUP_LEN`] keys, in their order; `None` where more than keys, index, values and filters has to be considered.
+    /// Appends the values of up to [`GROUP_LEN`] keys, in their order; `None` where more than keys, index, values and bits of touched slots has to be considered.
     pub(super) fn values_of<E>(
         &self,
         axis: &DirectKeys<'a>,

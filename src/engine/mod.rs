@@ -67,7 +67,6 @@ mod old_cells;
 mod overlay;
 mod parallel;
 mod patch;
-mod patch_filter;
 mod patch_writer;
 mod patched_slots;
 mod patching;

@@ -7,7 +7,6 @@ use super::arena::{Arena, Four, Heads, Items, NONE};
 use super::filter::GrowingFilter;
 use super::slot_set::SlotSet;
 use crate::error::{Error, Result};
-use crate::format::filter::FilterNumber;
 use crate::format::value;
 use crate::model::{DimensionId, Key, KeyRef, ValueBuf, ValueRef};
 use crate::storage::prefetch;
@@ -240,7 +239,7 @@ impl Overlay {
     /// Whether a key may have come to a slot, or left one.
     #[inline]
     pub(super) fn may_have_key(&self, key: KeyRef<'_>) -> bool {
-        self.touched_keys.get().is_some_and(|keys| keys.may_have(FilterNumber::new(self.key_hash(key))))
+        self.touched_keys.get().is_some_and(|keys| keys.may_have(self.key_hash(key)))
     }
 
     /// Records a new dimension. One writer at a time.

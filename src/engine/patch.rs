@@ -4,12 +4,10 @@ use super::block_file::{BlockFile, OpenError};
 use super::cells::{Cells, Filled, entry_value};
 use super::column_extents::ColumnExtents;
 use super::key_index::KeyIndex;
-use super::patch_filter::PatchFilter;
 use crate::error::Result;
 use crate::format::axis::SECTION_INDEX;
 use crate::format::block_file::{NO_DIMENSION, PATCH_MAGIC, Section};
 use crate::format::column::{Column, ENTRY_LEN, SEGMENT_SHIFT, SegmentKind};
-use crate::format::filter::{BAD_FILTER_LEN, FilterShape};
 use crate::format::manifest::{FileEntry, patch_name};
 use crate::format::patch::{
     AXIS_DELTA, DeltaEntry, Part, PatchDescriptor, SECTION_DELTA_COLUMNS, SECTION_PARTS, SECTION_PATCH,
@@ -163,18 +161,7 @@ impl DeltaColumn {
         {
             return Err(corrupt(Invalid::new(0, "changes", "not as many as changed values")));
         }
-        let filter = self.part(Part::Filter);
-        let has_filter = FilterShape::of_len(filter.len).is_some();
-        if has_filter != (cells.present_count() > 0) || !(has_filter || filter.len == 0) {
-            return Err(file.corrupt(Invalid::new(filter.offset, "filter", BAD_FILTER_LEN)));
-        }
         Ok(self.resolved.get_or_init(|| (column, cells)))
-    }
-
-    /// What tells of slots that are not touched; `None` where none is.
-    pub(super) fn filter(&self) -> Result<Option<PatchFilter>> {
-        self.resolve()?;
-        Ok(PatchFilter::new(&self.file, self.part(Part::Filter)))
     }
 
     /// What the patch says of a slot: nothing, that it is removed, or its value.

@@ -15,7 +15,6 @@ use crate::error::Result;
 use crate::format::column::{
     Column, DICTIONARY_COUNT_MAX, Encoding, Presence, Removed, SEGMENT_LEN, SEGMENT_RECORD_LEN, SEGMENT_SHIFT, Segment,
 };
-use crate::format::filter::FilterBuilder;
 use crate::format::manifest::FileEntry;
 use crate::format::patch::{
     DeltaEntry, Extent, Part, PatchDescriptor, SECTION_DELTA_COLUMNS, SECTION_PARTS, SECTION_PATCH,
@@ -30,8 +29,6 @@ pub(super) struct DeltaSource<'a> {
     pub(super) encoding: DeltaEncoding<'a>,
     pub(super) changes: CountChanges<'a>,
     pub(super) has_counts: bool,
-    /// Number of touched slots.
-    pub(super) touched: u64,
 }
 
 /// A sorted list is looked up by binary search in every patch that a read passes, a bitmap in one step.
@@ -52,6 +49,7 @@ pub(super) struct PatchWriter<'s, 'b, 'm, 'a> {
 }
 
 /// What is gathered of a delta column while its cells are written.
+#[derive(Default)]
 struct ColumnParts {
     segments: Vec<u8>,
     presence: Vec<u8>,
@@ -59,14 +57,6 @@ struct ColumnParts {
     value_types: u16,
     /// Values that were written.
     value_count: usize,
-    filter: FilterBuilder,
-}
-
-impl ColumnParts {
-    fn new(touched: u64) -> Self {
-        let filter = FilterBuilder::with_room(touched);
-        Self { segments: Vec::new(), presence: Vec::new(), null_count: 0, value_types: 0, value_count: 0, filter }
-    }
 }
 
 impl<'s, 'b, 'm, 'a> PatchWriter<'s, 'b, 'm, 'a> {
@@ -88,7 +78,7 @@ impl<'s, 'b, 'm, 'a> PatchWriter<'s, 'b, 'm, 'a> {
 
     /// Writes a delta column. They come in the order of their ids.
     pub(super) fn column(&mut self, source: &DeltaSource<'a>, pieces: &mut Pieces<'_, 'a>) -> Result<()> {
-        let mut parts = ColumnParts::new(source.touched);
+        let mut parts = ColumnParts::default();
         self.heaps.begin_column();
         let cells_start = self.begin_part()?;
         pieces.rewind();
@@ -101,7 +91,6 @@ impl<'s, 'b, 'm, 'a> PatchWriter<'s, 'b, 'm, 'a> {
                 let end = start + rest.partition_point(|&slot| slot >> SEGMENT_SHIFT == number);
                 let slots = cells.slots.get(start..end).unwrap_or_default();
                 let values = cells.values.get(start..end).unwrap_or_default();
-                slots.iter().for_each(|&slot| parts.filter.insert(slot.into()));
                 let segment = self.segment(&source.encoding, number, (slots, values), cells_start, &mut parts)?;
                 segment.encode(&mut parts.segments);
                 start = end;
@@ -130,7 +119,6 @@ impl<'s, 'b, 'm, 'a> PatchWriter<'s, 'b, 'm, 'a> {
         let changed = if has_counts { in_order(&source.changes) } else { Vec::new() };
         let counts: Vec<u8> = source.encoding.counts().iter().flat_map(|count| count.to_le_bytes()).collect();
         let changes: Vec<u8> = changed.iter().flat_map(|(_, change)| change.to_le_bytes()).collect();
-        let filter = if parts.segments.is_empty() { Vec::new() } else { parts.filter.encode() };
         let contents = [
             (Part::Column, column.encode()),
             (Part::Segments, parts.segments),
@@ -139,7 +127,6 @@ impl<'s, 'b, 'm, 'a> PatchWriter<'s, 'b, 'm, 'a> {
             (Part::Counts, counts),
             (Part::ChangedValues, self.entries_of(changed.iter().map(|&(value, _)| value))?),
             (Part::Changes, changes),
-            (Part::Filter, filter),
         ];
         let mut entry = DeltaEntry {
             dimension_id: source.dimension_id,

@@ -168,7 +168,7 @@ fn write_dimension<'a>(patch: &mut PatchWriter<'_, '_, '_, 'a>, delta: &Delta<'a
     let (changes, has_counts) = delta.counts(id, &mut pieces, survey.dictionary())?;
     let unchanged = touched == 0 && changes.is_none();
     if !unchanged || (!has_counts && delta.is_merged(Some(id))) {
-        let source = DeltaSource { dimension_id: id.0, encoding: survey.choose(), changes, has_counts, touched };
+        let source = DeltaSource { dimension_id: id.0, encoding: survey.choose(), changes, has_counts };
         patch.column(&source, &mut pieces)?;
     }
     patch.build().meter.add(touched_max)
@@ -183,7 +183,7 @@ fn write_axis<'a>(patch: &mut PatchWriter<'_, '_, '_, 'a>, delta: &Delta<'a>) ->
     if touched > 0 {
         let changes = CountChanges::default();
         let encoding = survey.choose();
-        let source = DeltaSource { dimension_id: AXIS_DELTA, encoding, changes, has_counts: true, touched };
+        let source = DeltaSource { dimension_id: AXIS_DELTA, encoding, changes, has_counts: true };
         patch.column(&source, &mut pieces)?;
     }
     patch.build().meter.add(touched_max)?;

@@ -140,15 +140,8 @@ fn check_segment(
     if removed.iter().any(|slot| touched.binary_search(slot).is_err()) {
         run.check(Err(wrong("the removed and the touched slots")));
     }
-    let filter = column.filter().ok().flatten();
     let mut gathered = Gathered::default();
     for slot in touched.iter().map(|&offset| ((number as u32) << SEGMENT_SHIFT) + u32::from(offset)) {
-        if let Some(filter) = &filter {
-            run.check(filter.has(slot).and_then(|has| {
-                let missing = || problem(column, &format!("the filter does not have slot {slot}"));
-                if has { Ok(()) } else { Err(missing()) }
-            }));
-        }
         match column.get(slot) {
             Ok(Some(Some(value))) => {
                 gathered.add(value);

@@ -12,7 +12,6 @@ pub(crate) mod block_file;
 pub(crate) mod bytes;
 pub(crate) mod canonical;
 pub(crate) mod column;
-pub(crate) mod filter;
 pub(crate) mod heap;
 pub(crate) mod manifest;
 pub(crate) mod patch;

@@ -114,10 +114,10 @@ struct EntryRecord {
 }
 
 /// Bytes of an entry.
-pub(crate) const ENTRY_LEN: usize = 176;
+pub(crate) const ENTRY_LEN: usize = 160;
 const _: () = assert!(size_of::<EntryRecord>() == ENTRY_LEN);
 /// Parts of a delta column.
-pub(crate) const PART_COUNT: usize = 9;
+pub(crate) const PART_COUNT: usize = 8;
 
 /// The parts of a delta column, in the order of the directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -130,7 +130,6 @@ pub(crate) enum Part {
     Counts,
     ChangedValues,
     Changes,
-    Filter,
 }
 
 /// Offset in the file and length.
@@ -285,9 +284,9 @@ mod tests {
             PatchDescriptor { delta_column_count: 2, base_next: 3, chain_len_max: 1, bucket_count: 5, hash_seed: 6 };
         let mut aligned: rkyv::util::AlignedVec = rkyv::util::AlignedVec::new();
         aligned.extend_from_slice(&descriptor.encode());
-        assert_eq!(PatchDescriptor::decode(&aligned, 352, 320).unwrap(), descriptor);
-        assert!(PatchDescriptor::decode(&aligned, 176, 320).is_err());
-        assert!(PatchDescriptor::decode(&aligned, 352, 64).is_err());
-        assert!(PatchDescriptor::decode(&aligned[..63], 352, 320).is_err());
+        assert_eq!(PatchDescriptor::decode(&aligned, 320, 320).unwrap(), descriptor);
+        assert!(PatchDescriptor::decode(&aligned, 160, 320).is_err());
+        assert!(PatchDescriptor::decode(&aligned, 320, 64).is_err());
+        assert!(PatchDescriptor::decode(&aligned[..63], 320, 320).is_err());
     }
 }

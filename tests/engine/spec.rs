@@ -69,7 +69,7 @@ fn structures_have_the_sizes_that_the_code_asserts() {
     expect("axis: A bucket has ten places:", 64);
     expect("perfect_hash: Parts", 16);
     expect("patch: Patch descriptor", 64);
-    expect("patch: Delta columns", 176);
+    expect("patch: Delta columns", 160);
     expect("manifest: Header", 256);
     expect("manifest: Entries", 64);
     expect("wal: Header", 128);

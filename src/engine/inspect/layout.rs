@@ -149,8 +149,8 @@ pub(super) const DELTA_COLUMN: &[Field] = &[
     field("flags", 4, Kind::U32),
     field("points_change", 8, Kind::I64),
     field("nulls_change", 16, Kind::I64),
-    field("parts", 24, Kind::Inner(144)),
-    field("reserved2", 168, Kind::Reserved(8)),
+    field("parts", 24, Kind::Inner(128)),
+    field("reserved2", 152, Kind::Reserved(8)),
 ];
 
 /// The header of the manifest.

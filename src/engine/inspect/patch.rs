@@ -6,17 +6,15 @@ use super::axis::index_of;
 use super::column::Parts;
 use super::layout;
 use super::tree::Inspection;
-use crate::format::Invalid;
 use crate::format::axis::SECTION_INDEX;
 use crate::format::block_file::Section;
 use crate::format::column::{ENTRY_LEN as DICTIONARY_ENTRY_LEN, SegmentKind};
-use crate::format::filter::{BAD_FILTER_LEN, FilterShape, WORD_LEN};
 use crate::format::patch::{
     AXIS_DELTA, DeltaEntry, ENTRY_LEN, Part, PatchDescriptor, SECTION_DELTA_COLUMNS, SECTION_PARTS, SECTION_PATCH,
     decode_directory,
 };
 
-const PARTS: [(Part, &str); 9] = [
+const PARTS: [(Part, &str); 8] = [
     (Part::Column, "column"),
     (Part::Segments, "segments"),
     (Part::Cells, "cells"),
@@ -25,7 +23,6 @@ const PARTS: [(Part, &str); 9] = [
     (Part::Counts, "counts"),
     (Part::ChangedValues, "changed_values"),
     (Part::Changes, "changes"),
-    (Part::Filter, "filter"),
 ];
 
 impl Inspector<'_> {
@@ -95,18 +92,6 @@ impl Inspector<'_> {
         let changed = section(Part::ChangedValues).len / DICTIONARY_ENTRY_LEN as u64;
         if changed > 0 {
             node.children.push(Inspection::new("changes").field("changed_values", changed));
-        }
-        let filter = section(Part::Filter);
-        if filter.len > 0 {
-            let mut shown = Inspection::new("filter").field("words", filter.len / WORD_LEN as u64);
-            if FilterShape::of_len(filter.len).is_none() {
-                shown.check(Err::<(), _>(file.corrupt(Invalid::new(filter.offset, "filter", BAD_FILTER_LEN))));
-            }
-            if let Some(bytes) = shown.check(file.section_bytes(filter)) {
-                let bits_set: u64 = bytes.iter().map(|byte| u64::from(byte.count_ones())).sum();
-                shown = shown.field("bits_set", bits_set);
-            }
-            node.children.push(shown);
         }
     }
 }

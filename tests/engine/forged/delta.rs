@@ -10,14 +10,13 @@ use vector_datalib::{Options, Result, VectorDb, attrs};
 
 const DIRECTORY: u32 = 33;
 const AXIS: u32 = u32::MAX;
-const ENTRY_LEN: usize = 176;
+const ENTRY_LEN: usize = 160;
 const SEGMENT_LEN: usize = 96;
 
 /// Where the parts of a delta column are, by their order in the directory.
 const COLUMN: usize = 0;
 const SEGMENTS: usize = 1;
 const PRESENCE: usize = 3;
-const FILTER: usize = 8;
 
 /// A database whose last file is a patch, to be forged.
 struct Forged {
@@ -206,53 +205,6 @@ fn removed_slots_that_are_not_touched_are_found_by_verify() {
     let problems = forged.problems();
     let place = format!("byte {descriptor} (segment descriptor): dimension 0: the removed and the touched slots");
     assert!(problems.iter().any(|problem| problem.contains(&place)), "{problems:?}");
-}
-
-#[test]
-fn a_filter_of_a_length_that_none_has_is_corrupt() {
-    for dimension in [0, AXIS] {
-        for len in [0u64, 8, 12] {
-            let mut forged = patched();
-            let extent = forged.extent(dimension, FILTER);
-            assert_eq!(u64_at(forged.file(), extent + 8), 16, "{dimension}");
-            forged.put(extent + 8, &len.to_le_bytes());
-            if len == 0 {
-                forged.put(extent, &0u64.to_le_bytes());
-            }
-            let db = forged.open().unwrap();
-            for _ in 0..3 {
-                assert!(db.lookup(5, "a").unwrap_err().is_corrupt(), "{len} bytes in {dimension}");
-            }
-            let problems = db.verify().unwrap().problems;
-            assert!(problems.iter().any(|problem| problem.to_string().contains("not as long as a filter is")));
-        }
-    }
-}
-
-/// Lookups that have gathered which slots patches touch know better than filters.
-#[test]
-fn a_filter_that_misses_slots_hides_nothing_from_lookups_and_is_found_by_verify() {
-    let cases = [(0, 5, Some(1_000_005), "dimension 0", 5), (AXIS, 100, None, "axis", 100)];
-    for (dimension, key, honest, name, slot) in cases {
-        let lookups = |db: &VectorDb| {
-            let snapshot = db.snapshot();
-            let dimension = snapshot.dimension("a").unwrap();
-            // A key that nothing changed takes the blocks of the base file into use.
-            assert_eq!(dimension.lookup(4).unwrap(), Some(4.into()));
-            let lookup = || dimension.lookup(key).unwrap().and_then(|value| value.as_i64());
-            let _blocks_are_verified = (lookup(), lookup());
-            lookup()
-        };
-        assert_eq!(lookups(&patched().open().unwrap()), honest, "{name}");
-        let mut forged = patched();
-        let filter = forged.part(dimension, FILTER);
-        forged.put(filter, &[0; 16]);
-        let db = forged.open().unwrap();
-        assert_eq!(lookups(&db), honest, "{name}");
-        let problems: Vec<_> = db.verify().unwrap().problems.iter().map(ToString::to_string).collect();
-        let missing = format!("{name}: the filter does not have slot {slot}");
-        assert!(problems.iter().any(|problem| problem.contains(&missing)), "{problems:?}");
-    }
 }
 
 #[test]
