@@ -80,29 +80,20 @@ impl<'a> DirectColumn<'a> {
         }
     }
 
-    /// Asks for the values of slots: for all cells, then for all that these refer to.
+    /// Asks for the values of up to [`GROUP_LEN`] slots: for all cells, then for all that these point to.
     pub(super) fn prefetch_group(&self, axis: &DirectKeys<'a>, view: DimensionView<'a>, slots: &[Slot]) {
-        let slots = || slots.iter().map(|slot| slot.0);
-        slots().for_each(|slot| self.values.prefetch_cell(slot));
-        if axis.is_plain() && self.is_plain() {
-            return slots().for_each(|slot| self.values.prefetch_content(slot));
-        }
-        axis.prefetch_changes(slots());
-        self.prefetch_changes(slots());
-        let mut touched = [0; GROUP_LEN];
-        let mut touched_count = 0;
-        for slot in slots() {
-            if self.may_touch(axis, slot) {
-                view.prefetch_place(slot);
-                touched[touched_count] = slot;
-                touched_count += 1;
-            } else {
-                self.values.prefetch_content(slot);
+        slots.iter().for_each(|slot| self.values.prefetch_cell(slot.0));
+        if !axis.is_plain() || !self.is_plain() {
+            let changes = Changes { axis, column: self, view };
+            slots.iter().for_each(|slot| changes.prefetch(slot.0));
+            let (mut group, mut touched) = ([u32::MAX; GROUP_LEN], 0u64);
+            for (n, (place, slot)) in group.iter_mut().zip(slots).enumerate() {
+                *place = slot.0;
+                touched |= u64::from(!changes.is_untouched(slot.0)) << n;
             }
+            changes.prefetch_values(&group, touched, true);
         }
-        let touched = &touched[..touched_count];
-        touched.iter().for_each(|&slot| view.prefetch_value::<false>(slot));
-        touched.iter().for_each(|&slot| view.prefetch_value::<true>(slot));
+        slots.iter().for_each(|slot| self.values.prefetch_content(slot.0));
     }
 
     #[inline(always)]

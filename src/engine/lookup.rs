@@ -345,15 +345,26 @@ impl<'a> DimensionReader<'a> {
                 Other::Touched(slot) => self.view.lookup_touched(key, slot),
                 Other::Unknown => self.view.lookup_through_tiers(key),
             };
-            let done = column.values_of(direct, self.view, keys, values, other);
-            if let Some(done) = done {
-                return done;
+            let first = values.len();
+            match column.values_of(direct, self.view, keys, values, other) {
+                Some(Ok(())) => return Ok(()),
+                Some(Err(_)) => {
+                    // Touched values come last: key by key, those before the damaged one are what there is.
+                    values.truncate(first);
+                    return self.lookup_each(keys, values);
+                }
+                None => {}
             }
             return column.find_group(direct, keys, |key, found| {
                 values.push(self.settle(column, key, found)?);
                 Ok(())
             });
         }
+        self.lookup_each(keys, values)
+    }
+
+    #[cold]
+    fn lookup_each(&self, keys: &[KeyRef<'_>], values: &mut Vec<Option<ValueRef<'a>>>) -> Result<()> {
         for &key in keys {
             values.push(self.view.lookup_through_tiers(key)?);
         }

@@ -276,6 +276,55 @@ fn a_damaged_block_is_told_whichever_way_it_is_read() {
     }
 }
 
+/// Where the value of a key cannot be read, a batch ends with those before it, whether these were changed or not.
+#[test]
+fn a_batch_that_meets_a_damaged_patch_has_the_values_before_it() {
+    const POINTS: u64 = 12_000;
+    // Changed values are so long that the patch has many blocks: one with its slots and cells, the others with texts.
+    let expected = |n: u64| if n.is_multiple_of(20) { format!("{n:->600}") } else { n.to_string() };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("points.vdb");
+    let mut loader = BulkLoader::create(&path).unwrap();
+    for n in 0..POINTS {
+        loader.push(&key("integers", n), [("text", n.to_string())]).unwrap();
+    }
+    loader.finish().unwrap();
+    let options = Options::new().auto_checkpoint(None);
+    let db = options.open(&path).unwrap();
+    // Half of the changes in a patch, the other half in the overlay.
+    for rest in [0, 20] {
+        let changed = (0..POINTS).filter(|n| n % 40 == rest);
+        db.batch_upsert(changed.map(|n| (key("integers", n), [("text", expected(n))]))).unwrap();
+        if rest == 0 {
+            db.save().unwrap();
+        }
+    }
+    drop(db);
+    let files = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
+    let patch = files.into_iter().find(|file| file.to_str().unwrap().contains("/patch-")).expect("a patch");
+    let sound = std::fs::read(&patch).unwrap();
+    let keys: Vec<Key> = (0..POINTS).map(|n| key("integers", n)).collect();
+    let mut ended = 0;
+    for at in (0..sound.len()).step_by(sound.len() / 40) {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 4;
+        std::fs::write(&patch, &bytes).unwrap();
+        let Ok(db) = Options::new().auto_checkpoint(None).open(&path) else { continue };
+        let snapshot = db.snapshot();
+        let Some(dimension) = snapshot.dimension("text") else { continue };
+        for (group, keys) in keys.chunks(64).enumerate() {
+            let mut values = Vec::new();
+            let result = dimension.batch_lookup(keys, &mut values);
+            assert!(result.is_err() || values.len() == keys.len(), "byte {at}: {result:?}");
+            ended += usize::from(result.is_err() && !values.is_empty());
+            for (n, value) in (group as u64 * 64..).zip(values) {
+                assert_eq!(value, Some(expected(n).as_str().into()), "byte {at}: point {n}");
+            }
+        }
+    }
+    assert!(ended > 0, "no batch ended between its first key and its last");
+}
+
 /// Reads all values in every way, each twice; all must be right, or errors, whose number it returns.
 fn read_all(path: &std::path::Path, kind: &str, points: u64, place: &str) -> usize {
     let Ok(db) = VectorDb::open_read_only(path) else { return 1 };
