@@ -125,6 +125,12 @@ impl<'a> DirectKeys<'a> {
         self.changes.as_ref().is_some_and(|changes| changes.has_keys && changes.may_have_key(key()))
     }
 
+    /// Whether a value of a slot in an overlay, or its occupant there, may be another one than in the files.
+    #[inline(always)]
+    pub(super) fn overlays_may_touch(&self, slot: u32) -> bool {
+        self.changes.as_ref().is_some_and(|changes| changes.overlays_may_touch(slot))
+    }
+
     /// Whether anything is changed.
     #[inline(always)]
     pub(super) const fn is_changed(&self) -> bool {

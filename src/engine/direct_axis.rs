@@ -498,7 +498,7 @@ impl KeyTable<'_> {
             touched |= u64::from(!changes.is_untouched(slot)) << n;
         }
         if touched != 0 {
-            touched = changes.prefetch_values(&slots, touched, cells.has_content());
+            touched = changes.prefetch_touched(&slots, touched, cells.has_content());
         }
         for (n, ((&slot, &stored), &key)) in slots.iter().zip(&stored).zip(group).enumerate() {
             let is_there = match stored {

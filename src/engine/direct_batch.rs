@@ -83,15 +83,15 @@ impl<'a> DirectColumn<'a> {
     /// Asks for the values of up to [`GROUP_LEN`] slots: for all cells, then for all that these point to.
     pub(super) fn prefetch_group(&self, axis: &DirectKeys<'a>, view: DimensionView<'a>, slots: &[Slot]) {
         slots.iter().for_each(|slot| self.values.prefetch_cell(slot.0));
-        if !axis.is_plain() || !self.is_plain() {
+        if axis.is_changed() || !self.is_plain() {
             let changes = Changes { axis, column: self, view };
             slots.iter().for_each(|slot| changes.prefetch(slot.0));
             let (mut group, mut touched) = ([u32::MAX; GROUP_LEN], 0u64);
-            for (n, (place, slot)) in group.iter_mut().zip(slots).enumerate() {
-                *place = slot.0;
+            for (n, (to, slot)) in group.iter_mut().zip(slots).enumerate() {
+                *to = slot.0;
                 touched |= u64::from(!changes.is_untouched(slot.0)) << n;
             }
-            changes.prefetch_values(&group, touched, true);
+            changes.prefetch_touched(&group, touched, self.values.has_content());
         }
         slots.iter().for_each(|slot| self.values.prefetch_content(slot.0));
     }
@@ -124,7 +124,7 @@ pub(super) trait GroupChanges {
 
     /// Asks for the values of slots, a bit for each, that may be touched: for where they are, for the cells, and for what these point to if
     /// values of the dimension do. Returns those that are touched.
-    fn prefetch_values(&self, slots: &[u32; GROUP_LEN], touched: u64, has_content: bool) -> u64;
+    fn prefetch_touched(&self, slots: &[u32; GROUP_LEN], touched: u64, has_content: bool) -> u64;
 
     /// Whether a key that is not in the files may be there.
     fn may_have_key(&self, key: KeyRef<'_>) -> bool;
@@ -143,7 +143,7 @@ impl GroupChanges for Unchanged {
     }
 
     #[inline(always)]
-    fn prefetch_values(&self, _slots: &[u32; GROUP_LEN], touched: u64, _has_content: bool) -> u64 {
+    fn prefetch_touched(&self, _slots: &[u32; GROUP_LEN], touched: u64, _has_content: bool) -> u64 {
         touched
     }
 
@@ -174,14 +174,14 @@ impl GroupChanges for Changes<'_, '_> {
     }
 
     #[inline(never)]
-    fn prefetch_values(&self, slots: &[u32; GROUP_LEN], touched: u64, has_content: bool) -> u64 {
+    fn prefetch_touched(&self, slots: &[u32; GROUP_LEN], touched: u64, has_content: bool) -> u64 {
         let slots = |bits| ones(bits).filter_map(move |n| slots.get(n).map(|&slot| (n, slot)));
         let bits_of = |bits, holds: &dyn Fn(u32) -> bool| {
             slots(bits).fold(0u64, |all, (n, slot)| all | u64::from(holds(slot)) << n)
         };
         let touched = bits_of(touched, &|slot| self.column.may_touch(self.axis, slot));
-        let in_overlays = bits_of(touched, &|slot| self.view.overlays_touch(slot));
-        let in_patches = touched & !in_overlays;
+        let in_overlays = bits_of(touched, &|slot| self.axis.overlays_may_touch(slot));
+        let in_patches = bits_of(touched, &|slot| self.column.patches_may_touch(slot));
         slots(in_overlays).for_each(|(_, slot)| self.view.prefetch_place_in_overlays(slot));
         slots(in_patches).for_each(|(_, slot)| self.view.prefetch_place_in_patches(slot));
         slots(in_overlays).for_each(|(_, slot)| self.view.prefetch_in_overlays::<false>(slot));

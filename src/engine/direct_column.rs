@@ -162,6 +162,12 @@ impl<'a> Values<'a> {
         }
     }
 
+    /// Whether cells point to what they hold, or nothing is known of that: where there is no file, patches may have values of any type.
+    #[inline(always)]
+    pub(super) const fn has_content(&self) -> bool {
+        !matches!(self, Self::I64(_) | Self::U64(_) | Self::F64(_))
+    }
+
     /// Asks for the cell of a slot.
     #[inline(always)]
     pub(super) fn prefetch_cell(&self, slot: u32) {

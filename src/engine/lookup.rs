@@ -180,14 +180,6 @@ impl<'a> DimensionView<'a> {
         }
     }
 
-    /// Whether overlays may touch a slot.
-    #[inline(always)]
-    pub(super) fn overlays_touch(self, slot: u32) -> bool {
-        let view = &self.state.view;
-        let frozen = view.frozen.as_ref().is_some_and(|overlay| overlay.touched_slots().may_have(slot));
-        frozen | view.active.touched_slots().may_have(slot)
-    }
-
     /// Asks for where overlays have the value of a slot that they touch.
     #[inline(always)]
     pub(super) fn prefetch_place_in_overlays(self, slot: u32) {
@@ -363,7 +355,7 @@ impl<'a> DimensionReader<'a> {
         self.lookup_each(keys, values)
     }
 
-    #[cold]
+    #[inline(never)]
     fn lookup_each(&self, keys: &[KeyRef<'_>], values: &mut Vec<Option<ValueRef<'a>>>) -> Result<()> {
         for &key in keys {
             values.push(self.view.lookup_through_tiers(key)?);

@@ -46,11 +46,6 @@ pub(super) struct IntegerCells<'c, 'a, const SIGNED: bool>(pub(super) &'c Verifi
 
 impl<'a, const SIGNED: bool> PlainCells<'a> for IntegerCells<'_, 'a, SIGNED> {
     #[inline(always)]
-    fn has_content(&self) -> bool {
-        false
-    }
-
-    #[inline(always)]
     fn prefetch(&self, slot: u32) {
         self.0.prefetch(slot as usize);
     }
@@ -130,6 +125,11 @@ impl<'a, const N: usize> PlainCells<'a> for DictionaryCells<'_, 'a, N> {
 pub(super) struct AnyCells<'c, 'a>(pub(super) &'c Values<'a>);
 
 impl<'a> PlainCells<'a> for AnyCells<'_, 'a> {
+    #[inline(always)]
+    fn has_content(&self) -> bool {
+        self.0.has_content()
+    }
+
     #[inline(always)]
     fn prefetch(&self, slot: u32) {
         self.0.prefetch_cell(slot);
